@@ -1,0 +1,34 @@
+"""Keras networks that are true scikit-learn estimators."""
+
+import importlib
+
+__version__ = "0.1.0.dev0"
+
+# Public name -> the module that defines it. Loaded on first use (PEP 562), so
+# that ``import skdl`` does not pay for the import of TensorFlow.
+_HOMES = {
+    "BaseWrapper": "_wrappers",
+    "KerasClassifier": "_wrappers",
+    "KerasRegressor": "_wrappers",
+    "DNNClassifier": "_estimators",
+    "DNNRegressor": "_estimators",
+    "CNNClassifier": "_estimators",
+    "ClassifierLabelEncoder": "_scikeras",
+    "RegressorTargetEncoder": "_scikeras",
+    "save": "_persistence",
+    "load": "_persistence",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(set(globals()) | set(__all__))

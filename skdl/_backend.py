@@ -1,0 +1,119 @@
+"""TensorFlow and Keras, imported once and quietly; seeds that stay local.
+
+Every other module takes ``keras`` and ``tf`` from here, so that there is one
+place that imports them and one that knows about their global state.
+"""
+
+import contextlib
+import os
+import random
+import re
+import sys
+import tempfile
+import threading
+
+import numpy as np
+
+# What TensorFlow 2.21 writes to the standard error by merely starting. Lines that
+# come before its logging is initialised ignore TF_CPP_MIN_LOG_LEVEL, hence the
+# filter. 303 is CUDA's word for "this machine has no driver at all".
+_CHATTER = re.compile(
+    rb"^(WARNING: All log messages before absl::InitializeLog"
+    rb"|[IW]\d{4} [\d:.]+ "
+    rb"|To enable the following instructions:"
+    rb"|E\d{4} .*cuInit.*\(303\)$)"
+)
+
+
+@contextlib.contextmanager
+def _without_chatter():
+    """Hold back the standard error and let through all but start-up chatter."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            quiet = False
+            raise
+        else:
+            quiet = True
+        finally:
+            sys.stderr.flush()
+            os.dup2(real, 2)
+            held.seek(0)
+            for line in held:
+                if not (quiet and _CHATTER.match(line.rstrip())):
+                    os.write(real, line)
+            os.close(real)
+
+
+def _import_tensorflow():
+    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        import tensorflow as tf
+
+        return tf
+    with _without_chatter():
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+        try:
+            import tensorflow as tf
+
+            # Looks for devices now, while its complaint about a missing CUDA
+            # driver is held back; the level that was read stays for the process.
+            tf.config.list_physical_devices("GPU")
+        finally:
+            del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+    return tf
+
+
+tf = _import_tensorflow()
+
+import keras  # noqa: E402  (after TensorFlow, so that its chatter is held back)
+
+if keras.config.backend() != "tensorflow":
+    raise ImportError(
+        f"skdl needs Keras on the TensorFlow backend, but it is configured for "
+        f"{keras.config.backend()!r}. Set the environment variable KERAS_BACKEND=tensorflow "
+        "before Keras is first imported."
+    )
+
+from tensorflow.python.eager import context as _tf_context  # noqa: E402
+
+# Seeding goes through process-wide generators, which two threads must not share.
+_seeding = threading.RLock()
+
+
+@contextlib.contextmanager
+def seeded(seed):
+    """Seed Python, NumPy, TensorFlow and Keras inside, restore all of them after.
+
+    Keras draws the seeds of layers and initialisers from Python's ``random``; a
+    user's builder may draw from any of them.
+
+    Parameters
+    ----------
+    seed : int
+        In ``[0, 2**32)``.
+    """
+    with _seeding:
+        context = _tf_context.context()
+        generator = keras.src.backend.common.global_state
+        name = keras.src.random.seed_generator.GLOBAL_SEED_GENERATOR
+        before = random.getstate(), np.random.get_state()
+        tensorflow_before = {key: vars(context)[key] for key in ("_seed", "_rng") if key in vars(context)}
+        keras_generator = generator.get_global_attribute(name)
+        random.seed(seed)
+        np.random.seed(seed)
+        tf.random.set_seed(seed)
+        generator.set_global_attribute(name, None)
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+            # tf.random.set_seed would restart the user's sequence of op seeds, and
+            # there is no generator to put back where no seed was ever set.
+            vars(context).pop("_rng", None)
+            vars(context).update(tensorflow_before)
+            generator.set_global_attribute(name, keras_generator)
