@@ -7,7 +7,7 @@ __version__ = "0.1.0.dev0"
 # Public name -> the module that defines it. Loaded on first use (PEP 562), so
 # that ``import skdl`` does not pay for the import of TensorFlow.
 _HOMES = {
-    "BaseWrapper": "_wrappers",
+    "BaseWrapper": "_base",
     "KerasClassifier": "_wrappers",
     "KerasRegressor": "_wrappers",
     "DNNClassifier": "_estimators",
@@ -15,8 +15,6 @@ _HOMES = {
     "CNNClassifier": "_estimators",
     "ClassifierLabelEncoder": "_scikeras",
     "RegressorTargetEncoder": "_scikeras",
-    "save": "_persistence",
-    "load": "_persistence",
 }
 
 __all__ = sorted(_HOMES)

@@ -1,0 +1,137 @@
+"""Functions that build Keras models."""
+
+from numbers import Integral
+
+from skdl._backend import keras
+
+layers = keras.layers
+
+
+def _sizes(sizes):
+    return [sizes] if isinstance(sizes, Integral) else list(sizes)
+
+
+def _dense_block(sizes, *, activation, dropout, batch_norm=False, l2_regularization=0.0):
+    """Return the layers of a stack of hidden layers."""
+    stack = []
+    for size in _sizes(sizes):
+        penalty = keras.regularizers.L2(l2_regularization) if l2_regularization else None
+        stack.append(layers.Dense(size, kernel_regularizer=penalty))
+        if batch_norm:
+            stack.append(layers.BatchNormalization())
+        stack.append(layers.Activation(activation))
+        if dropout:
+            stack.append(layers.Dropout(dropout))
+    return stack
+
+
+def mlp(
+    input_shape,
+    n_units,
+    output_activation,
+    *,
+    hidden_layer_sizes,
+    activation,
+    dropout=0.0,
+    batch_norm=False,
+    l2_regularization=0.0,
+):
+    """Build a multilayer perceptron, not compiled.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one row.
+    n_units : int
+        Units of the output layer.
+    output_activation : str
+    hidden_layer_sizes : int or sequence of int
+        Units of each hidden layer; an empty sequence gives a linear model.
+    activation : str or callable
+        Of the hidden layers.
+    dropout : float, default=0.0
+        Share of the units of each hidden layer that is dropped in a training step.
+    batch_norm : bool, default=False
+        Normalise between the linear part and the activation of each hidden layer.
+    l2_regularization : float, default=0.0
+        Adds ``l2_regularization * sum(w ** 2)`` over all kernels to the loss.
+
+    Returns
+    -------
+    keras.Sequential
+    """
+    penalty = keras.regularizers.L2(l2_regularization) if l2_regularization else None
+    return keras.Sequential(
+        [
+            keras.Input(shape=input_shape),
+            *_dense_block(
+                hidden_layer_sizes,
+                activation=activation,
+                dropout=dropout,
+                batch_norm=batch_norm,
+                l2_regularization=l2_regularization,
+            ),
+            layers.Dense(n_units, activation=output_activation, kernel_regularizer=penalty),
+        ]
+    )
+
+
+def cnn(
+    input_shape,
+    n_units,
+    output_activation,
+    *,
+    filters,
+    kernel_size,
+    pool_size,
+    padding,
+    hidden_layer_sizes,
+    activation,
+    dropout=0.0,
+):
+    """Build a convolutional network for images, not compiled.
+
+    One block of convolution, activation and max-pooling for each entry of ``filters``,
+    then dropout, dense layers and the output layer.
+
+    Parameters
+    ----------
+    input_shape : tuple (height, width, channels)
+    n_units : int
+        Units of the output layer.
+    output_activation : str
+    filters : int or sequence of int
+        Filters of each convolution.
+    kernel_size : int, pair of int, or list of these
+        Height and width of the kernels, in pixels; a list has one entry per block.
+    pool_size : int, pair of int, list of these, or None
+        Height and width over which a maximum is taken, in pixels; None for no pooling.
+    padding : {"valid", "same"}
+    hidden_layer_sizes : int or sequence of int
+        Units of each dense layer.
+    activation : str or callable
+    dropout : float, default=0.0
+        Share of the units dropped before the dense layers and after each of them.
+
+    Returns
+    -------
+    keras.Sequential
+    """
+    stack = [keras.Input(shape=input_shape)]
+    blocks = _sizes(filters)
+    for index, n_filters in enumerate(blocks):
+        kernel, pool = (_per_block(size, index) for size in (kernel_size, pool_size))
+        stack.append(layers.Conv2D(n_filters, kernel, padding=padding, activation=activation))
+        if pool is not None and pool not in (1, (1, 1)):
+            stack.append(layers.MaxPooling2D(pool))
+    stack.append(layers.Flatten())
+    if dropout:
+        stack.append(layers.Dropout(dropout))
+    stack += _dense_block(hidden_layer_sizes, activation=activation, dropout=dropout)
+    stack.append(layers.Dense(n_units, activation=output_activation))
+    return keras.Sequential(stack)
+
+
+def _per_block(sizes, index):
+    """Return the size for one block: a list has one for each, all else is for all."""
+    return sizes[index] if isinstance(sizes, list) else sizes

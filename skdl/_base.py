@@ -1,0 +1,739 @@
+"""What all estimators share: validate, encode, build, train, predict."""
+
+import contextlib
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse
+import scipy.special
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from skdl import _engine
+from skdl._backend import keras, seeded
+from skdl._building import (
+    FIT_PARAMS,
+    PREDICT_PARAMS,
+    build_model,
+    compile_kwargs,
+    compile_model,
+    make_callbacks,
+    own_copy,
+)
+from skdl._persistence import pack_models, unpack_models
+from skdl._routing import RoutedParamsMixin, nearest
+from skdl._scikeras import route_params
+
+_SEEDS = np.iinfo(np.int32).max
+# Held out where early stopping needs rows and nobody says how many, as in scikit-learn.
+_EARLY_STOPPING_FRACTION = 0.1
+
+
+class BaseWrapper(RoutedParamsMixin, BaseEstimator):
+    """Any Keras model as a scikit-learn estimator; base of the wrappers.
+
+    For models that are neither classifiers nor regressors, such as autoencoders, and
+    for subclasses with their own ``_keras_build_fn``, ``target_encoder`` or
+    ``feature_encoder``. The parameters, attributes and extension points are those of
+    scikeras's class of this name.
+
+    Parameters
+    ----------
+    model : callable, keras.Model or None, default=None
+        Function that returns a Keras model, or a model, which is copied for every fit
+        and whose weights are the starting weights. The function may take any of
+        ``meta`` (what was learnt from the data, e.g. ``meta["n_features_in_"]``),
+        ``compile_kwargs`` (arguments for ``keras.Model.compile``) and ``params`` (all
+        parameters), besides its own parameters, given as ``model__<name>``. None where
+        a subclass defines ``_keras_build_fn``.
+    build_fn : callable, default=None
+        Former name of ``model``.
+    warm_start : bool, default=False
+        Go on from the weights of the last fit instead of building a new model.
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, dropout, shuffling and the validation split. An int makes
+        fits repeatable to the bit on a CPU; nothing global is seeded.
+    optimizer : str, keras.optimizers.Optimizer or class, default="rmsprop"
+        Its parameters are given as ``optimizer__<name>``.
+    loss : str, callable, keras.losses.Loss, class, list or dict, default=None
+        Needed unless the model comes compiled.
+    metrics : str, callable, keras.metrics.Metric, class, list or dict, default=None
+        Recorded in ``history_``.
+    batch_size : int or None, default=None
+        Rows of one step of training; None means 32, -1 all rows at once.
+    validation_batch_size : int or None, default=None
+        Rows of one step of validation; None means ``batch_size``.
+    verbose : {0, 1, 2} or bool, default=0
+        As in ``keras.Model.fit``.
+    callbacks : keras.callbacks.Callback, class, or list or dict of them, default=None
+        Copied for every fit; ``callbacks__<name>`` sets their parameters.
+    validation_split : float in [0, 1) or None, default=None
+        Share of the rows held out to validate on, shuffled and, for classifiers,
+        stratified. None means 0.1 if ``early_stopping``, else none.
+    shuffle : bool, default=True
+        Visit the rows in a new order each epoch.
+    run_eagerly : bool, default=False
+        Run the model's Python step by step, for debugging.
+    epochs : int, default=1
+        Passes over the rows.
+    early_stopping : bool, default=False
+        Stop when the loss on the validation rows has not improved for
+        ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before training stops early.
+    **kwargs : dict
+        Parameters of the builder, and routed ones: ``model__``, ``compile__``,
+        ``optimizer__``, ``loss__``, ``metrics__``, ``callbacks__``, ``fit__``,
+        ``predict__`` and ``score__`` followed by a name.
+
+    Attributes
+    ----------
+    model_ : keras.Model
+        The trained model.
+    history_ : dict of str to list of float
+        Loss and metrics of every epoch, under Keras's names.
+    best_epoch_ : int
+        Epoch, counted from 0, with the lowest validation loss (training loss where
+        there are no validation rows). With ``early_stopping`` the model has its weights.
+    n_iter_ : int
+        Number of epochs trained.
+    callbacks_ : list of keras.callbacks.Callback
+        Copies of ``callbacks`` that watched the last fit.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where ``X`` had names that are strings.
+    target_encoder_, feature_encoder_ : transformer
+        From ``y`` and ``X`` to what the model takes, and back.
+    X_shape_, X_dtype_, y_dtype_, y_ndim_, target_type_
+        What `fit` saw, for builders that take ``meta``.
+
+    References
+    ----------
+    .. [1] A. Garcia Badaracco, "SciKeras", version 0.13.0, 2024.
+    """
+
+    _parameter_constraints: dict = {
+        "model": [callable, None],
+        "build_fn": [callable, None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "optimizer": [str, dict, callable, keras.optimizers.Optimizer],
+        "loss": [str, dict, list, tuple, callable, None],
+        "metrics": [str, dict, list, tuple, callable, keras.metrics.Metric, None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1}), None],
+        "validation_batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Integral, {-1}),
+            None,
+        ],
+        "verbose": ["boolean", Options(Integral, {0, 1, 2}), StrOptions({"auto"})],
+        "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
+        "validation_split": [Interval(Real, 0, 1, closed="left"), None],
+        "shuffle": ["boolean"],
+        "run_eagerly": ["boolean"],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        model=None,
+        *,
+        build_fn=None,
+        warm_start=False,
+        random_state=None,
+        optimizer="rmsprop",
+        loss=None,
+        metrics=None,
+        batch_size=None,
+        validation_batch_size=None,
+        verbose=0,
+        callbacks=None,
+        validation_split=None,
+        shuffle=True,
+        run_eagerly=False,
+        epochs=1,
+        early_stopping=False,
+        n_iter_no_change=10,
+        **kwargs,
+    ):
+        self.model = model
+        self.build_fn = build_fn
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.optimizer = optimizer
+        self.loss = loss
+        self.metrics = metrics
+        self.batch_size = batch_size
+        self.validation_batch_size = validation_batch_size
+        self.verbose = verbose
+        self.callbacks = callbacks
+        self.validation_split = validation_split
+        self.shuffle = shuffle
+        self.run_eagerly = run_eagerly
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self._routed_params.update(kwargs)
+
+    # Extension points, as in scikeras.
+
+    @property
+    def target_encoder(self):
+        """Transformer from ``y`` to what the model takes; override to use another.
+
+        Its ``get_metadata()``, if any, becomes attributes and goes to the builder.
+        """
+        return FunctionTransformer()
+
+    @property
+    def feature_encoder(self):
+        """Transformer from ``X`` to what the model takes; override to use another."""
+        return FunctionTransformer()
+
+    @staticmethod
+    def scorer(y_true, y_pred, **kwargs):
+        """Score predictions; for subclasses to define.
+
+        Raises
+        ------
+        NotImplementedError
+            In this base class, which does not know what is good.
+        """
+        raise NotImplementedError("Define a static method scorer(y_true, y_pred, **kwargs) in the subclass.")
+
+    def _get_compile_kwargs(self):
+        return compile_kwargs(self.get_params(deep=False))
+
+    def _type_of_target(self, y):
+        return type_of_target(y)
+
+    def _get_metadata(self):
+        """Return what was learnt, for a builder that takes ``meta``."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
+
+    # State.
+
+    @property
+    def initialized_(self):
+        """Whether there is a model, so that `predict` can be called."""
+        return hasattr(self, "model_")
+
+    @property
+    def current_epoch(self):
+        """Number of epochs recorded in ``history_``."""
+        return len(next(iter(vars(self).get("history_", {}).values()), []))
+
+    def __sklearn_is_fitted__(self):
+        return self.initialized_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def __getstate__(self):
+        return {name: pack_models(value) for name, value in super().__getstate__().items()}
+
+    def __setstate__(self, state):
+        super().__setstate__({name: unpack_models(value) for name, value in state.items()})
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self):
+        """Leave the estimator as it was where a fit fails."""
+        before = {
+            name: dict(value) if isinstance(value, dict) else value for name, value in vars(self).items()
+        }
+        model = before.get("model_")
+        weights = model.get_weights() if model is not None and model.built else None
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            if weights is not None:
+                model.set_weights(weights)
+            raise
+
+    # Data.
+
+    def _dtypes(self):
+        """Return the types of X that the model gets as they are; others become the first."""
+        floating = np.dtype(keras.config.floatx())
+        return [floating, *(np.dtype(kind) for kind in "?bhilqBHILQ")]
+
+    def _validate_data(self, X=None, y=None, reset=False, y_numeric=False):
+        """Check X and y, and learn or compare their number of features, shape and type."""
+        if X is not None:
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                allow_nd=True,
+                dtype=self._dtypes(),
+                accept_large_sparse=False,
+            )
+            if reset:
+                self.X_shape_, self.X_dtype_ = X.shape, X.dtype
+            elif X.shape[1:] != self.X_shape_[1:]:
+                raise ValueError(
+                    f"X has rows of shape {X.shape[1:]}, but {type(self).__name__} was fitted on rows of "
+                    f"shape {self.X_shape_[1:]}."
+                )
+        if y is not None:
+            y = self._validate_target(y, y_numeric)
+            if X is not None:
+                check_consistent_length(X, y)
+            if reset:
+                self.target_type_ = self._type_of_target(y)
+                self.y_dtype_, self.y_ndim_ = y.dtype, y.ndim
+            elif y.ndim != self.y_ndim_:
+                raise ValueError(
+                    f"y has {y.ndim} dimensions, but {type(self).__name__} was fitted on a target of "
+                    f"{self.y_ndim_}."
+                )
+        return X, y
+
+    def _validate_target(self, y, y_numeric):
+        if scipy.sparse.issparse(y):
+            y = y.toarray()
+        floating = keras.config.floatx() if y_numeric and np.asarray(y).dtype.kind in "OUS" else None
+        return check_array(y, ensure_2d=False, allow_nd=True, dtype=floating, input_name="y", estimator=self)
+
+    def _fitted_param(self, name):
+        """Return a parameter of training, where ``fit__<name>`` has the last word."""
+        return self._routed_params.get(f"fit__{name}", getattr(self, name))
+
+    def _split_validation(self, X, y):
+        """Choose the rows to hold out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        tuple of ndarray (train_rows, validation_rows), or None
+            Sorted positions of the rows; None where no rows are to be held out.
+        """
+        fraction = self._fitted_param("validation_split")
+        if fraction is None:
+            fraction = _EARLY_STOPPING_FRACTION if self.early_stopping else 0
+        if not fraction:
+            if self.early_stopping:
+                raise ValueError(
+                    "early_stopping=True needs validation rows, but validation_split=0 holds none out: "
+                    "give X_val and y_val to fit, or a validation_split between 0 and 1."
+                )
+            return None
+        n = X.shape[0] if hasattr(X, "shape") else len(X)
+        seed = check_random_state(self.random_state).randint(_SEEDS)
+        try:
+            rows = train_test_split(
+                np.arange(n), test_size=fraction, stratify=self._strata(y), random_state=seed
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"validation_split={fraction} can't hold out rows of every kind from {n}: {error} Change "
+                "validation_split, or give X_val and y_val to fit."
+            ) from error
+        return tuple(np.sort(part) for part in rows)
+
+    def _strata(self, y):
+        """Return the labels that training and validation rows must have in equal shares."""
+        return None
+
+    def _check_weights(self, sample_weight, X):
+        if sample_weight is None:
+            return None
+        return _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True, ensure_same_device=False
+        )
+
+    def _training_weights(self, y, sample_weight):
+        """Combine the weights of rows, in a fresh array of mean one, or return None.
+
+        The mean of one makes weights work as in scikit-learn: only their ratios count,
+        and a weight of two is the same as the row given twice. (Keras divides the
+        weighted loss by the number of rows.)
+        """
+        if sample_weight is None:
+            return None
+        return sample_weight * (len(sample_weight) / sample_weight.sum())
+
+    # Building.
+
+    def _initialize(self, X, y=None):
+        """Validate the data, learn from it, and build and compile the model."""
+        if y is None and self.__sklearn_tags__().target_tags.required:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+            )
+        X, y = self._validate_data(X, y, reset=True)
+        for name, value, encoder in (
+            ("target_encoder_", y, self.target_encoder),
+            ("feature_encoder_", X, self.feature_encoder),
+        ):
+            setattr(self, name, encoder.fit(value))
+            vars(self).update(getattr(encoder, "get_metadata", dict)())
+        random_state = check_random_state(self.random_state)
+        build_seed, self._seed = (int(seed) for seed in random_state.randint(_SEEDS, size=2))
+        with seeded(build_seed):
+            self.model_ = build_model(self, self._get_metadata())
+        return X, y
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def initialize(self, X, y=None):
+        """Build the model without training it, for one that is trained already.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+
+        Returns
+        -------
+        estimator
+            Ready to predict. A model given as ``model`` is used as it is, and copied
+            by the first fit that goes on from here.
+        """
+        with self._all_or_nothing():
+            self._initialize(X, y)
+        return self
+
+    def _prepare_model(self, x, y):
+        """Make sure that the model is compiled and fits the encoded data."""
+        if self.model_ is getattr(self, "model", None):
+            self.model_ = own_copy(self.model_)
+        compile_model(self.model_, self)
+        self._check_input_shape(x)
+        self._match_output(self._output_shapes(x))
+
+    def _check_input_shape(self, x):
+        expected = getattr(self.model_, "input_shape", None) if self.model_.built else None
+        if not isinstance(expected, tuple) or not hasattr(x, "shape"):
+            return
+        given = x.shape if len(x.shape) == len(expected) else (*x.shape, 1)
+        if len(given) != len(expected) or any(
+            want is not None and want != got for want, got in zip(expected[1:], given[1:], strict=True)
+        ):
+            raise ValueError(
+                f"The model takes rows of shape {expected[1:]}, but X has rows of shape {x.shape[1:]}. "
+                "Let the builder take meta, and size the input by meta['n_features_in_'] or "
+                "meta['X_shape_'][1:]."
+            )
+
+    def _output_shapes(self, x):
+        """Return the shapes of the model's outputs, building it where it is not built."""
+        if not (self.model_.built and isinstance(self.model_, keras.Sequential | keras.src.Functional)):
+            with seeded(self._seed):
+                outputs = _engine.forward(self.model_, _engine.take(x, slice(0, 1)))
+            return [output.shape for output in keras.tree.flatten(outputs)]
+        return [output.shape for output in self.model_.outputs]
+
+    def _match_output(self, shapes):
+        expected = vars(self).get("n_outputs_expected_")
+        if expected is not None and expected != len(shapes):
+            raise ValueError(
+                f"The target needs a model with {expected} output{'s' * (expected != 1)}, but this one "
+                f"has {len(shapes)}."
+            )
+
+    # Training.
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, **kwargs):
+        """Build a model and train it.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+            Rows to train on. A sparse matrix is made dense a batch at a time.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; only their ratios count. Rows of weight 0 are left out.
+        X_val : array-like of shape (n_val, n_features) or (n_val, ...), default=None
+            Rows to validate on, in place of those that ``validation_split`` holds out.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their target.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
+        **kwargs : dict
+            Arguments of ``keras.Model.fit`` for this fit alone, as in scikeras; parameters
+            named ``fit__<name>`` do the same and can be searched.
+
+        Returns
+        -------
+        estimator
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Before training, if parameters, data and model do not fit together. The
+            estimator is left as it was.
+        """
+        return self._fit(
+            X,
+            y,
+            sample_weight,
+            (X_val, y_val, sample_weight_val),
+            warm_start=self.warm_start,
+            epochs=kwargs.pop("epochs", self._fitted_param("epochs")),
+            initial_epoch=kwargs.pop("initial_epoch", self._routed_params.get("fit__initial_epoch", 0)),
+            **kwargs,
+        )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, **kwargs
+    ):
+        """Train for one more epoch, from the weights as they are.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Rows to validate on, see `fit`.
+        **kwargs : dict
+            Arguments of ``keras.Model.fit`` for this call alone.
+
+        Returns
+        -------
+        estimator
+            The estimator itself, its ``history_`` one epoch longer.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, and with ``early_stopping``, which makes no sense for one epoch.
+        """
+        for name in ("epochs", "initial_epoch"):
+            if name in kwargs:
+                raise TypeError(f"partial_fit trains one epoch from the current one; leave out {name}=.")
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True; use fit, or set it to False.")
+        return self._fit(
+            X,
+            y,
+            sample_weight,
+            (X_val, y_val, sample_weight_val),
+            warm_start=True,
+            epochs=1,
+            initial_epoch=self.current_epoch,
+            **kwargs,
+        )
+
+    def _fit(self, X, y, sample_weight, validation, *, warm_start, epochs, initial_epoch, **kwargs):
+        fit_args = self._fit_args(kwargs)
+        if "validation_data" in fit_args:
+            given = fit_args.pop("validation_data")
+            validation = given if validation == (None, None, None) else validation
+            validation = (*validation, None, None, None)[:3]
+        with self._all_or_nothing():
+            if warm_start and self.initialized_:
+                X, y = self._validate_data(X, y, reset=False)
+            else:
+                X, y = self._initialize(X, y)
+            sample_weight = self._check_weights(sample_weight, X)
+            X, y, sample_weight = self._without_weightless(X, y, sample_weight)
+            self._check_target(y)
+            X, y, sample_weight, validation = self._with_validation(X, y, sample_weight, validation)
+            self._prepare_model(self.feature_encoder_.transform(_engine.take(X, slice(0, 1))), y)
+            x, y, weights = self._encode(X, y, self._training_weights(y, sample_weight))
+            if validation is not None:
+                X_val, y_val, weight_val = validation
+                validation = self._encode(X_val, y_val, weight_val)[: 2 + (weight_val is not None)]
+            self._train(x, y, weights, validation, epochs, initial_epoch, fit_args)
+        return self
+
+    def _fit_args(self, kwargs):
+        """Collect the arguments for Keras's ``fit`` beyond those of the signature."""
+        unknown = set(kwargs) - FIT_PARAMS
+        if unknown:
+            name = min(unknown)
+            raise TypeError(f"fit got an unexpected argument {name!r}.{nearest(name, FIT_PARAMS)}")
+        routed = route_params(self._routed_params, destination="fit", pass_filter=set())
+        routed = {name: value for name, value in routed.items() if name in FIT_PARAMS}
+        skip = {"epochs", "initial_epoch", "validation_split", "callbacks"} - set(kwargs)
+        return {**{name: value for name, value in routed.items() if name not in skip}, **kwargs}
+
+    def _without_weightless(self, X, y, sample_weight):
+        """Leave out rows of weight zero, which must count as if they were not there."""
+        if sample_weight is None or sample_weight.all():
+            return X, y, sample_weight
+        rows = np.flatnonzero(sample_weight)
+        if not rows.size:
+            raise ValueError("sample_weight is zero for every row, so there is nothing to train on.")
+        return _safe_indexing(X, rows), y[rows], sample_weight[rows]
+
+    def _with_validation(self, X, y, sample_weight, validation):
+        """Check the given validation rows, or hold some out."""
+        X_val, y_val, weight_val = validation
+        if (X_val is None) != (y_val is None):
+            raise ValueError(
+                "X_val and y_val belong together, but only "
+                f"{'y_val' if X_val is None else 'X_val'} is given; give both or neither."
+            )
+        if X_val is not None:
+            X_val, y_val = self._validate_data(X_val, y_val, reset=False)
+            self._check_seen(y_val)
+            return X, y, sample_weight, (X_val, y_val, self._check_weights(weight_val, X_val))
+        if weight_val is not None:
+            raise ValueError("sample_weight_val needs X_val and y_val; give all three or none.")
+        rows = self._split_validation(X, y)
+        if rows is None:
+            return X, y, sample_weight, None
+
+        def part(rows):
+            return (
+                _safe_indexing(X, rows),
+                y[rows],
+                None if sample_weight is None else sample_weight[rows],
+            )
+
+        return (*part(rows[0]), part(rows[1]))
+
+    def _check_target(self, y):
+        """Refuse a target that nothing can be learnt from."""
+
+    def _check_seen(self, y_val):
+        """Refuse a validation target that training can't know."""
+
+    def _encode(self, X, y, weights):
+        return self.feature_encoder_.transform(X), self.target_encoder_.transform(y), weights
+
+    def _train(self, x, y, weights, validation, epochs, initial_epoch, fit_args):
+        n = _engine.n_rows(x)
+
+        def rows(name, default):
+            size = fit_args.pop(name, getattr(self, name, None))
+            return n if size == -1 else size or default
+
+        batch_size = rows("batch_size", 32)
+        fit_args["validation_batch_size"] = rows("validation_batch_size", batch_size)
+        if validation is None:
+            del fit_args["validation_batch_size"]
+        callbacks = self._make_callbacks("callbacks") + self._make_callbacks("fit__callbacks")
+        callbacks += make_callbacks(fit_args.pop("callbacks", None), {})
+        own = []
+        if self.early_stopping:
+            own = [
+                keras.callbacks.EarlyStopping(
+                    monitor="val_loss", patience=self.n_iter_no_change, restore_best_weights=True
+                )
+            ]
+        history = _engine.train(
+            self.model_,
+            x,
+            y,
+            weights,
+            validation_data=validation,
+            batch_size=batch_size,
+            epochs=initial_epoch + epochs,
+            initial_epoch=initial_epoch,
+            shuffle=fit_args.pop("shuffle", self.shuffle),
+            seed=self._seed,
+            callbacks=callbacks + own,
+            verbose=fit_args.pop("verbose", self.verbose),
+            **fit_args,
+        )
+        self._keep_history(history.history, initial_epoch)
+        for callback in callbacks:
+            callback.set_model(None)
+        self.callbacks_ = callbacks
+
+    def _make_callbacks(self, destination):
+        params = self.get_params(deep=False)
+        routed = route_params(params, destination=destination, pass_filter=set())
+        return make_callbacks(params.get(destination), routed)
+
+    def _keep_history(self, history, initial_epoch):
+        before = vars(self).get("history_", {}) if initial_epoch else {}
+        self.history_ = {name: [*before.get(name, []), *values] for name, values in history.items()}
+        self.n_iter_ = self.current_epoch
+        watched = self.history_.get("val_loss") or self.history_.get("loss") or [np.nan]
+        finite = np.where(np.isfinite(watched), watched, np.inf)
+        self.best_epoch_ = int(np.argmin(finite))
+
+    # Prediction.
+
+    def _predict_raw(self, X, **kwargs):
+        """Return the model's outputs for X."""
+        check_is_fitted(self)
+        X, _ = self._validate_data(X, reset=False)
+        x = self.feature_encoder_.transform(X)
+        unknown = set(kwargs) - PREDICT_PARAMS
+        if unknown:
+            name = min(unknown)
+            raise TypeError(f"predict got an unexpected argument {name!r}.{nearest(name, PREDICT_PARAMS)}")
+        routed = route_params(self._routed_params, destination="predict", pass_filter=set(), strict=True)
+        args = {**routed, **kwargs}
+        callbacks = self._make_callbacks("predict__callbacks")
+        callbacks += make_callbacks(kwargs.get("callbacks"), {})
+        batch_size = args.get("batch_size")
+        batch_size = _engine.n_rows(x) if batch_size == -1 else batch_size
+        if callbacks or args.get("verbose") or args.get("steps") is not None:
+            args = {**args, "callbacks": callbacks, "batch_size": batch_size}
+            return self.model_.predict(x, **{"verbose": 0, **args})
+        return _engine.forward(self.model_, x, batch_size=batch_size)
+
+    def predict(self, X, **kwargs):
+        """Predict the target.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        **kwargs : dict
+            Arguments of ``keras.Model.predict`` (``batch_size``, ``verbose``, ``steps``,
+            ``callbacks``), also as parameters ``predict__<name>``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Raises
+        ------
+        NotFittedError
+            If there is no model yet.
+        ValueError
+            If X is not like that of `fit`.
+        """
+        outputs = self._predict_raw(X, **kwargs)
+        return self.target_encoder_.inverse_transform(outputs)
+
+    def score(self, X, y, sample_weight=None):
+        """Score the predictions for X against y.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+            By `scorer`: accuracy for classifiers, R squared for regressors. Parameters
+            ``score__<name>`` are handed to it.
+        """
+        args = route_params(self._routed_params, destination="score", pass_filter=set())
+        return self.scorer(np.asarray(y), self.predict(X), sample_weight=sample_weight, **args)

@@ -1,0 +1,663 @@
+"""Ready-made estimators: parameters plus an architecture, no training code."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skdl._architectures import cnn, mlp
+from skdl._backend import keras
+from skdl._building import compile_kwargs
+from skdl._scikeras import target_format
+from skdl._wrappers import KerasClassifier, KerasRegressor
+
+_TRAINING = {
+    name: KerasClassifier._parameter_constraints[name]
+    for name in (
+        "optimizer",
+        "metrics",
+        "epochs",
+        "batch_size",
+        "shuffle",
+        "validation_split",
+        "early_stopping",
+        "n_iter_no_change",
+        "class_weight",
+        "callbacks",
+        "warm_start",
+        "verbose",
+        "random_state",
+    )
+}
+_TRAINING["loss"] = [str, callable, keras.losses.Loss]
+_TRAINING["learning_rate"] = [
+    Interval(Real, 0, None, closed="neither"),
+    keras.optimizers.schedules.LearningRateSchedule,
+    None,
+]
+_SIZES = [Interval(Integral, 1, None, closed="left"), "array-like"]
+_NETWORK = {
+    "hidden_layer_sizes": _SIZES,
+    "activation": [str, callable],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+}
+_DENSE = {
+    **_NETWORK,
+    "batch_norm": ["boolean"],
+    "l2_regularization": [Interval(Real, 0, None, closed="left")],
+}
+
+
+class _ReadyMade:
+    """What the ready-made estimators share: a loss and an output that fit the target."""
+
+    # Parameters of the wrappers that these estimators do not offer.
+    model = None
+    build_fn = None
+    run_eagerly = False
+    validation_batch_size = None
+
+    # All parameters are in the signature; none is passed up.
+    _get_param_names = classmethod(BaseEstimator._get_param_names.__func__)
+
+    def _dtypes(self):
+        return [np.dtype(keras.config.floatx())]
+
+    def _is_routed(self, name):
+        return super()._is_routed(name) and name.partition("__")[0] not in ("model", "compile")
+
+    def _encoded_loss(self):
+        """Return the loss, with "auto" resolved by the target."""
+        if isinstance(self.loss, str) and self.loss == "auto":
+            several = self.target_type_ == "multiclass"
+            return "sparse_categorical_crossentropy" if several else "binary_crossentropy"
+        return self.loss
+
+    def _get_compile_kwargs(self):
+        params = self.get_params(deep=False)
+        params["loss"] = self._encoded_loss()
+        if isinstance(params["metrics"], tuple):
+            params["metrics"] = list(params["metrics"])
+        if self.learning_rate is not None:
+            if "optimizer__learning_rate" in params:
+                raise ValueError("Both learning_rate and optimizer__learning_rate are given; give one.")
+            params["optimizer__learning_rate"] = self.learning_rate
+        return compile_kwargs(params)
+
+    def _output(self):
+        """Return the units and the activation of the output layer."""
+        wanted = target_format(self._encoded_loss())
+        if self.target_type_ not in ("binary", "multiclass"):
+            return self.n_classes_, "softmax" if wanted == "one-hot" else "sigmoid"
+        if self.n_classes_ == 2 and wanted in ("either", "unknown"):
+            return 1, "sigmoid"
+        return self.n_classes_, "softmax"
+
+
+def _dense_weights(model, index):
+    return [layer.get_weights()[index] for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+
+
+class _DenseNetwork:
+    """A multilayer perceptron and its weights."""
+
+    def _keras_build_fn(self):
+        return mlp(
+            (self.n_features_in_,),
+            *self._output(),
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            activation=self.activation,
+            dropout=self.dropout,
+            batch_norm=self.batch_norm,
+            l2_regularization=self.l2_regularization,
+        )
+
+    def _validate_data(self, X=None, y=None, reset=False, y_numeric=False):
+        if getattr(X, "ndim", 2) > 2:
+            raise ValueError(
+                f"Found array with dim {X.ndim}, while dim <= 2 is required by {type(self).__name__}. "
+                "Reshape it to (n_samples, n_features), or use CNNClassifier for images."
+            )
+        return super()._validate_data(X, y, reset=reset, y_numeric=y_numeric)
+
+    @property
+    def coefs_(self):
+        """Kernels of the dense layers: list of ndarray of shape (n_inputs, n_units)."""
+        return _dense_weights(self.model_, 0)
+
+    @property
+    def intercepts_(self):
+        """Biases of the dense layers: list of ndarray of shape (n_units,)."""
+        return _dense_weights(self.model_, 1)
+
+
+class DNNClassifier(_DenseNetwork, _ReadyMade, KerasClassifier):
+    """Multilayer perceptron that classifies, as a Keras model.
+
+    Takes two classes, more classes, and multilabel targets. Scale the features first,
+    for instance with ``StandardScaler`` in a pipeline.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer; an empty tuple gives a linear model.
+    activation : str or callable, default="relu"
+        Of the hidden layers, by Keras's name.
+    dropout : float in [0, 1), default=0.0
+        Share of the units of each hidden layer that is dropped in a step of training.
+    batch_norm : bool, default=False
+        Normalise between the linear part and the activation of each hidden layer.
+    l2_regularization : float, default=0.0
+        Adds ``l2_regularization * sum(w ** 2)`` over all kernels to the loss.
+    optimizer : str, keras.optimizers.Optimizer or class, default="adam"
+        Its further parameters are given as ``optimizer__<name>``.
+    learning_rate : float, LearningRateSchedule or None, default=None
+        Of the optimizer; None means what the optimizer itself has (0.001 for "adam").
+    loss : str, callable, keras.losses.Loss or class, default="auto"
+        "auto" fits the target: binary cross-entropy (two classes, multilabel), sparse
+        categorical cross-entropy (more classes), mean squared error (numbers). The
+        output layer and the encoding of the target follow the loss.
+    epochs : int, default=100
+        Passes over the rows.
+    batch_size : int or None, default=32
+        Rows of one step of training; -1 means all rows at once.
+    shuffle : bool, default=True
+        Visit the rows in a new order each epoch.
+    validation_split : float in [0, 1) or None, default=None
+        Share of the rows held out to validate on, shuffled and, for classifiers,
+        stratified. None means 0.1 if ``early_stopping``, else none.
+    early_stopping : bool, default=False
+        Stop when the loss on the validation rows has not improved for
+        ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before training stops early.
+    callbacks : keras.callbacks.Callback, class, or list or dict of them, default=None
+        Copied for every fit; ``callbacks__<name>`` sets their parameters.
+    warm_start : bool, default=False
+        Go on from the weights of the last fit instead of building a new model.
+    verbose : {0, 1, 2} or bool, default=0
+        As in ``keras.Model.fit``.
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, dropout, shuffling and the validation split. An int makes
+        fits repeatable to the bit on a CPU; nothing global is seeded.
+    metrics : str, callable, keras.metrics.Metric, or list of them, default="accuracy"
+        Recorded in ``history_``, besides the loss.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, keyed by label; multiplied with ``sample_weight``.
+    **routed : dict
+        Parameters ``optimizer__<name>``, ``loss__<name>``, ``metrics__<name>``,
+        ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>``, ``score__<name>``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted.
+    n_classes_ : int
+        Their number; number of labels for a multilabel target.
+    model_ : keras.Model
+        The trained model.
+    history_ : dict of str to list of float
+        Loss and metrics of every epoch, under Keras's names.
+    best_epoch_ : int
+        Epoch, counted from 0, with the lowest validation loss (training loss where
+        there are no validation rows). With ``early_stopping`` the model has its weights.
+    n_iter_ : int
+        Number of epochs trained.
+    callbacks_ : list of keras.callbacks.Callback
+        Copies of ``callbacks`` that watched the last fit.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where ``X`` had names that are strings.
+
+    See Also
+    --------
+    KerasClassifier : The same training for any Keras model.
+    sklearn.neural_network.MLPClassifier : scikit-learn's own.
+
+    References
+    ----------
+    .. [1] I. Goodfellow, Y. Bengio and A. Courville, "Deep Learning", MIT Press, 2016,
+       chapter 6.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skdl import DNNClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = DNNClassifier((32,), learning_rate=0.02, epochs=20, random_state=0)
+    >>> pipe = make_pipeline(StandardScaler(), clf).fit(X, y)
+    >>> pipe.score(X, y) > 0.9
+    True
+    >>> pipe.predict_proba(X[:1]).shape
+    (1, 3)
+    """
+
+    _parameter_constraints: dict = {**_DENSE, **_TRAINING}
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        *,
+        activation="relu",
+        dropout=0.0,
+        batch_norm=False,
+        l2_regularization=0.0,
+        optimizer="adam",
+        learning_rate=None,
+        loss="auto",
+        metrics="accuracy",
+        epochs=100,
+        batch_size=32,
+        shuffle=True,
+        validation_split=None,
+        early_stopping=False,
+        n_iter_no_change=10,
+        class_weight=None,
+        callbacks=None,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+        **routed,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.l2_regularization = l2_regularization
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.loss = loss
+        self.metrics = metrics
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.validation_split = validation_split
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+        self._routed_params.update(routed)
+
+
+class DNNRegressor(_DenseNetwork, _ReadyMade, KerasRegressor):
+    """Multilayer perceptron that predicts numbers, as a Keras model.
+
+    Takes one target or several. Scale the features first, for instance with
+    ``StandardScaler`` in a pipeline, and a target of large numbers with
+    ``TransformedTargetRegressor``.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer; an empty tuple gives a linear model.
+    activation : str or callable, default="relu"
+        Of the hidden layers, by Keras's name.
+    dropout : float in [0, 1), default=0.0
+        Share of the units of each hidden layer that is dropped in a step of training.
+    batch_norm : bool, default=False
+        Normalise between the linear part and the activation of each hidden layer.
+    l2_regularization : float, default=0.0
+        Adds ``l2_regularization * sum(w ** 2)`` over all kernels to the loss.
+    optimizer : str, keras.optimizers.Optimizer or class, default="adam"
+        Its further parameters are given as ``optimizer__<name>``.
+    learning_rate : float, LearningRateSchedule or None, default=None
+        Of the optimizer; None means what the optimizer itself has (0.001 for "adam").
+    loss : str, callable, keras.losses.Loss or class, default="auto"
+        "auto" fits the target: binary cross-entropy (two classes, multilabel), sparse
+        categorical cross-entropy (more classes), mean squared error (numbers). The
+        output layer and the encoding of the target follow the loss.
+    epochs : int, default=100
+        Passes over the rows.
+    batch_size : int or None, default=32
+        Rows of one step of training; -1 means all rows at once.
+    shuffle : bool, default=True
+        Visit the rows in a new order each epoch.
+    validation_split : float in [0, 1) or None, default=None
+        Share of the rows held out to validate on, shuffled and, for classifiers,
+        stratified. None means 0.1 if ``early_stopping``, else none.
+    early_stopping : bool, default=False
+        Stop when the loss on the validation rows has not improved for
+        ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before training stops early.
+    callbacks : keras.callbacks.Callback, class, or list or dict of them, default=None
+        Copied for every fit; ``callbacks__<name>`` sets their parameters.
+    warm_start : bool, default=False
+        Go on from the weights of the last fit instead of building a new model.
+    verbose : {0, 1, 2} or bool, default=0
+        As in ``keras.Model.fit``.
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, dropout, shuffling and the validation split. An int makes
+        fits repeatable to the bit on a CPU; nothing global is seeded.
+    metrics : str, callable, keras.metrics.Metric, or list of them, default=None
+        Recorded in ``history_``, besides the loss.
+    **routed : dict
+        Parameters ``optimizer__<name>``, ``loss__<name>``, ``metrics__<name>``,
+        ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>``, ``score__<name>``.
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        Number of targets.
+    model_ : keras.Model
+        The trained model.
+    history_ : dict of str to list of float
+        Loss and metrics of every epoch, under Keras's names.
+    best_epoch_ : int
+        Epoch, counted from 0, with the lowest validation loss (training loss where
+        there are no validation rows). With ``early_stopping`` the model has its weights.
+    n_iter_ : int
+        Number of epochs trained.
+    callbacks_ : list of keras.callbacks.Callback
+        Copies of ``callbacks`` that watched the last fit.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where ``X`` had names that are strings.
+
+    See Also
+    --------
+    KerasRegressor : The same training for any Keras model.
+    sklearn.neural_network.MLPRegressor : scikit-learn's own.
+
+    References
+    ----------
+    .. [1] I. Goodfellow, Y. Bengio and A. Courville, "Deep Learning", MIT Press, 2016,
+       chapter 6.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skdl import DNNRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = DNNRegressor((32,), learning_rate=0.02, epochs=20, random_state=0)
+    >>> make_pipeline(StandardScaler(), reg).fit(X, y).score(X, y) > 0.4
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **_DENSE,
+        **{name: allowed for name, allowed in _TRAINING.items() if name != "class_weight"},
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        *,
+        activation="relu",
+        dropout=0.0,
+        batch_norm=False,
+        l2_regularization=0.0,
+        optimizer="adam",
+        learning_rate=None,
+        loss="auto",
+        metrics=None,
+        epochs=100,
+        batch_size=32,
+        shuffle=True,
+        validation_split=None,
+        early_stopping=False,
+        n_iter_no_change=10,
+        callbacks=None,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+        **routed,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.l2_regularization = l2_regularization
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.loss = loss
+        self.metrics = metrics
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.validation_split = validation_split
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+        self._routed_params.update(routed)
+
+    def _output(self):
+        return self.n_outputs_, "linear"
+
+    def _encoded_loss(self):
+        return "mean_squared_error" if isinstance(self.loss, str) and self.loss == "auto" else self.loss
+
+
+class _ImageReshaper(TransformerMixin, BaseEstimator):
+    """Give images, or rows that are flattened images, the shape (height, width, channels)."""
+
+    def __init__(self, image_shape=None):
+        self.image_shape = image_shape
+
+    def fit(self, X, y=None):
+        if X.ndim == 2 and self.image_shape is None:
+            raise ValueError(
+                f"X has rows of {X.shape[1]} numbers, and nothing says how they make an image: give "
+                "image_shape=(height, width) or (height, width, channels), or give X as "
+                "(n_samples, height, width)."
+            )
+        shape = X.shape[1:] if self.image_shape is None else tuple(self.image_shape)
+        try:
+            shape = np.empty(X.shape[1:], dtype=bool).reshape(shape).shape
+        except ValueError as error:
+            raise ValueError(
+                f"image_shape={self.image_shape!r} does not fit rows of shape {X.shape[1:]}: {error}."
+            ) from error
+        self.shape_ = shape if len(shape) == 3 else (*shape, 1)
+        return self
+
+    def transform(self, X):
+        X = X.toarray() if hasattr(X, "toarray") else X
+        return X.reshape(len(X), *self.shape_)
+
+
+class CNNClassifier(_ReadyMade, KerasClassifier):
+    """Convolutional network that classifies images, as a Keras model.
+
+    Takes images as an array of shape (n_samples, height, width) or (n_samples, height,
+    width, channels), or as flattened rows with ``image_shape``, so that it may stand
+    behind a ``MinMaxScaler`` in a pipeline. Pixels are taken as they come: scale them
+    to [0, 1] first.
+
+    Parameters
+    ----------
+    filters : int or array-like of int, default=(32, 64)
+        Filters of each block of convolution, activation and max-pooling.
+    kernel_size : int, pair of int, or list of these, default=3
+        Height and width of the kernels, in pixels; a list has one entry per block.
+    pool_size : int, pair of int, list of these, or None, default=2
+        Height and width over which the maximum is taken, in pixels; None for no pooling.
+    padding : {"same", "valid"}, default="same"
+        Whether a convolution keeps the image's size.
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each dense layer behind the blocks.
+    activation : str or callable, default="relu"
+        Of the convolutions and the dense layers, by Keras's name.
+    dropout : float in [0, 1), default=0.0
+        Share of the units dropped before the dense layers and behind each of them.
+    image_shape : tuple of int, default=None
+        (height, width) or (height, width, channels) of flattened rows; one entry may be
+        -1 and is then worked out. None where X comes as images.
+    optimizer : str, keras.optimizers.Optimizer or class, default="adam"
+        Its further parameters are given as ``optimizer__<name>``.
+    learning_rate : float, LearningRateSchedule or None, default=None
+        Of the optimizer; None means what the optimizer itself has (0.001 for "adam").
+    loss : str, callable, keras.losses.Loss or class, default="auto"
+        "auto" fits the target: binary cross-entropy (two classes, multilabel), sparse
+        categorical cross-entropy (more classes), mean squared error (numbers). The
+        output layer and the encoding of the target follow the loss.
+    epochs : int, default=10
+        Passes over the rows.
+    batch_size : int or None, default=32
+        Rows of one step of training; -1 means all rows at once.
+    shuffle : bool, default=True
+        Visit the rows in a new order each epoch.
+    validation_split : float in [0, 1) or None, default=None
+        Share of the rows held out to validate on, shuffled and, for classifiers,
+        stratified. None means 0.1 if ``early_stopping``, else none.
+    early_stopping : bool, default=False
+        Stop when the loss on the validation rows has not improved for
+        ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before training stops early.
+    callbacks : keras.callbacks.Callback, class, or list or dict of them, default=None
+        Copied for every fit; ``callbacks__<name>`` sets their parameters.
+    warm_start : bool, default=False
+        Go on from the weights of the last fit instead of building a new model.
+    verbose : {0, 1, 2} or bool, default=0
+        As in ``keras.Model.fit``.
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, dropout, shuffling and the validation split. An int makes
+        fits repeatable to the bit on a CPU; nothing global is seeded.
+    metrics : str, callable, keras.metrics.Metric, or list of them, default="accuracy"
+        Recorded in ``history_``, besides the loss.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, keyed by label; multiplied with ``sample_weight``.
+    **routed : dict
+        Parameters ``optimizer__<name>``, ``loss__<name>``, ``metrics__<name>``,
+        ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>``, ``score__<name>``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted.
+    n_classes_ : int
+        Their number; number of labels for a multilabel target.
+    model_ : keras.Model
+        The trained model.
+    history_ : dict of str to list of float
+        Loss and metrics of every epoch, under Keras's names.
+    best_epoch_ : int
+        Epoch, counted from 0, with the lowest validation loss (training loss where
+        there are no validation rows). With ``early_stopping`` the model has its weights.
+    n_iter_ : int
+        Number of epochs trained.
+    callbacks_ : list of keras.callbacks.Callback
+        Copies of ``callbacks`` that watched the last fit.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where ``X`` had names that are strings.
+
+    See Also
+    --------
+    KerasClassifier : The same training for any Keras model.
+
+    References
+    ----------
+    .. [1] Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied
+       to document recognition", Proceedings of the IEEE 86(11), 1998.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdl import CNNClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = CNNClassifier((8,), image_shape=(8, 8), epochs=4, learning_rate=0.01, random_state=0)
+    >>> clf.fit(X / 16, y).score(X / 16, y) > 0.9
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **_NETWORK,
+        **_TRAINING,
+        "filters": _SIZES,
+        "kernel_size": _SIZES,
+        "pool_size": [*_SIZES, None],
+        "padding": [StrOptions({"same", "valid"})],
+        "image_shape": [tuple, list, None],
+    }
+
+    def __init__(
+        self,
+        filters=(32, 64),
+        *,
+        kernel_size=3,
+        pool_size=2,
+        padding="same",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        dropout=0.0,
+        image_shape=None,
+        optimizer="adam",
+        learning_rate=None,
+        loss="auto",
+        metrics="accuracy",
+        epochs=10,
+        batch_size=32,
+        shuffle=True,
+        validation_split=None,
+        early_stopping=False,
+        n_iter_no_change=10,
+        class_weight=None,
+        callbacks=None,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+        **routed,
+    ):
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.pool_size = pool_size
+        self.padding = padding
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.image_shape = image_shape
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.loss = loss
+        self.metrics = metrics
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.validation_split = validation_split
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+        self._routed_params.update(routed)
+
+    @property
+    def feature_encoder(self):
+        """Transformer from ``X`` to images of shape (height, width, channels)."""
+        return _ImageReshaper(self.image_shape)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _keras_build_fn(self):
+        return cnn(
+            self.feature_encoder_.shape_,
+            *self._output(),
+            filters=self.filters,
+            kernel_size=self.kernel_size,
+            pool_size=self.pool_size,
+            padding=self.padding,
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            activation=self.activation,
+            dropout=self.dropout,
+        )

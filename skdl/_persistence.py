@@ -1,0 +1,160 @@
+"""Keras models to bytes and back, custom code included: pickling and copying."""
+
+import tempfile
+from pathlib import Path
+
+from skdl._backend import keras
+
+
+def _is_custom(value):
+    """Tell whether ``value`` is a class or function that Keras can't find by its name."""
+    return hasattr(value, "__name__") and not getattr(value, "__module__", "keras").startswith("keras.")
+
+
+def _flatten(items):
+    if isinstance(items, dict):
+        items = items.values()
+    if not isinstance(items, list | tuple | set | type({}.values())):
+        return [items]
+    return [leaf for item in items for leaf in _flatten(item)]
+
+
+def custom_objects(model):
+    """Collect the user's own classes and functions that a Keras model is made of.
+
+    Keras writes them down by name alone, so that reading needs the objects themselves.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    dict of str to class or function
+    """
+    parts = [model, *model._flatten_layers()]
+    parts += [value for part in list(parts) for value in _flatten(list(vars(part).values()))]
+    config = getattr(model, "_compile_config", None)
+    if config is not None:
+        parts += _flatten(list(config.config.values()))
+        parts += [getattr(model, "optimizer", None), *getattr(model, "metrics", [])]
+    found = {}
+    for part in parts:
+        wrapped = getattr(part, "fn", None) or getattr(part, "_fn", None)
+        for value in (part, type(part), wrapped):
+            if (callable(value) and _is_custom(value)) and not _is_plumbing(value):
+                found[value.__name__] = value
+    return found
+
+
+def _is_plumbing(value):
+    """Tell whether a class or function comes from Python or TensorFlow, not the user."""
+    root = value.__module__.partition(".")[0]
+    return root in ("builtins", "tensorflow", "numpy", "threading", "functools", "ml_dtypes", "_thread")
+
+
+def pack_model(model):
+    """Turn a Keras model into plain data.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With its weights, compile arguments and the state of its optimizer.
+
+    Returns
+    -------
+    dict
+        For `unpack_model`; the user's own classes and functions are kept as such and
+        pickled by reference.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        return {"keras": path.read_bytes(), "custom_objects": custom_objects(model)}
+
+
+def unpack_model(packed):
+    """Turn the result of `pack_model` back into a Keras model.
+
+    Parameters
+    ----------
+    packed : dict
+
+    Returns
+    -------
+    keras.Model
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        path.write_bytes(packed["keras"])
+        # The bytes come out of a pickle, which is code already.
+        return keras.saving.load_model(path, custom_objects=packed["custom_objects"], safe_mode=False)
+
+
+def copy_model(model):
+    """Copy a Keras model with its weights, compile arguments and optimizer state.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    keras.Model
+    """
+    return unpack_model(pack_model(model))
+
+
+class PackedModel:
+    """A Keras model that pickles, deep-copies and pickles again, custom code included.
+
+    Parameters
+    ----------
+    model : keras.Model
+    """
+
+    def __init__(self, model):
+        self.model = model
+
+    def __reduce__(self):
+        return _restore, (pack_model(self.model),)
+
+    def __deepcopy__(self, memo):
+        return PackedModel(copy_model(self.model))
+
+
+def _restore(packed):
+    return PackedModel(unpack_model(packed))
+
+
+def pack_models(value):
+    """Replace the Keras models in nested lists, tuples and dicts by `PackedModel`.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    object
+        The same object where it holds no model.
+    """
+    return _replace(value, keras.Model, PackedModel)
+
+
+def unpack_models(value):
+    """Undo `pack_models`."""
+    return _replace(value, PackedModel, lambda packed: packed.model)
+
+
+def _replace(value, kind, replacement):
+    if isinstance(value, kind):
+        return replacement(value)
+    if type(value) in (list, tuple):
+        items = [_replace(item, kind, replacement) for item in value]
+        changed = any(new is not old for new, old in zip(items, value, strict=True))
+        return type(value)(items) if changed else value
+    if type(value) is dict:
+        items = {key: _replace(item, kind, replacement) for key, item in value.items()}
+        return items if any(items[key] is not value[key] for key in value) else value
+    return value

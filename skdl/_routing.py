@@ -1,0 +1,135 @@
+"""Parameters beyond those of the signature: ``optimizer__learning_rate`` and its like."""
+
+import difflib
+import inspect
+
+# Where a parameter ``<prefix>__<name>`` may go.
+PREFIXES = frozenset(
+    {"model", "compile", "fit", "predict", "score", "optimizer", "loss", "metrics", "callbacks"}
+)
+
+
+def nearest(name, valid):
+    """Say which valid name is meant by a misspelt one.
+
+    Parameters
+    ----------
+    name : str
+    valid : iterable of str
+
+    Returns
+    -------
+    str
+        " Did you mean 'epochs'?", or "" where nothing is near.
+    """
+    near = difflib.get_close_matches(name, list(valid), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+class RoutedParamsMixin:
+    """Estimator with parameters that are not in the signature of its ``__init__``.
+
+    They are stored in one private dict and appear in ``get_params``, ``set_params``,
+    ``clone``, the repr and as attributes like any other parameter.
+    """
+
+    def __new__(cls, *args, **kwargs):
+        # Here and not in __init__, since subclasses written for scikeras name routed
+        # parameters in their signature without storing them.
+        self = super().__new__(cls)
+        vars(self)["_routed_params"] = {name: value for name, value in kwargs.items() if "__" in name}
+        return self
+
+    @classmethod
+    def _init_signature(cls):
+        """Return the keyword parameters of ``__init__``, those passed up included."""
+        found = {}
+        for klass in cls.__mro__:
+            if "__init__" not in vars(klass):
+                continue
+            parameters = list(inspect.signature(klass.__init__).parameters.values())[1:]
+            kinds = {parameter.kind for parameter in parameters}
+            for parameter in parameters:
+                if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                    found.setdefault(parameter.name, parameter)
+            if inspect.Parameter.VAR_KEYWORD not in kinds:
+                break
+        return found
+
+    @classmethod
+    def _get_param_names(cls):
+        return sorted(cls._init_signature())
+
+    def _is_routed(self, name):
+        return "__" in name and name.partition("__")[0] in PREFIXES
+
+    def get_params(self, deep=True):
+        """Get the parameters of this estimator, routed ones included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Also return the parameters of contained estimators.
+
+        Returns
+        -------
+        dict
+        """
+        return {**super().get_params(deep=deep), **vars(self).get("_routed_params", {})}
+
+    def set_params(self, **params):
+        """Set parameters of this estimator.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of the signature, or routed ones such as
+            ``optimizer__learning_rate`` or ``model__units``.
+
+        Returns
+        -------
+        estimator
+
+        Raises
+        ------
+        ValueError
+            If a name is neither; the message names the nearest valid one.
+        """
+        routed = vars(self).setdefault("_routed_params", {})
+        own = set(self._get_param_names())
+        for name in params:
+            known = name in own or name in routed or self._is_routed(name)
+            if not known and name.partition("__")[0] not in own:
+                valid = sorted(own | set(routed))
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {type(self).__name__}."
+                    f"{nearest(name, valid)} Valid parameters are: {valid}, and routed ones that start "
+                    f"with {', '.join(sorted(prefix + '__' for prefix in PREFIXES))}."
+                )
+        plain = {}
+        for name, value in params.items():
+            if name not in own and (name in routed or self._is_routed(name)):
+                routed[name] = value
+            else:
+                plain[name] = value
+        super().set_params(**plain)
+        return self
+
+    def __getattr__(self, name):
+        routed = vars(self).get("_routed_params", {})
+        if name in routed:
+            return routed[name]
+        if "__" in name and not name.startswith("__"):
+            parameter = self._init_signature().get(name)
+            if parameter is not None:
+                return parameter.default
+        static = inspect.getattr_static(type(self), name, None)
+        if isinstance(static, property):
+            return static.fget(self)  # fails once more, and says in which attribute
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name, value):
+        if name in vars(self).get("_routed_params", {}) or self._is_routed(name):
+            vars(self).setdefault("_routed_params", {})[name] = value
+        else:
+            super().__setattr__(name, value)
