@@ -162,8 +162,6 @@ class Pipeline(_imblearn.Pipeline):
     def _fit(self, X, y=None, routed_params=None, raw_params=None, callback_ctx=None):
         """Fit all steps but the last, each as one task; return the data that reach the last step."""
         # imblearn 0.14 runs this loop without callbacks. sklearn 1.9's has them, but no samplers.
-        self.steps = list(self.steps)
-        self._validate_steps()
         memory = check_memory(self.memory)
         # What is ignored here says how a step is shown, and doesn't change what it learns.
         run_step = memory.cache(_run_step, ignore=["message", "caller", "task"])
@@ -192,6 +190,26 @@ class Pipeline(_imblearn.Pipeline):
             # From the cache comes another object than the one that was put in.
             self.steps[idx] = (name, fitted)
         return X, y
+
+    def _validate_steps(self):
+        # Two checks of sklearn 1.9's Pipeline that imblearn 0.14's lacks.
+        if not self.steps:
+            raise ValueError("The pipeline is empty. Please add steps.")
+        self._check_estimators_are_instances([step for _, step in self.steps])
+        super()._validate_steps()
+
+    def _check_method_params(self, method, props, **kwargs):
+        if not _routing_enabled():
+            # imblearn 0.14, like sklearn 1.9, answers an unknown step by a bare KeyError.
+            names = [name for name, step in self.steps if step is not None]
+            for param in props:
+                step, separator, _ = param.partition("__")
+                if separator and step not in names:
+                    raise ValueError(
+                        f"Pipeline.{method} got {param}, but there is no step {step!r} to pass it to. "
+                        f"The steps are {names}: write <step>__<parameter>."
+                    )
+        return super()._check_method_params(method, props, **kwargs)
 
     def _get_metadata_for_step(self, *, step_idx, step_params, all_params):
         if self.transform_input is None:
@@ -317,6 +335,8 @@ class Pipeline(_imblearn.Pipeline):
         """Open the root task of a fit method."""
         root = self._init_callback_context(task_name=method.replace("_", "-"), max_subtasks=len(self.steps))
         root.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        self.steps = list(self.steps)  # the fitted steps take their places in it
+        self._validate_steps()
         return root
 
     @contextmanager
