@@ -266,8 +266,8 @@ class Pipeline(_imblearn.Pipeline):
         if split is None:
             return None
         for key, value in routed_params[self.steps[-1][0]]["fit"].items():
-            if key.split("__")[-1] == "X_val" and value is not None:
-                return None
+            if key.split("__")[-1] in _VALIDATION_PARAMS and value is not None:
+                return None  # given to the estimator itself; in part, it is for it to complain
         X, y = indexable(X, y)
         rows = split(X, y)
         if rows is None:

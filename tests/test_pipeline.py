@@ -454,6 +454,9 @@ def test_step__X_val_is_handed_on_as_it_is(given):
     pipeline.fit(X, y, clf__X_val=X_val, clf__y_val=y_val)
     assert pipeline["clf"].X_val_ is X_val
     assert pipeline.validation_indices_ is None
+    pipeline.fit(X, y, clf__y_val=y_val)  # not replaced by rows held out: the estimator may object
+    assert pipeline["clf"].y_val_ is y_val
+    assert pipeline["clf"].X_val_ is None
     assert len(pipeline["clf"].y_) == len(y)
 
 
