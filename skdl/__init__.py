@@ -15,6 +15,8 @@ _HOMES = {
     "CNNClassifier": "_estimators",
     "ClassifierLabelEncoder": "_scikeras",
     "RegressorTargetEncoder": "_scikeras",
+    "Pipeline": "_pipeline",
+    "make_pipeline": "_pipeline",
 }
 
 __all__ = sorted(_HOMES)
