@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
     _check_sample_weight,
+    _num_samples,
     check_array,
     check_consistent_length,
     check_is_fitted,
@@ -37,7 +38,7 @@ from skdl._scikeras import route_params
 
 _SEEDS = np.iinfo(np.int32).max
 # Held out where early stopping needs rows and nobody says how many, as in scikit-learn.
-_EARLY_STOPPING_FRACTION = 0.1
+_EARLY_STOPPING_SHARE = 0.1
 
 
 class BaseWrapper(RoutedParamsMixin, BaseEstimator):
@@ -318,38 +319,44 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
         """Return a parameter of training, where ``fit__<name>`` has the last word."""
         return self._routed_params.get(f"fit__{name}", getattr(self, name))
 
-    def _split_validation(self, X, y):
-        """Choose the rows to hold out.
+    def _validation_share(self, share=None):
+        """Return the share of the rows to hold out where no rows are given, 0 for none."""
+        share = self._fitted_param("validation_split") if share is None else share
+        if share is None:
+            return _EARLY_STOPPING_SHARE if self.early_stopping else 0
+        return share
+
+    def _draw_seed(self):
+        return int(check_random_state(self.random_state).randint(_SEEDS))
+
+    def _split_validation(self, X, y, share=None, seed=None):
+        """Choose the rows to hold out; also asked by `skdl.Pipeline`, before its first step.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        share : float, default=None
+            None takes it from the parameters.
+        seed : int, default=None
+            None draws one from ``random_state``.
 
         Returns
         -------
         tuple of ndarray (train_rows, validation_rows), or None
             Sorted positions of the rows; None where no rows are to be held out.
         """
-        fraction = self._fitted_param("validation_split")
-        if fraction is None:
-            fraction = _EARLY_STOPPING_FRACTION if self.early_stopping else 0
-        if not fraction:
-            if self.early_stopping:
-                raise ValueError(
-                    "early_stopping=True needs validation rows, but validation_split=0 holds none out: "
-                    "give X_val and y_val to fit, or a validation_split between 0 and 1."
-                )
+        share = self._validation_share() if share is None else share
+        if not share:
             return None
-        n = X.shape[0] if hasattr(X, "shape") else len(X)
-        seed = check_random_state(self.random_state).randint(_SEEDS)
+        n, seed = _num_samples(X), self._draw_seed() if seed is None else seed
         try:
             rows = train_test_split(
-                np.arange(n), test_size=fraction, stratify=self._strata(y), random_state=seed
+                np.arange(n), test_size=share, stratify=self._strata(y), random_state=seed
             )
         except ValueError as error:
             raise ValueError(
-                f"validation_split={fraction} can't hold out rows of every kind from {n}: {error} Change "
+                f"validation_split={share} can't hold out rows of every kind from {n}: {error} Change "
                 "validation_split, or give X_val and y_val to fit."
             ) from error
         return tuple(np.sort(part) for part in rows)
@@ -544,10 +551,16 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
 
     def _fit(self, X, y, sample_weight, validation, *, warm_start, epochs, initial_epoch, **kwargs):
         fit_args = self._fit_args(kwargs)
-        if "validation_data" in fit_args:
-            given = fit_args.pop("validation_data")
-            validation = given if validation == (None, None, None) else validation
-            validation = (*validation, None, None, None)[:3]
+        validation_data = fit_args.pop("validation_data", None)
+        if validation_data is not None:
+            if any(part is not None for part in validation):
+                raise ValueError(
+                    "Both validation_data and X_val, y_val are given; give X_val and y_val alone."
+                )
+            validation = (*validation_data, None)[:3]
+        # Drawn before the seeds of the model, as where a Pipeline splits before it fits.
+        share = self._validation_share(fit_args.pop("validation_split", None))
+        split_seed = self._draw_seed() if share and all(part is None for part in validation) else None
         with self._all_or_nothing():
             if warm_start and self.initialized_:
                 X, y = self._validate_data(X, y, reset=False)
@@ -556,7 +569,9 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
             sample_weight = self._check_weights(sample_weight, X)
             X, y, sample_weight = self._without_weightless(X, y, sample_weight)
             self._check_target(y)
-            X, y, sample_weight, validation = self._with_validation(X, y, sample_weight, validation)
+            X, y, sample_weight, validation = self._with_validation(
+                X, y, sample_weight, validation, share, split_seed
+            )
             self._prepare_model(self.feature_encoder_.transform(_engine.take(X, slice(0, 1))), y)
             x, y, weights = self._encode(X, y, self._training_weights(y, sample_weight))
             if validation is not None:
@@ -585,7 +600,7 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
             raise ValueError("sample_weight is zero for every row, so there is nothing to train on.")
         return _safe_indexing(X, rows), y[rows], sample_weight[rows]
 
-    def _with_validation(self, X, y, sample_weight, validation):
+    def _with_validation(self, X, y, sample_weight, validation, share, split_seed):
         """Check the given validation rows, or hold some out."""
         X_val, y_val, weight_val = validation
         if (X_val is None) != (y_val is None):
@@ -599,9 +614,14 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
             return X, y, sample_weight, (X_val, y_val, self._check_weights(weight_val, X_val))
         if weight_val is not None:
             raise ValueError("sample_weight_val needs X_val and y_val; give all three or none.")
-        rows = self._split_validation(X, y)
-        if rows is None:
+        if not share:
+            if self.early_stopping:
+                raise ValueError(
+                    "early_stopping=True needs validation rows, but validation_split=0 holds none out: "
+                    "give X_val and y_val to fit, or a validation_split between 0 and 1."
+                )
             return X, y, sample_weight, None
+        rows = self._split_validation(X, y, share, split_seed)
 
         def part(rows):
             return (

@@ -1,0 +1,102 @@
+"""scikit-learn's own conformance checks, over every estimator."""
+
+import keras
+import pytest
+from sklearn.base import is_classifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.utils.estimator_checks import (
+    check_param_validation,
+    check_sample_weight_equivalence_on_dense_data,
+    check_sample_weight_equivalence_on_sparse_data,
+    estimator_checks_generator,
+    parametrize_with_checks,
+)
+
+from skdl import CNNClassifier, DNNClassifier, DNNRegressor, KerasClassifier, KerasRegressor
+
+# With mini-batches a row that is given twice falls into two batches, one of weight two
+# into one: the training differs, whatever the scaling. Full batches pass, see below.
+MINI_BATCHES = {
+    "check_sample_weight_equivalence_on_dense_data": "mini-batches",
+    "check_sample_weight_equivalence_on_sparse_data": "mini-batches",
+}
+
+
+def build(meta, compile_kwargs):
+    """A small network for any target, as a user would write it."""
+    kind, classes = meta["target_type_"], meta.get("n_classes_")
+    if classes is None:
+        units, activation, loss = meta["n_outputs_"], "linear", "mean_squared_error"
+    elif kind == "multiclass":
+        units, activation, loss = classes, "softmax", "sparse_categorical_crossentropy"
+    else:
+        units, activation, loss = 1 if kind == "binary" else classes, "sigmoid", "binary_crossentropy"
+    model = keras.Sequential(
+        [
+            keras.Input((meta["n_features_in_"],)),
+            keras.layers.Dense(20, activation="relu"),
+            keras.layers.Dense(units, activation=activation),
+        ]
+    )
+    model.compile(optimizer=compile_kwargs["optimizer"], loss=loss)
+    return model
+
+
+def estimators(batch_size):
+    settings = {"epochs": 12, "batch_size": batch_size}
+    wrapped = {"optimizer": "adam", "optimizer__learning_rate": 0.02, **settings}
+    ready = {"hidden_layer_sizes": (20,), "learning_rate": 0.02, **settings}
+    image = {"filters": (4,), "image_shape": (1, -1), "kernel_size": (1, 3), "pool_size": None}
+    return [
+        KerasClassifier(build, **wrapped),
+        KerasRegressor(build, **wrapped),
+        DNNClassifier(**ready),
+        DNNRegressor(**ready),
+        CNNClassifier(**image, **ready),
+    ]
+
+
+@parametrize_with_checks(estimators(16), expected_failed_checks=lambda estimator: MINI_BATCHES)
+def test_conforms_to_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", estimators(16), ids=lambda estimator: type(estimator).__name__)
+def test_at_least_as_many_checks_apply_as_to_scikit_learns_own_networks(estimator):
+    peer = MLPClassifier() if is_classifier(estimator) else MLPRegressor()
+
+    def names(estimator):
+        return {getattr(check, "func", check).__name__ for _, check in estimator_checks_generator(estimator)}
+
+    assert names(estimator) >= names(peer)
+
+
+@pytest.fixture
+def double_precision():
+    """Float64, since the check allows 1e-7 and two float32 sums in another order differ by that."""
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
+
+
+@pytest.mark.usefixtures("double_precision")
+@pytest.mark.parametrize("estimator", estimators(-1), ids=lambda estimator: type(estimator).__name__)
+@pytest.mark.parametrize(
+    "check",
+    [check_sample_weight_equivalence_on_dense_data, check_sample_weight_equivalence_on_sparse_data],
+    ids=["dense", "sparse"],
+)
+def test_with_full_batches_a_weight_of_two_is_the_row_given_twice(estimator, check):
+    check(type(estimator).__name__, estimator)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [KerasClassifier(build), KerasRegressor(build), DNNClassifier(), DNNRegressor()],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_every_parameter_has_a_constraint_and_is_validated(estimator):
+    check_param_validation(type(estimator).__name__, estimator)

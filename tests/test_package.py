@@ -1,0 +1,149 @@
+"""What the package is to those who install, import and change it."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skdl
+
+ROOT = Path(__file__).parent.parent
+
+# Room -> the rooms that it may import from; the house has no cycles.
+ROOMS = {
+    "_backend": set(),
+    "_scikeras": {"_backend"},
+    "_engine": {"_backend"},
+    "_persistence": {"_backend"},
+    "_architectures": {"_backend"},
+    "_routing": set(),
+    "_building": {"_backend", "_persistence", "_routing", "_scikeras"},
+    "_base": {"_backend", "_building", "_engine", "_persistence", "_routing", "_scikeras"},
+    "_wrappers": {"_backend", "_base", "_scikeras"},
+    "_estimators": {"_architectures", "_backend", "_building", "_scikeras", "_wrappers"},
+    "_pipeline": set(),
+}
+
+
+def rooms():
+    return {
+        path.relative_to(ROOT / "skdl").with_suffix("").parts[0]: path
+        for path in sorted((ROOT / "skdl").rglob("*.py"))
+        if path.name != "__init__.py" or path.parent.name != "skdl"
+    }
+
+
+def sources(room):
+    folder = ROOT / "skdl" / room
+    return sorted(folder.glob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+
+
+def imported(path):
+    """Modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**{k: v for k, v in __import__("os").environ.items() if k[:3] != "TF_"}, **environment},
+    )
+
+
+def test_every_module_is_a_room_of_the_house():
+    assert set(rooms()) == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_from_the_rooms_it_may(room):
+    names = {name for path in sources(room) for name in imported(path) if name.startswith("skdl.")}
+    assert {name.split(".")[1] for name in names} - {room} <= ROOMS[room]
+
+
+def test_only_one_room_imports_scikeras():
+    importers = {
+        room
+        for room in ROOMS
+        for path in sources(room)
+        if any(name.split(".")[0] == "scikeras" for name in imported(path))
+    }
+    assert importers == {"_scikeras"}
+
+
+def test_importing_skdl_imports_no_tensorflow():
+    code = "import sys, skdl; print([m for m in ('tensorflow', 'keras', 'sklearn') if m in sys.modules])"
+    assert python(code).stdout.strip() == "[]"
+
+
+def test_first_use_is_quiet_and_leaves_the_environment_alone():
+    code = (
+        "import os, numpy as np, skdl;"
+        "clf = skdl.DNNClassifier((3,), epochs=1, random_state=0);"
+        "clf.fit(np.eye(8), np.arange(8) % 2).predict(np.eye(8));"
+        "print([name for name in os.environ if name.startswith('TF_')])"
+    )
+    done = python(code)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_tensorflows_chatter_is_kept_where_the_user_asks_for_it():
+    assert "oneDNN" in python("import skdl._backend", TF_CPP_MIN_LOG_LEVEL="0").stderr
+
+
+def test_errors_of_the_import_are_not_held_back():
+    code = (
+        "import sys, os;"
+        "from importlib.abc import MetaPathFinder\n"
+        "class Broken(MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'tensorflow':\n"
+        "            os.write(2, b'I0000 00:00:1.0 1 x.cc:1] the reason\\n')\n"
+        "            raise ImportError('broken')\n"
+        "sys.meta_path.insert(0, Broken())\n"
+        "try:\n    import skdl._backend\nexcept ImportError as error:\n    print(error)\n"
+    )
+    done = python(code)
+    assert (done.stdout.strip(), "the reason" in done.stderr) == ("broken", True)
+
+
+def test_importing_skdl_leaves_keras_as_it_is():
+    code = (
+        "import keras;"
+        "kinds = (keras.Model, keras.losses.Loss, keras.metrics.Metric, keras.optimizers.Optimizer);"
+        "before = [kind.__reduce__ for kind in kinds];"
+        "import skdl._scikeras;"
+        "print(before == [kind.__reduce__ for kind in kinds], hasattr(keras.Model, '__deepcopy__'))"
+    )
+    assert python(code, TF_CPP_MIN_LOG_LEVEL="3").stdout.strip() == "True False"
+
+
+@pytest.mark.parametrize("name", skdl.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    assert name in dir(skdl)
+    assert getattr(skdl, name).__doc__.strip()
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'skdl' has no attribute 'DNNClasifier'"):
+        skdl.DNNClasifier  # noqa: B018
+
+
+def test_no_file_is_a_drawer():
+    assert not list((ROOT / "skdl").rglob("*util*"))
+
+
+def test_the_changelog_names_the_version_in_work():
+    assert re.search(
+        r"^## (Unreleased|" + re.escape(skdl.__version__) + ")", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )
