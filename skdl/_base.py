@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse
 import scipy.special
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.callback import CallbackSupportMixin
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import _safe_indexing, check_random_state
@@ -32,6 +33,7 @@ from skdl._building import (
     make_callbacks,
     own_copy,
 )
+from skdl._callbacks import EpochTasks
 from skdl._persistence import pack_models, unpack_models
 from skdl._routing import RoutedParamsMixin, nearest
 from skdl._scikeras import route_params
@@ -41,7 +43,15 @@ _SEEDS = np.iinfo(np.int32).max
 _EARLY_STOPPING_SHARE = 0.1
 
 
-class BaseWrapper(RoutedParamsMixin, BaseEstimator):
+def _rows_of(rows, *arrays):
+    """Return rows of arrays, without a copy where these are all rows; None stays None."""
+    n = arrays[0].shape[0]
+    if len(rows) == n:
+        return arrays
+    return tuple(None if array is None else array[rows] for array in arrays)
+
+
+class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     """Any Keras model as a scikit-learn estimator; base of the wrappers.
 
     For models that are neither classifiers nor regressors, such as autoencoders, and
@@ -423,7 +433,7 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
             self._initialize(X, y)
         return self
 
-    def _prepare_model(self, x, y):
+    def _prepare_model(self, x):
         """Make sure that the model is compiled and fits the encoded data."""
         if self.model_ is getattr(self, "model", None):
             self.model_ = own_copy(self.model_)
@@ -561,24 +571,51 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
         # Drawn before the seeds of the model, as where a Pipeline splits before it fits.
         share = self._validation_share(fit_args.pop("validation_split", None))
         split_seed = self._draw_seed() if share and all(part is None for part in validation) else None
+        task = self._init_callback_context(max_subtasks=epochs)
+        given = {
+            "X": X,
+            "y": y,
+            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
+        }
+        task.call_on_fit_task_begin(estimator=self, **given)
         with self._all_or_nothing():
             if warm_start and self.initialized_:
                 X, y = self._validate_data(X, y, reset=False)
             else:
                 X, y = self._initialize(X, y)
             sample_weight = self._check_weights(sample_weight, X)
-            X, y, sample_weight = self._without_weightless(X, y, sample_weight)
-            self._check_target(y)
-            X, y, sample_weight, validation = self._with_validation(
-                X, y, sample_weight, validation, share, split_seed
-            )
-            self._prepare_model(self.feature_encoder_.transform(_engine.take(X, slice(0, 1))), y)
+            rows = self._rows_with_weight(X, sample_weight)
+            self._check_target(y[rows])
+            rows, validation = self._with_validation(X, y, sample_weight, rows, validation, share, split_seed)
+            X, y, sample_weight = _rows_of(rows, X, y, sample_weight)
+            self._prepare_model(self.feature_encoder_.transform(_engine.take(X, slice(0, 1))))
             x, y, weights = self._encode(X, y, self._training_weights(y, sample_weight))
             if validation is not None:
                 X_val, y_val, weight_val = validation
                 validation = self._encode(X_val, y_val, weight_val)[: 2 + (weight_val is not None)]
-            self._train(x, y, weights, validation, epochs, initial_epoch, fit_args)
+            watchers = self._epoch_tasks(task, given, rows)
+            self._train(x, y, weights, validation, epochs, initial_epoch, fit_args, watchers)
+        task.call_on_fit_task_end(estimator=self, **given)
         return self
+
+    def _epoch_tasks(self, task, given, rows):
+        """Return the callback that shows the epochs to scikit-learn's callbacks, if there are any."""
+        if not getattr(self, "_skl_callbacks", None):
+            return []
+        metadata = given["metadata"]
+
+        def training_metadata():
+            return metadata and {name: _safe_indexing(value, rows) for name, value in metadata.items()}
+
+        return [
+            EpochTasks(
+                self,
+                task,
+                X=lambda: _safe_indexing(given["X"], rows),
+                y=lambda: _safe_indexing(given["y"], rows),
+                metadata=training_metadata,
+            )
+        ]
 
     def _fit_args(self, kwargs):
         """Collect the arguments for Keras's ``fit`` beyond those of the signature."""
@@ -591,17 +628,15 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
         skip = {"epochs", "initial_epoch", "validation_split", "callbacks"} - set(kwargs)
         return {**{name: value for name, value in routed.items() if name not in skip}, **kwargs}
 
-    def _without_weightless(self, X, y, sample_weight):
-        """Leave out rows of weight zero, which must count as if they were not there."""
-        if sample_weight is None or sample_weight.all():
-            return X, y, sample_weight
-        rows = np.flatnonzero(sample_weight)
+    def _rows_with_weight(self, X, sample_weight):
+        """Return the rows to use: those of weight zero must count as if they were not there."""
+        rows = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
         if not rows.size:
             raise ValueError("sample_weight is zero for every row, so there is nothing to train on.")
-        return _safe_indexing(X, rows), y[rows], sample_weight[rows]
+        return rows
 
-    def _with_validation(self, X, y, sample_weight, validation, share, split_seed):
-        """Check the given validation rows, or hold some out."""
+    def _with_validation(self, X, y, sample_weight, rows, validation, share, split_seed):
+        """Check the given validation rows, or hold some of the rows out."""
         X_val, y_val, weight_val = validation
         if (X_val is None) != (y_val is None):
             raise ValueError(
@@ -611,7 +646,7 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
         if X_val is not None:
             X_val, y_val = self._validate_data(X_val, y_val, reset=False)
             self._check_seen(y_val)
-            return X, y, sample_weight, (X_val, y_val, self._check_weights(weight_val, X_val))
+            return rows, (X_val, y_val, self._check_weights(weight_val, X_val))
         if weight_val is not None:
             raise ValueError("sample_weight_val needs X_val and y_val; give all three or none.")
         if not share:
@@ -620,17 +655,9 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
                     "early_stopping=True needs validation rows, but validation_split=0 holds none out: "
                     "give X_val and y_val to fit, or a validation_split between 0 and 1."
                 )
-            return X, y, sample_weight, None
-        rows = self._split_validation(X, y, share, split_seed)
-
-        def part(rows):
-            return (
-                _safe_indexing(X, rows),
-                y[rows],
-                None if sample_weight is None else sample_weight[rows],
-            )
-
-        return (*part(rows[0]), part(rows[1]))
+            return rows, None
+        train, held_out = self._split_validation(rows, y[rows], share, split_seed)
+        return rows[train], _rows_of(rows[held_out], X, y, sample_weight)
 
     def _check_target(self, y):
         """Refuse a target that nothing can be learnt from."""
@@ -641,7 +668,7 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
     def _encode(self, X, y, weights):
         return self.feature_encoder_.transform(X), self.target_encoder_.transform(y), weights
 
-    def _train(self, x, y, weights, validation, epochs, initial_epoch, fit_args):
+    def _train(self, x, y, weights, validation, epochs, initial_epoch, fit_args, watchers):
         n = _engine.n_rows(x)
 
         def rows(name, default):
@@ -654,13 +681,11 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
             del fit_args["validation_batch_size"]
         callbacks = self._make_callbacks("callbacks") + self._make_callbacks("fit__callbacks")
         callbacks += make_callbacks(fit_args.pop("callbacks", None), {})
-        own = []
         if self.early_stopping:
-            own = [
-                keras.callbacks.EarlyStopping(
-                    monitor="val_loss", patience=self.n_iter_no_change, restore_best_weights=True
-                )
-            ]
+            early_stopping = keras.callbacks.EarlyStopping(
+                monitor="val_loss", patience=self.n_iter_no_change, restore_best_weights=True
+            )
+            watchers = [*watchers, early_stopping]
         history = _engine.train(
             self.model_,
             x,
@@ -672,11 +697,11 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
             initial_epoch=initial_epoch,
             shuffle=fit_args.pop("shuffle", self.shuffle),
             seed=self._seed,
-            callbacks=callbacks + own,
+            callbacks=callbacks + watchers,
             verbose=fit_args.pop("verbose", self.verbose),
             **fit_args,
         )
-        self._keep_history(history.history, initial_epoch)
+        vars(self).update(self._learnt_from(history.history, initial_epoch))
         for callback in callbacks:
             callback.set_model(None)
         self.callbacks_ = callbacks
@@ -686,13 +711,17 @@ class BaseWrapper(RoutedParamsMixin, BaseEstimator):
         routed = route_params(params, destination=destination, pass_filter=set())
         return make_callbacks(params.get(destination), routed)
 
-    def _keep_history(self, history, initial_epoch):
+    def _learnt_from(self, history, initial_epoch=0):
+        """Return the attributes that tell of the epochs."""
         before = vars(self).get("history_", {}) if initial_epoch else {}
-        self.history_ = {name: [*before.get(name, []), *values] for name, values in history.items()}
-        self.n_iter_ = self.current_epoch
-        watched = self.history_.get("val_loss") or self.history_.get("loss") or [np.nan]
+        history = {name: [*before.get(name, []), *values] for name, values in history.items()}
+        watched = history.get("val_loss") or history.get("loss") or [np.nan]
         finite = np.where(np.isfinite(watched), watched, np.inf)
-        self.best_epoch_ = int(np.argmin(finite))
+        return {
+            "history_": history,
+            "n_iter_": max(map(len, history.values()), default=0),
+            "best_epoch_": int(np.argmin(finite)),
+        }
 
     # Prediction.
 
