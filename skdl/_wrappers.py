@@ -480,7 +480,7 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
     >>> X = np.arange(10.0).reshape(-1, 1)
     >>> reg = KerasRegressor(lambda: keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]),
     ...                      loss="mean_squared_error", optimizer="sgd",
-    ...                      optimizer__learning_rate=0.02, epochs=100, random_state=0)
+    ...                      optimizer__learning_rate=0.02, epochs=200, random_state=0)
     >>> reg.fit(X, 2 * X.ravel() + 1).predict([[10.0]]).round(1)
     array([21.])
     """
