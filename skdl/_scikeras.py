@@ -249,8 +249,11 @@ class ClassifierLabelEncoder(_transformers.ClassifierLabelEncoder):
 class RegressorTargetEncoder(_transformers.RegressorTargetEncoder):
     """Hand a numeric target on to a Keras model, and shape its outputs alike.
 
-    Derived from the encoder of scikeras 0.13.0, which promised but forgot to give
-    predictions in the type of the target.
+    Derived from the encoder of scikeras 0.13.0, with these mends:
+
+    - predictions have the floating type of the target, as it promised;
+    - a single target is a column, as the model's output is: losses and metrics of one's
+      own, written as classes, compared each prediction with all targets.
     """
 
     def transform(self, y):
@@ -262,7 +265,7 @@ class RegressorTargetEncoder(_transformers.RegressorTargetEncoder):
 
         Returns
         -------
-        ndarray of the same shape
+        ndarray of the same shape, or (n_samples, 1) for one of shape (n_samples,)
 
         Raises
         ------
@@ -270,7 +273,8 @@ class RegressorTargetEncoder(_transformers.RegressorTargetEncoder):
             If the number of columns is not that of `fit`, or a value is too large.
         """
         y = super().transform(y)
-        return check_array(y, ensure_2d=False, allow_nd=True, dtype=keras.config.floatx(), input_name="y")
+        y = check_array(y, ensure_2d=False, allow_nd=True, dtype=keras.config.floatx(), input_name="y")
+        return y.reshape(-1, 1) if y.ndim == 1 else y
 
     def inverse_transform(self, y):
         """Give outputs the shape and the floating type of the fitted target.
