@@ -108,7 +108,9 @@ class RoutedParamsMixin:
                 )
         plain = {}
         for name, value in params.items():
-            if name not in own and (name in routed or self._is_routed(name)):
+            # A subclass may name optimizer__learning_rate in its signature; scikit-learn
+            # would look for a parameter of the parameter optimizer.
+            if name in routed or self._is_routed(name):
                 routed[name] = value
             else:
                 plain[name] = value

@@ -183,6 +183,9 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         tags.classifier_tags.multi_label = True
         return tags
 
+    # scikit-learn's mixin comes first and knows neither scorer nor score__ parameters.
+    score = BaseWrapper.score
+
     @staticmethod
     def scorer(y_true, y_pred, **kwargs):
         """Score predictions by their accuracy; override for another score.
@@ -484,6 +487,9 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
     >>> reg.fit(X, 2 * X.ravel() + 1).predict([[10.0]]).round(1)
     array([21.])
     """
+
+    # scikit-learn's mixin comes first and knows neither scorer nor score__ parameters.
+    score = BaseWrapper.score
 
     @staticmethod
     def scorer(y_true, y_pred, **kwargs):
