@@ -34,7 +34,7 @@ from skdl._building import (
     own_copy,
 )
 from skdl._callbacks import EpochTasks
-from skdl._persistence import pack_models, unpack_models
+from skdl._persistence import known_in, pack_all, unpack_all
 from skdl._routing import RoutedParamsMixin, nearest
 from skdl._scikeras import route_params
 
@@ -49,6 +49,13 @@ def _rows_of(rows, *arrays):
     if len(rows) == n:
         return arrays
     return tuple(None if array is None else array[rows] for array in arrays)
+
+
+def _without_lists(data):
+    """Turn nested lists of arrays into tuples, which Keras's batches may hold."""
+    if isinstance(data, dict):
+        return {name: _without_lists(part) for name, part in data.items()}
+    return tuple(map(_without_lists, data)) if isinstance(data, list | tuple) else data
 
 
 class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
@@ -256,11 +263,17 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    def __sklearn_clone__(self):
+        # Parameters are copied by copy.deepcopy, in which Keras finds classes and
+        # functions by name, and only those that are registered.
+        with known_in(list(self.get_params(deep=False).values())):
+            return super().__sklearn_clone__()
+
     def __getstate__(self):
-        return {name: pack_models(value) for name, value in super().__getstate__().items()}
+        return {name: pack_all(value) for name, value in super().__getstate__().items()}
 
     def __setstate__(self, state):
-        super().__setstate__({name: unpack_models(value) for name, value in state.items()})
+        super().__setstate__({name: unpack_all(value) for name, value in state.items()})
 
     @contextlib.contextmanager
     def _all_or_nothing(self):
@@ -666,7 +679,8 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         """Refuse a validation target that training can't know."""
 
     def _encode(self, X, y, weights):
-        return self.feature_encoder_.transform(X), self.target_encoder_.transform(y), weights
+        x, y = self.feature_encoder_.transform(X), self.target_encoder_.transform(y)
+        return _without_lists(x), _without_lists(y), weights
 
     def _train(self, x, y, weights, validation, epochs, initial_epoch, fit_args, watchers):
         n = _engine.n_rows(x)
@@ -703,7 +717,8 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         )
         vars(self).update(self._learnt_from(history.history, initial_epoch))
         for callback in callbacks:
-            callback.set_model(None)
+            # Not by set_model, which a callback may extend and which expects a model.
+            callback._model = None
         self.callbacks_ = callbacks
 
     def _make_callbacks(self, destination):

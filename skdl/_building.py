@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 import warnings
 
 from skdl._backend import keras
@@ -101,6 +102,8 @@ def _fresh(instance, params):
 def _metrics(items, params):
     made = _made("metric", items, params, get_metric_class, dir(keras.metrics))
 
+    named = {value for name, value in params.items() if name.rpartition("__")[2] == "name"}
+
     def settle(metric, given):
         if isinstance(given, list | tuple):
             return [settle(m, g) for m, g in zip(metric, given, strict=True)]
@@ -108,10 +111,12 @@ def _metrics(items, params):
             return {key: settle(metric[key], given[key]) for key in given}
         if isinstance(given, keras.metrics.Metric):
             return _fresh(given, {})
-        if isinstance(metric, keras.metrics.Metric) and "name" not in params:
+        if isinstance(metric, keras.metrics.Metric) and metric.name not in named:
             # Keras numbers the metrics of a process (auc, auc_1, ...); the keys of a
             # history must not depend on what was fitted before.
-            return _fresh(metric, {"name": keras.src.utils.naming.to_snake_case(type(metric).__name__)})
+            name = keras.src.utils.naming.to_snake_case(type(metric).__name__)
+            if re.fullmatch(rf"{name}_\d+", metric.name):
+                return _fresh(metric, {"name": name})
         return metric
 
     made = settle(made, items)
@@ -255,7 +260,7 @@ def _warn_of_unused(estimator, params):
     unused = [
         name
         for name, value in params.items()
-        if (name in ("optimizer", "metrics") and value is not signature[name].default)
+        if (name in ("optimizer", "metrics") and value != signature[name].default)
         or name.startswith(("optimizer__", "loss__", "metrics__", "compile__"))
     ]
     if unused:
@@ -348,7 +353,8 @@ def make_callbacks(items, params):
 def _copied_callback(callback, params):
     try:
         # Not with the model that it watched in an earlier fit.
-        copied = copy.deepcopy(callback, {id(callback.model): None})
+        # A subclass that doesn't call its parent's __init__ has no _model yet.
+        copied = copy.deepcopy(callback, {id(getattr(callback, "_model", None)): None})
     except Exception as error:
         raise TypeError(
             f"The callback {callback!r} can't be copied for this fit ({error}). Give its class, with "
