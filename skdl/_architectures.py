@@ -8,7 +8,8 @@ layers = keras.layers
 
 
 def _sizes(sizes):
-    return [sizes] if isinstance(sizes, Integral) else list(sizes)
+    # Keras takes no integers of NumPy, which searches over arrays give.
+    return [int(size) for size in ([sizes] if isinstance(sizes, Integral) else sizes)]
 
 
 def _dense_block(sizes, *, activation, dropout, batch_norm=False, l2_regularization=0.0):

@@ -1,4 +1,4 @@
-"""Keras models, losses, metrics and optimizers to plain data and back, custom code included: pickling and copying."""
+"""Keras models, losses, metrics and optimizers to plain data and back, for pickles and copies."""
 
 import tempfile
 import types
@@ -61,8 +61,9 @@ def _refuse_namesake(one, other):
     if one.__name__ != "<lambda>":  # of which Keras writes down the code
         raise ValueError(
             f"Two functions of this model have the name {one.__name__!r}: {one.__qualname__} of "
-            f"{one.__module__} and {other.__qualname__} of {other.__module__}. Keras tells functions apart by "
-            "name, so a copy would take one for the other. Set the __name__ of one of them to another."
+            f"{one.__module__} and {other.__qualname__} of {other.__module__}. Keras tells functions "
+            "apart by name, so a copy would take one for the other. Set the __name__ of one of them to "
+            "another."
         )
 
 
