@@ -7,15 +7,18 @@ from skdl._backend import keras
 layers = keras.layers
 
 
-def _sizes(sizes):
+def _sizes(sizes, name):
+    given = [sizes] if isinstance(sizes, Integral) else list(sizes)
+    if any(not isinstance(size, Integral) or size < 1 for size in given):
+        raise ValueError(f"{name} must hold integers of at least 1, but is {sizes!r}.")
     # Keras takes no integers of NumPy, which searches over arrays give.
-    return [int(size) for size in ([sizes] if isinstance(sizes, Integral) else sizes)]
+    return [int(size) for size in given]
 
 
 def _dense_block(sizes, *, activation, dropout, batch_norm=False, l2_regularization=0.0):
     """Return the layers of a stack of hidden layers."""
     stack = []
-    for size in _sizes(sizes):
+    for size in _sizes(sizes, "hidden_layer_sizes"):
         penalty = keras.regularizers.L2(l2_regularization) if l2_regularization else None
         stack.append(layers.Dense(size, kernel_regularizer=penalty))
         if batch_norm:
@@ -119,7 +122,7 @@ def cnn(
     keras.Sequential
     """
     stack = [keras.Input(shape=input_shape)]
-    blocks = _sizes(filters)
+    blocks = _sizes(filters, "filters")
     for index, n_filters in enumerate(blocks):
         kernel, pool = (_per_block(size, index) for size in (kernel_size, pool_size))
         stack.append(layers.Conv2D(n_filters, kernel, padding=padding, activation=activation))

@@ -643,10 +643,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
 
     def _rows_with_weight(self, X, sample_weight):
         """Return the rows to use: those of weight zero must count as if they were not there."""
-        rows = np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
-        if not rows.size:
-            raise ValueError("sample_weight is zero for every row, so there is nothing to train on.")
-        return rows
+        return np.arange(X.shape[0]) if sample_weight is None else np.flatnonzero(sample_weight)
 
     def _with_validation(self, X, y, sample_weight, rows, validation, share, split_seed):
         """Check the given validation rows, or hold some of the rows out."""

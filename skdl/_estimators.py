@@ -39,7 +39,7 @@ _TRAINING["learning_rate"] = [
 _SIZES = [Interval(Integral, 1, None, closed="left"), "array-like"]
 _NETWORK = {
     "hidden_layer_sizes": _SIZES,
-    "activation": [str, callable],
+    "activation": [StrOptions(set(keras.src.activations.ALL_OBJECTS_DICT)), callable],
     "dropout": [Interval(Real, 0, 1, closed="left")],
 }
 _DENSE = {

@@ -22,8 +22,9 @@ def nearest(name, valid):
     str
         " Did you mean 'epochs'?", or "" where nothing is near.
     """
-    near = difflib.get_close_matches(name, list(valid), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    as_written = {other.lower(): other for other in valid}
+    near = difflib.get_close_matches(name.lower(), as_written, n=1)
+    return f" Did you mean {as_written[near[0]]!r}?" if near else ""
 
 
 class RoutedParamsMixin:

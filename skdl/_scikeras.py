@@ -79,7 +79,10 @@ def _known_loss(loss):
         callable(loss) and getattr(loss, "__module__", "").startswith("keras.")
     ):
         return ""
-    return loss_name(loss).replace("_", "")
+    try:
+        return loss_name(loss).replace("_", "")
+    except ValueError:  # no name of Keras's: refused where the model is compiled
+        return ""
 
 
 def target_format(loss):
