@@ -308,7 +308,8 @@ EVERY_NUMBER_OF_CLASSES = [
 
 @pytest.mark.parametrize(
     ("loss", "n_classes"),
-    [(loss, n) for loss in EVERY_NUMBER_OF_CLASSES for n in (2, 3)] + [("binary_focal_crossentropy", 2)],
+    [(loss, 2) for loss in [*EVERY_NUMBER_OF_CLASSES, "binary_focal_crossentropy"]]
+    + [(loss, 3) for loss in EVERY_NUMBER_OF_CLASSES[::2]],
 )
 def test_losses_by_name_learn_classes(loss, n_classes):
     X, y = IRIS
@@ -592,8 +593,9 @@ def test_names_of_a_data_frame_are_kept_and_compared():
     assert not hasattr(dnn().fit(frame.to_numpy(), y), "feature_names_in_")
 
 
-@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix, sparse.csc_array, sparse.coo_array])
-@pytest.mark.parametrize("make", [dnn, reg])
+@pytest.mark.parametrize(
+    ("make", "kind"), [(dnn, sparse.csr_array), (dnn, sparse.coo_matrix), (reg, sparse.csr_matrix)]
+)
 def test_sparse_rows_are_as_good_as_dense_ones(make, kind):
     X, y = load_digits(return_X_y=True)
     X, y = X[:200] / 16, y[:200]
@@ -607,7 +609,7 @@ def test_sparse_rows_are_as_good_as_dense_ones(make, kind):
 def test_numbers_of_any_type_are_taken():
     X, y = load_digits(return_X_y=True)
     expected = dnn().fit(X, y).predict(X)
-    for dtype in ("float32", "int64", "uint8", "float16"):
+    for dtype in ("float32", "uint8"):
         assert_array_equal(dnn().fit(X.astype(dtype), y).predict(X.astype(dtype)), expected)
     assert_array_equal(dnn().fit(X.tolist(), y).predict(X.tolist()), expected)
 
