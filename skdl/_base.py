@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from skdl import _engine
-from skdl._backend import keras, seeded
+from skdl._backend import check_not_forked, keras, seeded
 from skdl._building import (
     FIT_PARAMS,
     PREDICT_PARAMS,
@@ -396,7 +396,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     # Building.
 
     def _initialize(self, X, y=None):
-        """Validate the data, learn from it, and build and compile the model."""
+        """Validate the data, learn from it, and build the model."""
         if y is None and self.__sklearn_tags__().target_tags.required:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
@@ -429,6 +429,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             Ready to predict. A model given as ``model`` is used as it is, and copied
             by the first fit that goes on from here.
         """
+        check_not_forked()
         with self._all_or_nothing():
             self._initialize(X, y)
         return self
@@ -571,6 +572,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         # Drawn before the seeds of the model, as where a Pipeline splits before it fits.
         share = self._validation_share(fit_args.pop("validation_split", None))
         split_seed = self._draw_seed() if share and all(part is None for part in validation) else None
+        check_not_forked()
         task = self._init_callback_context(max_subtasks=epochs)
         given = {
             "X": X,
@@ -727,6 +729,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
 
     def _predict_raw(self, X, **kwargs):
         """Return the model's outputs for X."""
+        check_not_forked()
         check_is_fitted(self)
         X, _ = self._validate_data(X, reset=False)
         x = self.feature_encoder_.transform(X)
