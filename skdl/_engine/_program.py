@@ -20,7 +20,7 @@ from skdl._engine._data import row_spec
 
 # Rows gathered for one launch of an XLA program: enough to hide what a launch costs,
 # few enough to stay in a processor's cache.
-CHUNK_BYTES, CHUNK_STEPS = 2**22, 64
+CHUNK_BYTES, CHUNK_STEPS = 2**22, 32
 
 # Operations with a state of their own: random ones that continue their sequence from
 # call to call, and calls back into Python, which see the objects of the traced model.
@@ -71,14 +71,6 @@ class Layout:
         return function
 
 
-def variables(model):
-    """Return the variables that training a model reads or writes, in a fixed order."""
-    held = [*model.variables, *(model.optimizer.variables if model.optimizer is not None else ())]
-    for metric in [*model.metrics, *model._get_own_metrics()]:
-        held += metric.variables
-    return [v.value for v in {id(v): v for v in held}.values()]
-
-
 @contextlib.contextmanager
 def _without_graph_optimiser(skip):
     """Leave out TensorFlow's graph optimiser in this thread.
@@ -121,11 +113,19 @@ class Program:
         Whether other models than the one that was traced may be run.
     """
 
+    @staticmethod
+    def variables(model):
+        """Return the variables that training a model reads or writes, in a fixed order."""
+        held = [*model.variables, *(model.optimizer.variables if model.optimizer is not None else ())]
+        for metric in [*model.metrics, *model._get_own_metrics()]:
+            held += metric.variables
+        return [v.value for v in {id(v): v for v in held}.values()]
+
     def __init__(self, model, function, *, optimise, user_code):
         self._optimise = optimise
         with _without_graph_optimiser(not optimise):
             concrete = function.get_concrete_function()
-        position = {id(v.handle): i for i, v in enumerate(variables(model))}
+        position = {id(v.handle): i for i, v in enumerate(self.variables(model))}
         # What is no variable of the model (a table, a constant that a layer holds, a
         # process-wide generator) can't be taken from another model.
         self._captures = [position.get(id(c), c) for c in concrete.captured_inputs]
@@ -137,7 +137,7 @@ class Program:
             self.shared = not operations & _WITH_STATE
         self._owner = weakref.ref(model)
         if not self.shared:
-            kept = {id(v.handle) for v in variables(model)}
+            kept = {id(v.handle) for v in self.variables(model)}
             self._kept = [v for v in concrete.graph.variables if id(v.handle) not in kept]
         self._function = concrete.inference_fn
 
@@ -146,7 +146,7 @@ class Program:
         return self.shared or self._owner() is model
 
     def __call__(self, model, *args):
-        held = variables(model)
+        held = self.variables(model)
         captures = [held[c].handle if isinstance(c, int) else c for c in self._captures]
         with _without_graph_optimiser(not self._optimise):
             return self._function.call_with_captures(args, {}, captures)
@@ -201,10 +201,11 @@ class _Pass:
         self.nothing = [tf.zeros((), tf.as_dtype(logs[name].dtype)) for name in carried]
         self.chunk = self._chunk() if xla else None
 
-    def _go_on(self, logs):
+    def _go_on(self, more, logs):
+        """Whether to make another step: where there are more, and the loss is finite."""
         if self.stop_on_nan and "loss" in self.carried:
-            return tf.math.is_finite(logs[self.carried.index("loss")])
-        return tf.constant(True)
+            more &= tf.math.is_finite(logs[self.carried.index("loss")])
+        return more
 
     def _chunk(self):
         """Return an XLA program of up to ``self.chunk_steps`` full batches."""
@@ -223,7 +224,7 @@ class _Pass:
                 return i + 1, _carried(self.step(*(b[i] for b in batches)), self.carried)
 
             return tf.while_loop(
-                lambda i, logs: (i < steps) & self._go_on(logs),
+                lambda i, logs: self._go_on(i < steps, logs),
                 body,
                 (tf.constant(0), [tf.identity(v) for v in self.nothing]),
                 parallel_iterations=1,
@@ -250,7 +251,7 @@ class _Pass:
         start = (tf.constant(0), [tf.identity(v) for v in self.nothing])
         if self.chunk is None:
             return tf.while_loop(
-                lambda done, logs: (done * size < n) & self._go_on(logs), one, start, parallel_iterations=1
+                lambda done, logs: self._go_on(done * size < n, logs), one, start, parallel_iterations=1
             )
         full = n // size
         padded = tf.concat([order, tf.zeros(self.chunk_steps * size, order.dtype)], 0)
@@ -265,10 +266,10 @@ class _Pass:
             return done + steps, logs
 
         done, logs = tf.while_loop(
-            lambda done, logs: (done < full) & self._go_on(logs), many, start, parallel_iterations=1
+            lambda done, logs: self._go_on(done < full, logs), many, start, parallel_iterations=1
         )
         return tf.cond(
-            (full * size < n) & self._go_on(logs),
+            self._go_on(full * size < n, logs),
             lambda: one(done, logs),
             lambda: (tf.identity(done), [tf.identity(v) for v in logs]),
         )

@@ -6,9 +6,10 @@ import numpy as np
 
 from skdl._backend import keras, seeded, tf
 from skdl._engine import _early_stopping, _fingerprint, _programs
+from skdl._engine._building import build
 from skdl._engine._data import epoch_order, n_rows, take, tensors
 from skdl._engine._keras_fit import keras_fit
-from skdl._engine._program import Layout, NotCompilable, TrainProgram, variables
+from skdl._engine._program import Layout, NotCompilable, TrainProgram
 from skdl._engine._rules import heavy, wants_xla, why_not
 
 # Bounds of one call of a program, so that it can be interrupted from the keyboard and
@@ -158,8 +159,8 @@ class _Training:
         self.epochs, self.initial_epoch, self.shuffle, self.seed = epochs, initial_epoch, shuffle, seed
         data = _packed(x, y, sample_weight)
         self.steps = -(-self.n // self.batch_size)
-        with seeded(seed):
-            model._symbolic_build(data_batch=(*tensors(take(data, slice(0, self.batch_size))), None, None)[:3])
+        first_batch = tensors(take(data, slice(0, self.batch_size)))
+        build(model, (*first_batch, None, None)[:3], seed=seed)
         self.data = tensors(data)
         self.validation = None
         if validation_data is not None:
@@ -210,7 +211,7 @@ class _Training:
             print_, user_code = (_programs.Same(model), _programs.Same(model._loss_tracker)), True
         key = ("training", print_, train.key, validation and validation.key, *settings.items())
 
-        def build(**changed):
+        def trace(**changed):
             try:
                 return TrainProgram(
                     model, train, validation, user_code=user_code, **{**settings, **changed}
@@ -224,8 +225,8 @@ class _Training:
                     else f"tracing it raised {type(error).__name__}"
                 ) from error
 
-        self._build = build
-        self.key, self.program = _programs.find(model, key, build, kind="training", seed=self.seed)
+        self._trace = trace
+        self.key, self.program = _programs.find(model, key, trace, kind="training", seed=self.seed)
         self._found_for = self._structure()
 
     def _structure(self):
@@ -254,15 +255,16 @@ class _Training:
         evaluate = np.array([_should_validate(epoch, self.validation_freq) for epoch in epochs])
         args = self.model, orders, evaluate, epochs[0], stopping, self.data, self.validation
         if not self.program.proven and self.program.xla:
-            before = [v.read_value() for v in variables(self.model)]
+            held = self.program.variables(self.model)
+            before = [v.read_value() for v in held]
             try:
                 result = self.program.run(*args)
             except tf.errors.OpError:
                 # XLA can't compile it, today as always: so this is no matter of luck.
-                for variable, value in zip(variables(self.model), before, strict=True):
+                for variable, value in zip(held, before, strict=True):
                     variable.assign(value)
                 with seeded(self.seed):
-                    self.program = self._build(xla=False)
+                    self.program = self._trace(xla=False)
                 _programs.replace(self.key, self.program, kind="training")
                 result = self.program.run(*args)
         else:
