@@ -134,6 +134,24 @@ def check_not_forked():
         )
 
 
+class _Seed(int):
+    """A seed that starts TensorFlow's random operations anew once it is used.
+
+    ``tf.random.set_seed`` does so by clearing the cache of all kernels at once, which
+    costs every compiled function some 0.1 s at its next call, though Keras draws from
+    stateless operations alone. TensorFlow reduces the seed modulo 2^31 whenever an
+    operation with a state needs it, and only then.
+    """
+
+    used = False
+
+    def __mod__(self, other):
+        if not self.used:
+            self.used = True
+            _tf_context.context().clear_kernel_cache()
+        return int(self) % other
+
+
 # Seeding goes through process-wide generators, which two threads must not share.
 _seeding = threading.RLock()
 
@@ -159,7 +177,7 @@ def seeded(seed):
         keras_generator = generator.get_global_attribute(name)
         random.seed(seed)
         np.random.seed(seed)
-        tf.random.set_seed(seed)
+        vars(context).update(_seed=_Seed(seed), _rng=random.Random(seed))
         generator.set_global_attribute(name, None)
         try:
             yield

@@ -1,6 +1,7 @@
 """What all estimators share: validate, encode, build, train, predict."""
 
 import contextlib
+import logging
 from numbers import Integral, Real
 
 import numpy as np
@@ -38,6 +39,7 @@ from skdl._persistence import pack_models, unpack_models
 from skdl._routing import RoutedParamsMixin, nearest
 from skdl._scikeras import route_params
 
+_log = logging.getLogger("skdl")
 _SEEDS = np.iinfo(np.int32).max
 # Held out where early stopping needs rows and nobody says how many, as in scikit-learn.
 _EARLY_STOPPING_SHARE = 0.1
@@ -103,6 +105,9 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops early.
+    engine : {"auto", "compiled", "keras"}, default="auto"
+        How to train: whole epochs as one compiled program, or ``keras.Model.fit``, a step
+        at a time. "auto" compiles what can be compiled; "compiled" raises where it can't.
     **kwargs : dict
         Parameters of the builder, and routed ones: ``model__``, ``compile__``,
         ``optimizer__``, ``loss__``, ``metrics__``, ``callbacks__``, ``fit__``,
@@ -119,6 +124,10 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         there are no validation rows). With ``early_stopping`` the model has its weights.
     n_iter_ : int
         Number of epochs trained.
+    engine_ : {"compiled", "keras"}
+        How the last fit was trained.
+    engine_reason_ : str or None
+        Why not compiled, where it was not.
     callbacks_ : list of keras.callbacks.Callback
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int
@@ -157,6 +166,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "engine": [StrOptions({"auto", "compiled", "keras"})],
     }
 
     def __init__(
@@ -179,6 +189,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         epochs=1,
         early_stopping=False,
         n_iter_no_change=10,
+        engine="auto",
         **kwargs,
     ):
         self.model = model
@@ -198,6 +209,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.engine = engine
         self._routed_params.update(kwargs)
 
     # Extension points, as in scikeras.
@@ -701,8 +713,12 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             seed=self._seed,
             callbacks=callbacks + watchers,
             verbose=fit_args.pop("verbose", self.verbose),
+            engine=self.engine,
             **fit_args,
         )
+        self.engine_, self.engine_reason_ = history.engine, history.reason
+        if history.reason is not None and self.engine == "auto":
+            _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, history.reason)
         vars(self).update(self._learnt_from(history.history, initial_epoch))
         for callback in callbacks:
             callback.set_model(None)
