@@ -17,6 +17,7 @@ _HOMES = {
     "RegressorTargetEncoder": "_scikeras",
     "Pipeline": "_pipeline",
     "make_pipeline": "_pipeline",
+    "clear_caches": "_engine",
 }
 
 __all__ = sorted(_HOMES)

@@ -20,10 +20,14 @@ def _dense_block(sizes, *, activation, dropout, batch_norm=False, l2_regularizat
     stack = []
     for size in _sizes(sizes, "hidden_layer_sizes"):
         penalty = keras.regularizers.L2(l2_regularization) if l2_regularization else None
-        stack.append(layers.Dense(size, kernel_regularizer=penalty))
         if batch_norm:
-            stack.append(layers.BatchNormalization())
-        stack.append(layers.Activation(activation))
+            stack += [
+                layers.Dense(size, kernel_regularizer=penalty),
+                layers.BatchNormalization(),
+                layers.Activation(activation),
+            ]
+        else:
+            stack.append(layers.Dense(size, activation=activation, kernel_regularizer=penalty))
         if dropout:
             stack.append(layers.Dropout(dropout))
     return stack

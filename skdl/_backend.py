@@ -49,8 +49,35 @@ def _without_chatter():
             os.close(real)
 
 
+def _follow_thread_limit(tf):
+    """Give TensorFlow's pools as many threads as the process may have.
+
+    joblib and Dask tell their workers by OMP_NUM_THREADS, which TensorFlow's own pools
+    do not look at: two workers on two cores would run four threads.
+    """
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if limit.isdigit() and int(limit) > 0:
+        for name in ("intra_op", "inter_op"):
+            if f"TF_NUM_{name.replace('_', '').upper()}_THREADS" not in os.environ:
+                getattr(tf.config.threading, f"set_{name}_parallelism_threads")(int(limit))
+
+
 def _import_tensorflow():
-    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if "tensorflow" in sys.modules:
+        import tensorflow as tf
+
+        return tf
+    tf = _import_quietly()
+    _follow_thread_limit(tf)
+    if "TF_FORCE_GPU_ALLOW_GROWTH" not in os.environ:
+        for gpu in tf.config.list_physical_devices("GPU"):
+            # Else the first of several workers takes all of the memory.
+            tf.config.experimental.set_memory_growth(gpu, True)
+    return tf
+
+
+def _import_quietly():
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         import tensorflow as tf
 
         return tf
@@ -80,6 +107,55 @@ if keras.config.backend() != "tensorflow":
 
 from tensorflow.python.eager import context as _tf_context  # noqa: E402
 
+_forked_from = None
+
+
+def _remember_fork():
+    global _forked_from
+    if _tf_context.context()._context_handle is not None:
+        _forked_from = os.getppid()
+
+
+# A fork copies TensorFlow's state but not its threads: the first operation of the child
+# would wait for ever. Before TensorFlow's first operation there are no threads to miss.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_remember_fork)
+
+
+def check_not_forked():
+    """Refuse to go on in a process in which TensorFlow would hang.
+
+    Raises
+    ------
+    RuntimeError
+        If this process was forked from one that had used TensorFlow.
+    """
+    if _forked_from is not None:
+        raise RuntimeError(
+            f"This process was forked from process {_forked_from} after TensorFlow had started there, and "
+            "TensorFlow's threads do not survive a fork: it would hang. Use joblib's loky or threading "
+            "backend, or start processes with multiprocessing.get_context('spawn')."
+        )
+
+
+class _Seed(int):
+    """A seed that starts TensorFlow's random operations anew once it is used.
+
+    ``tf.random.set_seed`` does so by clearing the cache of all kernels at once, which
+    costs every compiled function some 0.1 s at its next call, though Keras draws from
+    stateless operations alone. TensorFlow reduces the seed modulo 2^31 whenever an
+    operation with a state needs it, and only then.
+    """
+
+    used = False
+
+    def __mod__(self, other):
+        if not self.used:
+            self.used = True
+            _tf_context.context().clear_kernel_cache()
+        return int(self) % other
+
+
 # Seeding goes through process-wide generators, which two threads must not share.
 _seeding = threading.RLock()
 
@@ -105,7 +181,7 @@ def seeded(seed):
         keras_generator = generator.get_global_attribute(name)
         random.seed(seed)
         np.random.seed(seed)
-        tf.random.set_seed(seed)
+        vars(context).update(_seed=_Seed(seed), _rng=random.Random(seed))
         generator.set_global_attribute(name, None)
         try:
             yield

@@ -1,6 +1,7 @@
 """What all estimators share: validate, encode, build, train, predict."""
 
 import contextlib
+import logging
 from numbers import Integral, Real
 
 import numpy as np
@@ -23,7 +24,7 @@ from sklearn.utils.validation import (
 )
 
 from skdl import _engine
-from skdl._backend import keras, seeded
+from skdl._backend import check_not_forked, keras, seeded
 from skdl._building import (
     FIT_PARAMS,
     PREDICT_PARAMS,
@@ -38,6 +39,7 @@ from skdl._persistence import known_in, pack_all, unpack_all
 from skdl._routing import RoutedParamsMixin, nearest
 from skdl._scikeras import route_params
 
+_log = logging.getLogger("skdl")
 _SEEDS = np.iinfo(np.int32).max
 # Held out where early stopping needs rows and nobody says how many, as in scikit-learn.
 _EARLY_STOPPING_SHARE = 0.1
@@ -110,6 +112,9 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops early.
+    engine : {"auto", "compiled", "keras"}, default="auto"
+        How to train: whole epochs as one compiled program, or ``keras.Model.fit``, a step
+        at a time. "auto" compiles what can be compiled; "compiled" raises where it can't.
     **kwargs : dict
         Parameters of the builder, and routed ones: ``model__``, ``compile__``,
         ``optimizer__``, ``loss__``, ``metrics__``, ``callbacks__``, ``fit__``,
@@ -126,6 +131,10 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         there are no validation rows). With ``early_stopping`` the model has its weights.
     n_iter_ : int
         Number of epochs trained.
+    engine_ : {"compiled", "keras"}
+        How the last fit was trained.
+    engine_reason_ : str or None
+        Why not compiled, where it was not.
     callbacks_ : list of keras.callbacks.Callback
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int
@@ -164,6 +173,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "engine": [StrOptions({"auto", "compiled", "keras"})],
     }
 
     def __init__(
@@ -186,6 +196,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         epochs=1,
         early_stopping=False,
         n_iter_no_change=10,
+        engine="auto",
         **kwargs,
     ):
         self.model = model
@@ -205,6 +216,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.engine = engine
         self._routed_params.update(kwargs)
 
     # Extension points, as in scikeras.
@@ -409,7 +421,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     # Building.
 
     def _initialize(self, X, y=None):
-        """Validate the data, learn from it, and build and compile the model."""
+        """Validate the data, learn from it, and build the model."""
         if y is None and self.__sklearn_tags__().target_tags.required:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
@@ -442,6 +454,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             Ready to predict. A model given as ``model`` is used as it is, and copied
             by the first fit that goes on from here.
         """
+        check_not_forked()
         with self._all_or_nothing():
             self._initialize(X, y)
         return self
@@ -584,6 +597,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         # Drawn before the seeds of the model, as where a Pipeline splits before it fits.
         share = self._validation_share(fit_args.pop("validation_split", None))
         split_seed = self._draw_seed() if share and all(part is None for part in validation) else None
+        check_not_forked()
         task = self._init_callback_context(max_subtasks=epochs)
         given = {
             "X": X,
@@ -710,8 +724,12 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             seed=self._seed,
             callbacks=callbacks + watchers,
             verbose=fit_args.pop("verbose", self.verbose),
+            engine=self.engine,
             **fit_args,
         )
+        self.engine_, self.engine_reason_ = history.engine, history.reason
+        if history.reason is not None and self.engine == "auto":
+            _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, history.reason)
         vars(self).update(self._learnt_from(history.history, initial_epoch))
         for callback in callbacks:
             # Not by set_model, which a callback may extend and which expects a model.
@@ -739,6 +757,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
 
     def _predict_raw(self, X, **kwargs):
         """Return the model's outputs for X."""
+        check_not_forked()
         check_is_fitted(self)
         X, _ = self._validate_data(X, reset=False)
         x = self.feature_encoder_.transform(X)

@@ -23,6 +23,7 @@ _TRAINING = {
         "validation_split",
         "early_stopping",
         "n_iter_no_change",
+        "engine",
         "class_weight",
         "callbacks",
         "warm_start",
@@ -172,6 +173,9 @@ class DNNClassifier(_DenseNetwork, _ReadyMade, KerasClassifier):
         ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops early.
+    engine : {"auto", "compiled", "keras"}, default="auto"
+        How to train: whole epochs as one compiled program, or ``keras.Model.fit``, a step
+        at a time. "auto" compiles what can be compiled; "compiled" raises where it can't.
     callbacks : keras.callbacks.Callback, class, or list or dict of them, default=None
         Copied for every fit; ``callbacks__<name>`` sets their parameters.
     warm_start : bool, default=False
@@ -204,6 +208,10 @@ class DNNClassifier(_DenseNetwork, _ReadyMade, KerasClassifier):
         there are no validation rows). With ``early_stopping`` the model has its weights.
     n_iter_ : int
         Number of epochs trained.
+    engine_ : {"compiled", "keras"}
+        How the last fit was trained.
+    engine_reason_ : str or None
+        Why not compiled, where it was not.
     callbacks_ : list of keras.callbacks.Callback
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int
@@ -256,6 +264,7 @@ class DNNClassifier(_DenseNetwork, _ReadyMade, KerasClassifier):
         validation_split=None,
         early_stopping=False,
         n_iter_no_change=10,
+        engine="auto",
         class_weight=None,
         callbacks=None,
         warm_start=False,
@@ -278,6 +287,7 @@ class DNNClassifier(_DenseNetwork, _ReadyMade, KerasClassifier):
         self.validation_split = validation_split
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.engine = engine
         self.class_weight = class_weight
         self.callbacks = callbacks
         self.warm_start = warm_start
@@ -327,6 +337,9 @@ class DNNRegressor(_DenseNetwork, _ReadyMade, KerasRegressor):
         ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops early.
+    engine : {"auto", "compiled", "keras"}, default="auto"
+        How to train: whole epochs as one compiled program, or ``keras.Model.fit``, a step
+        at a time. "auto" compiles what can be compiled; "compiled" raises where it can't.
     callbacks : keras.callbacks.Callback, class, or list or dict of them, default=None
         Copied for every fit; ``callbacks__<name>`` sets their parameters.
     warm_start : bool, default=False
@@ -355,6 +368,10 @@ class DNNRegressor(_DenseNetwork, _ReadyMade, KerasRegressor):
         there are no validation rows). With ``early_stopping`` the model has its weights.
     n_iter_ : int
         Number of epochs trained.
+    engine_ : {"compiled", "keras"}
+        How the last fit was trained.
+    engine_reason_ : str or None
+        Why not compiled, where it was not.
     callbacks_ : list of keras.callbacks.Callback
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int
@@ -407,6 +424,7 @@ class DNNRegressor(_DenseNetwork, _ReadyMade, KerasRegressor):
         validation_split=None,
         early_stopping=False,
         n_iter_no_change=10,
+        engine="auto",
         callbacks=None,
         warm_start=False,
         verbose=0,
@@ -428,6 +446,7 @@ class DNNRegressor(_DenseNetwork, _ReadyMade, KerasRegressor):
         self.validation_split = validation_split
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.engine = engine
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.verbose = verbose
@@ -518,6 +537,9 @@ class CNNClassifier(_ReadyMade, KerasClassifier):
         ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops early.
+    engine : {"auto", "compiled", "keras"}, default="auto"
+        How to train: whole epochs as one compiled program, or ``keras.Model.fit``, a step
+        at a time. "auto" compiles what can be compiled; "compiled" raises where it can't.
     callbacks : keras.callbacks.Callback, class, or list or dict of them, default=None
         Copied for every fit; ``callbacks__<name>`` sets their parameters.
     warm_start : bool, default=False
@@ -550,6 +572,10 @@ class CNNClassifier(_ReadyMade, KerasClassifier):
         there are no validation rows). With ``early_stopping`` the model has its weights.
     n_iter_ : int
         Number of epochs trained.
+    engine_ : {"compiled", "keras"}
+        How the last fit was trained.
+    engine_reason_ : str or None
+        Why not compiled, where it was not.
     callbacks_ : list of keras.callbacks.Callback
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int
@@ -607,6 +633,7 @@ class CNNClassifier(_ReadyMade, KerasClassifier):
         validation_split=None,
         early_stopping=False,
         n_iter_no_change=10,
+        engine="auto",
         class_weight=None,
         callbacks=None,
         warm_start=False,
@@ -632,6 +659,7 @@ class CNNClassifier(_ReadyMade, KerasClassifier):
         self.validation_split = validation_split
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.engine = engine
         self.class_weight = class_weight
         self.callbacks = callbacks
         self.warm_start = warm_start

@@ -66,6 +66,9 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops early.
+    engine : {"auto", "compiled", "keras"}, default="auto"
+        How to train: whole epochs as one compiled program, or ``keras.Model.fit``, a step
+        at a time. "auto" compiles what can be compiled; "compiled" raises where it can't.
     class_weight : dict, "balanced", list of dict or None, default=None
         Weights of the classes, keyed by label; multiplied with ``sample_weight``.
     **kwargs : dict
@@ -88,6 +91,10 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         there are no validation rows). With ``early_stopping`` the model has its weights.
     n_iter_ : int
         Number of epochs trained.
+    engine_ : {"compiled", "keras"}
+        How the last fit was trained.
+    engine_reason_ : str or None
+        Why not compiled, where it was not.
     callbacks_ : list of keras.callbacks.Callback
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int
@@ -153,6 +160,7 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         epochs=1,
         early_stopping=False,
         n_iter_no_change=10,
+        engine="auto",
         class_weight=None,
         **kwargs,
     ):
@@ -174,6 +182,7 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
             epochs=epochs,
             early_stopping=early_stopping,
             n_iter_no_change=n_iter_no_change,
+            engine=engine,
             **kwargs,
         )
         self.class_weight = class_weight
@@ -436,6 +445,9 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
         ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops early.
+    engine : {"auto", "compiled", "keras"}, default="auto"
+        How to train: whole epochs as one compiled program, or ``keras.Model.fit``, a step
+        at a time. "auto" compiles what can be compiled; "compiled" raises where it can't.
     **kwargs : dict
         Parameters of the builder, and routed ones: ``model__``, ``compile__``,
         ``optimizer__``, ``loss__``, ``metrics__``, ``callbacks__``, ``fit__``,
@@ -454,6 +466,10 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
         there are no validation rows). With ``early_stopping`` the model has its weights.
     n_iter_ : int
         Number of epochs trained.
+    engine_ : {"compiled", "keras"}
+        How the last fit was trained.
+    engine_reason_ : str or None
+        Why not compiled, where it was not.
     callbacks_ : list of keras.callbacks.Callback
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int

@@ -1,0 +1,125 @@
+"""Run the workloads of skdl and its peers side by side: ``make bench``.
+
+Each measurement is a fresh process. The contenders of a workload take turns, so that a
+drift of the machine's speed meets them all; what is printed is the ratio of their
+medians and, as its spread, the ratios of the single turns. The table goes into the
+README and the numbers into ``benchmarks/results.json``.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
+
+# Workload, what skdl is compared with, and what the row says.
+COMPARISONS = [
+    ("search", "sklearn", "grid search of 31 fits, against scikit-learn's `MLPClassifier`"),
+    ("search", "skorch", "the same search, against skorch"),
+    ("search", "scikeras", "the same search, against scikeras"),
+    ("search", "keras.wrappers", "the same search, against `keras.wrappers` (made to train all epochs)"),
+    ("search_threads", "search", "the same search in two threads, against one"),
+    ("first_fit", "keras", "first fit in a fresh process, 50 epochs, against Keras `fit`"),
+    ("short_fit", "keras", "2 epochs on 100 rows, first in its process, against Keras `fit`"),
+    ("warm_fit", "keras", "a fit once compiled, 50 epochs, against Keras `fit`"),
+    ("mnist_dense", "keras", "784-128-64-32-16-10, 60,000 rows, 5 epochs, against Keras `fit`"),
+    ("mnist_dense", "sklearn", "the same, against scikit-learn's `MLPClassifier`"),
+    ("mnist_convolutional", "keras", "convolutional network, 6,000 images, against Keras `fit`"),
+    ("predict_one", "model", "`predict_proba` of one row, against the bare model call"),
+    ("predict_many", "model", "`predict_proba` of 100,000 rows, against the bare model call"),
+]
+MEMORY = [
+    ("memory_of_fits", "memory over 300 fits of one architecture, after the first 20"),
+    ("memory_of_architectures", "memory over 60 architectures, above the first"),
+]
+SLOW = {
+    ("search", "scikeras"),
+    ("search", "skorch"),
+    ("search", "keras.wrappers"),
+    ("mnist_dense", "keras"),
+    ("mnist_dense", "sklearn"),
+}
+
+
+def measure(workload, contender):
+    done = subprocess.run(
+        [sys.executable, str(HERE / "workloads.py"), workload, contender],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{workload} {contender} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])["measured"]
+
+
+def compare(workload, other, turns):
+    """Measure skdl and another in turn."""
+    pair = ("search", "skdl") if other == "search" else (workload, other)
+    ours, theirs = [], []
+    for turn in range(turns):
+        order = [(ours, (workload, "skdl")), (theirs, pair)]
+        for times, what in order if turn % 2 == 0 else reversed(order):
+            times.append(measure(*what))
+    return ours, theirs
+
+
+def seconds(value):
+    return f"{value * 1000:.2g} ms" if value < 0.1 else f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+
+
+def row(text, ours, theirs):
+    ratios = sorted(b / a for a, b in zip(ours, theirs, strict=True))
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    return (
+        f"| {text} | {seconds(statistics.median(ours))} | {seconds(statistics.median(theirs))} "
+        f"| **{ratio:.2g}** ({ratios[0]:.2g} to {ratios[-1]:.2g}) |"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=5, help="turns of each comparison")
+    parser.add_argument("--slow-turns", type=int, default=1, help="turns of those that take minutes")
+    parser.add_argument("--only", nargs="*", help="workloads to run; the README is then left alone")
+    args = parser.parse_args()
+
+    results, rows = {}, []
+    for workload, other, text in COMPARISONS:
+        if (args.only and workload not in args.only) or (
+            other == "skorch" and not importlib.util.find_spec("torch")
+        ):
+            continue
+        turns = args.slow_turns if (workload, other) in SLOW else args.turns
+        ours, theirs = compare(workload, other, turns)
+        results[f"{workload} / {other}"] = {"skdl": ours, other: theirs}
+        rows.append(row(text, ours, theirs))
+        print(rows[-1], flush=True)
+    for workload, text in MEMORY:
+        if args.only and workload not in args.only:
+            continue
+        grown = measure(workload, "skdl")
+        results[workload] = {"skdl": grown}
+        rows.append(f"| {text} | {grown:+.0f} MB | | |")
+        print(rows[-1], flush=True)
+    if args.only:
+        return
+    versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "scikit-learn")}
+    results["machine"] = {"python": platform.python_version(), **versions}
+    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    head = "| workload | skdl | the other | times as fast (spread) |\n|---|---|---|---|\n"
+    text = README.read_text()
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    README.write_text(before + BEGIN + "\n" + head + "\n".join(rows) + "\n" + END + after)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""One workload for one contender, in this process: ``python benchmarks/workloads.py search skdl``.
+
+Prints a line of JSON with the seconds (or megabytes) measured. Imports are not counted,
+compiling is. `run.py` calls this in turn for each contender.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import sys
+import time
+import warnings
+
+import numpy as np
+
+EPOCHS, BATCH = 30, 32
+
+
+def breast_cancer():
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = load_breast_cancer(return_X_y=True)
+    return StandardScaler().fit_transform(X).astype("float32"), y
+
+
+def mnist_like(rows):
+    """Random pixels of MNIST's shape: what they show does not change the time."""
+    rng = np.random.default_rng(0)
+    return rng.random((rows, 784), dtype="float32"), rng.integers(0, 10, rows)
+
+
+def dense(layers, learning_rate=1e-3, n_features=30, n_units=1):
+    """The network of the breast-cancer workloads, in plain Keras."""
+    import keras
+
+    several = n_units > 1
+    model = keras.Sequential([keras.Input((n_features,))])
+    for units in layers:
+        model.add(keras.layers.Dense(units, activation="relu"))
+    model.add(keras.layers.Dense(n_units, activation="softmax" if several else "sigmoid"))
+    loss = "sparse_categorical_crossentropy" if several else "binary_crossentropy"
+    model.compile(keras.optimizers.Adam(learning_rate), loss, metrics=["accuracy"])
+    return model
+
+
+def scikeras_builder(layers=(64, 32), learning_rate=1e-3):
+    return dense(layers, learning_rate)
+
+
+def wrapped_builder(X, y, layers, learning_rate):
+    return dense(layers, learning_rate, n_units=2)
+
+
+def torch_network(layers=(64, 32)):
+    import torch
+
+    sizes, stack = [30, *layers], []
+    for n_in, n_out in itertools.pairwise(sizes):
+        stack += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
+    return torch.nn.Sequential(*stack, torch.nn.Linear(sizes[-1], 2))
+
+
+def classifier(contender, layers=(64, 32), epochs=EPOCHS):
+    """An estimator and the names of its two searched parameters."""
+    if contender == "skdl":
+        from skdl import DNNClassifier
+
+        net = DNNClassifier(layers, epochs=epochs, batch_size=BATCH, random_state=0)
+        return net, "hidden_layer_sizes", "learning_rate"
+    if contender == "sklearn":
+        from sklearn.neural_network import MLPClassifier
+
+        net = MLPClassifier(
+            layers, max_iter=epochs, n_iter_no_change=epochs, batch_size=BATCH, random_state=0, alpha=0
+        )
+        return net, "hidden_layer_sizes", "learning_rate_init"
+    if contender == "scikeras":
+        from scikeras.wrappers import KerasClassifier
+
+        net = KerasClassifier(
+            scikeras_builder,
+            model__layers=layers,
+            model__learning_rate=1e-3,
+            epochs=epochs,
+            batch_size=BATCH,
+            verbose=0,
+            random_state=0,
+        )
+        return net, "model__layers", "model__learning_rate"
+    if contender == "keras.wrappers":
+        from keras.wrappers import SKLearnClassifier
+
+        class Wrapped(SKLearnClassifier):
+            # clone drops fit_kwargs, so each fit of a search would train one epoch.
+            def fit(self, X, y):
+                return super().fit(X, y, epochs=epochs, batch_size=BATCH, verbose=0)
+
+        net = Wrapped(wrapped_builder, model_kwargs={"layers": layers, "learning_rate": 1e-3})
+        return net, "model_kwargs", None
+    if contender == "skorch":
+        import torch
+        from skorch import NeuralNetClassifier
+
+        torch.manual_seed(0)
+        net = NeuralNetClassifier(
+            torch_network,
+            module__layers=layers,
+            criterion=torch.nn.CrossEntropyLoss,
+            optimizer=torch.optim.Adam,
+            lr=1e-3,
+            max_epochs=epochs,
+            batch_size=BATCH,
+            train_split=None,
+            verbose=0,
+        )
+        return net, "module__layers", "lr"
+    raise SystemExit(f"{contender!r} can't be searched")
+
+
+def search(contender, threads=None):
+    """Five folds, two architectures, three learning rates, behind a scaler and SMOTE."""
+    from imblearn.over_sampling import SMOTE
+    from imblearn.pipeline import Pipeline
+    from joblib import parallel_config
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    X, y = load_breast_cancer(return_X_y=True)
+    net, layers, rate = classifier(contender)
+    steps = [("scaler", StandardScaler()), ("smote", SMOTE(random_state=0)), ("net", net)]
+    if contender == "skorch":
+        steps.insert(2, ("float32", FunctionTransformer(lambda X: X.astype("float32"))))
+    architectures, rates = [(64, 32), (32,)], [1e-3, 3e-3, 1e-2]
+    if rate is None:  # all in one parameter
+        choices = [{"layers": a, "learning_rate": r} for a in architectures for r in rates]
+        grid = {f"net__{layers}": choices}
+    else:
+        grid = {f"net__{layers}": architectures, f"net__{rate}": rates}
+    searching = GridSearchCV(Pipeline(steps), grid, cv=5, error_score="raise")
+    warm_imports(contender)
+    start = time.perf_counter()
+    if threads:
+        with parallel_config("threading", n_jobs=threads):
+            searching.fit(X, y)
+    else:
+        searching.fit(X, y)
+    return time.perf_counter() - start
+
+
+def warm_imports(contender):
+    """Import what the contender would import in its first fit."""
+    if contender in ("skdl", "scikeras", "keras", "keras.wrappers"):
+        import keras
+
+        keras.ops.zeros((1,))
+        if contender == "skdl":
+            import skdl._estimators  # noqa: F401
+    if contender == "skorch":
+        import torch
+
+        torch.zeros(1)
+
+
+def one_fit(contender, rows, layers, epochs, batch=BATCH):
+    X, y = breast_cancer() if rows is None else tuple(part[:rows] for part in breast_cancer())
+    warm_imports(contender)
+    start = time.perf_counter()
+    if contender == "keras":
+        dense(layers).fit(X, y, epochs=epochs, batch_size=batch, verbose=0)
+    else:
+        classifier(contender, layers, epochs)[0].fit(X, y)
+    return time.perf_counter() - start
+
+
+def warm_fit(contender):
+    one_fit(contender, None, (64, 32), 50)
+    return statistics.median(one_fit(contender, None, (64, 32), 50) for _ in range(5))
+
+
+def mnist_dense(contender):
+    X, y = mnist_like(60_000)
+    layers = (128, 64, 32, 16)
+    warm_imports(contender)
+    start = time.perf_counter()
+    if contender == "keras":
+        model = dense(layers, n_features=784, n_units=10)
+        model.fit(X, y, epochs=5, batch_size=32, verbose=0)
+    else:
+        warnings.simplefilter("ignore")  # MLPClassifier: five epochs are no convergence
+        classifier(contender, layers, 5)[0].fit(X, y)
+    return time.perf_counter() - start
+
+
+def mnist_convolutional(contender):
+    import keras
+
+    X, y = mnist_like(6_000)
+    X = X.reshape(-1, 28, 28, 1)
+    settings = {"kernel_size": [5, 2], "pool_size": 2, "padding": "same", "dropout": 0.25}
+    warm_imports(contender)
+    start = time.perf_counter()
+    if contender == "keras":
+        layers = keras.layers
+        model = keras.Sequential(
+            [
+                keras.Input((28, 28, 1)),
+                layers.Conv2D(32, 5, padding="same", activation="relu"),
+                layers.MaxPooling2D(2),
+                layers.Conv2D(64, 2, padding="same", activation="relu"),
+                layers.MaxPooling2D(2),
+                layers.Dropout(0.25),
+                layers.Flatten(),
+                layers.Dense(1000, activation="relu"),
+                layers.Dropout(0.25),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(X, y, epochs=3, batch_size=100, verbose=0)
+    else:
+        from skdl import CNNClassifier
+
+        net = CNNClassifier(
+            (32, 64), hidden_layer_sizes=(1000,), epochs=3, batch_size=100, random_state=0, **settings
+        )
+        net.fit(X, y)
+    return time.perf_counter() - start
+
+
+def predict(contender, rows, repeats):
+    X, y = breast_cancer()
+    net = classifier("skdl", epochs=1)[0].fit(X, y)
+    X = np.tile(X, (-(-rows // len(X)), 1))[:rows]
+
+    def call():
+        if contender == "skdl":
+            net.predict_proba(X)
+        else:
+            np.asarray(net.model_(X, training=False))
+
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def memory_of_fits(contender):
+    """Growth over 300 fits of one architecture, after the first 20."""
+    X, y = breast_cancer()
+    for fit in range(320):
+        if fit == 20:
+            before = resident_mb()
+        classifier(contender, (32,), 2)[0].fit(X, y)
+    return resident_mb() - before
+
+
+def memory_of_architectures(contender):
+    """Growth over 60 architectures, above the first."""
+    X, y = breast_cancer()
+    for units in range(8, 68):
+        classifier(contender, (units,), 30)[0].fit(X, y)
+        if units == 8:
+            before = resident_mb()
+    return resident_mb() - before
+
+
+WORKLOADS = {
+    "search": search,
+    "search_threads": lambda contender: search(contender, threads=2),
+    "first_fit": lambda contender: one_fit(contender, None, (64, 32), 50),
+    "short_fit": lambda contender: one_fit(contender, 100, (64, 32), 2),
+    "warm_fit": warm_fit,
+    "mnist_dense": mnist_dense,
+    "mnist_convolutional": mnist_convolutional,
+    "predict_one": lambda contender: predict(contender, 1, 200),
+    "predict_many": lambda contender: predict(contender, 100_000, 15),
+    "memory_of_fits": memory_of_fits,
+    "memory_of_architectures": memory_of_architectures,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workload", choices=WORKLOADS)
+    parser.add_argument("contender")
+    args = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    measured = WORKLOADS[args.workload](args.contender)
+    sys.stdout.write(json.dumps({"measured": measured}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

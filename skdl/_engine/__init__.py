@@ -1,0 +1,18 @@
+"""Training and the forward pass: where the time of an estimator goes."""
+
+from skdl._engine._data import epoch_order, n_rows, take
+from skdl._engine._forward import forward
+from skdl._engine._programs import clear_caches, compilations
+from skdl._engine._rules import why_not
+from skdl._engine._train import train
+
+__all__ = [
+    "clear_caches",
+    "compilations",
+    "epoch_order",
+    "forward",
+    "n_rows",
+    "take",
+    "train",
+    "why_not",
+]

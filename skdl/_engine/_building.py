@@ -1,0 +1,59 @@
+"""What ``keras.Model.fit`` builds before its first step."""
+
+from skdl._backend import keras, seeded
+
+_COMMON = (keras.Sequential, keras.src.models.functional.Functional, keras.Model)
+_MEAN = keras.src.metrics.reduction_metrics.MeanMetricWrapper
+
+
+def build(model, batch, *, seed):
+    """Build a model, its loss, its metrics and its optimizer, where they are not yet.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled.
+    batch : tuple (x, y, sample_weight) of nested tensors or None
+    seed : int
+        For what is drawn while building.
+    """
+    with seeded(seed):
+        _build_common(model, batch[1])
+        model._symbolic_build(data_batch=batch)
+
+
+def _build_common(model, y):
+    """Build loss and metrics from the shapes alone, as their first call would.
+
+    Keras finds these shapes by tracing the model and every metric, which takes longer
+    than the training of a small network. Done only where nothing else is built on the
+    way: one output, Keras's own model, metrics that are means.
+    """
+    loss, metrics = model._compile_loss, model._compile_metrics
+    if type(model) not in _COMMON or not all(layer.built for layer in model._flatten_layers()):
+        return
+    outputs = getattr(model, "outputs", None)
+    if not isinstance(outputs, list) or len(outputs) != 1 or _nests_output(model):
+        return
+    if y is None or keras.tree.is_nested(y):
+        return
+    wanted = keras.tree.flatten([metrics and [metrics._user_metrics, metrics._user_weighted_metrics]])
+    if not all(map(_is_mean, wanted)):
+        return
+    y = keras.KerasTensor(y.shape, keras.backend.standardize_dtype(y.dtype))
+    if metrics is not None and not metrics.built:
+        metrics.build(y, outputs[0])
+    if loss is not None and not loss.built:
+        loss.build(y, outputs[0])
+
+
+def _nests_output(model):
+    """Whether a model with one output returns it in a list or a dict."""
+    return keras.tree.is_nested(getattr(model, "_outputs_struct", None))
+
+
+def _is_mean(metric):
+    if isinstance(metric, str) and metric.lower() not in ("accuracy", "acc"):
+        metric = keras.src.metrics.ALL_OBJECTS_DICT.get(metric)
+        return isinstance(metric, type) and issubclass(metric, _MEAN)
+    return metric is None or isinstance(metric, str | _MEAN)

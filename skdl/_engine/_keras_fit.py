@@ -1,0 +1,88 @@
+"""Training by ``keras.Model.fit``, for all that the compiled engine does not run."""
+
+import scipy.sparse
+
+from skdl._backend import keras, seeded
+from skdl._engine._data import epoch_order, n_rows, take
+
+
+class _Batches(keras.utils.PyDataset):
+    """Rows in the order of `epoch_order`, as Keras's ``fit`` wants to be fed."""
+
+    def __init__(self, x, y, sample_weight, *, batch_size, seed, epoch, shuffle):
+        super().__init__()
+        self.data = (x, y) if sample_weight is None else (x, y, sample_weight)
+        self.n = n_rows(x)
+        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
+        self.start(epoch)
+
+    def start(self, epoch):
+        """Order the rows as an epoch visits them."""
+        self.order = epoch_order(self.n, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
+
+    def __len__(self):
+        return -(-self.n // self.batch_size)
+
+    def __getitem__(self, index):
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return tuple(take(part, rows) for part in self.data)
+
+
+class _Orders(keras.callbacks.Callback):
+    """Tells batches which epoch begins: their own ``on_epoch_end`` is not called in step."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.start(epoch)
+
+
+def keras_fit(
+    model,
+    x,
+    y,
+    sample_weight,
+    *,
+    validation_data,
+    batch_size,
+    epochs,
+    initial_epoch,
+    shuffle,
+    seed,
+    callbacks,
+    verbose,
+    **fit_args,
+):
+    """Train a compiled Keras model in place, one step at a time.
+
+    The parameters are those of `skdl._engine.train`.
+
+    Returns
+    -------
+    keras.callbacks.History
+    """
+    batches = _Batches(
+        x, y, sample_weight, batch_size=batch_size, seed=seed, epoch=initial_epoch, shuffle=shuffle
+    )
+    if validation_data is not None and scipy.sparse.issparse(validation_data[0]):
+        validation_data = _Batches(
+            *(*validation_data, None)[:3], batch_size=batch_size, seed=seed, epoch=0, shuffle=False
+        )
+    elif validation_data is not None:
+        fit_args.setdefault("validation_batch_size", batch_size)
+    # Held for the whole training: a model may draw from the process-wide generators
+    # until it is built and traced. Little is lost, since Keras's ``fit`` of a small
+    # network is Python from end to end and two threads would wait for each other anyway.
+    with seeded(seed):
+        return model.fit(
+            batches,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            validation_data=validation_data,
+            shuffle=False,
+            callbacks=[_Orders(batches), *callbacks],
+            verbose=verbose,
+            **fit_args,
+        )

@@ -1,0 +1,111 @@
+"""The programs of this process: traced once, kept for models that are built alike."""
+
+import collections
+import threading
+import weakref
+
+from skdl._backend import seeded
+
+# Programs kept. A search has about as many as it has architectures.
+CAPACITY = 32
+
+_lock = threading.Lock()
+_programs = collections.OrderedDict()
+_counts = collections.Counter()
+
+
+class Same:
+    """A key that is equal for one object only, for as long as it lives."""
+
+    def __init__(self, thing):
+        self._ref, self._hash = weakref.ref(thing), id(thing)
+
+    def __hash__(self):
+        return self._hash
+
+    def __eq__(self, other):
+        thing = self._ref()
+        return thing is not None and isinstance(other, Same) and other._ref() is thing
+
+
+def get(key):
+    """Return the program of a key, or None."""
+    with _lock:
+        if key in _programs:
+            _programs.move_to_end(key)
+        return _programs.get(key)
+
+
+def put(key, program):
+    """Keep a program, and drop the one that was used the longest time ago."""
+    with _lock:
+        _programs[key] = program
+        _programs.move_to_end(key)
+        while len(_programs) > CAPACITY:
+            _programs.popitem(last=False)
+
+
+def find(model, key, build, *, kind, seed):
+    """Return the program of a key that runs a model, tracing it where there is none.
+
+    Parameters
+    ----------
+    model : keras.Model
+    key : hashable
+    build : callable
+        Without arguments; returns a new `Program`.
+    kind : str
+        What is counted by `compilations`.
+    seed : int
+        For what the model draws while it is traced.
+
+    Returns
+    -------
+    key : hashable
+        Under which the program is kept.
+    program : Program
+    """
+    program = _running(model, key)
+    if program is None:
+        # Tracing is serial anyway, and two threads need not trace the same.
+        with seeded(seed):
+            program = _running(model, key)
+            if program is None:
+                program = build()
+                _counts[kind] += 1
+                put(key if program.shared else (key, Same(model)), program)
+    return (key if program.shared else (key, Same(model))), program
+
+
+def _running(model, key):
+    for each in (key, (key, Same(model))):
+        program = get(each)
+        if program is not None and program.runs(model):
+            return program
+    return None
+
+
+def replace(key, program, *, kind):
+    """Keep a newly compiled program in the place of another one."""
+    _counts[kind] += 1
+    put(key, program)
+
+
+def compilations():
+    """Return how many programs this process has compiled so far.
+
+    Returns
+    -------
+    dict of str to int
+        ``"training"`` and ``"forward"``.
+    """
+    return {kind: _counts[kind] for kind in ("training", "forward")}
+
+
+def clear_caches():
+    """Forget all compiled programs.
+
+    Results do not change: the next training or prediction compiles anew.
+    """
+    with _lock:
+        _programs.clear()

@@ -1,0 +1,181 @@
+"""What the compiled engine runs, and how: decided by rule, never by luck."""
+
+import numpy as np
+
+from skdl._backend import keras, tf
+from skdl._engine._data import leaves, why_not_arrays
+
+# A program of fewer steps than this runs TensorFlow's operations one by one. XLA makes
+# a step of a small network ten times faster, but takes a few tenths of a second to
+# compile. The rule looks at the training alone and never at what is compiled already,
+# or the bits of a result would depend on what ran before.
+XLA_STEPS = 256
+
+# On a CPU, XLA's convolutions are several times slower than TensorFlow's own; it unrolls
+# or emulates what loops over time or sorts; and it makes the gradient of an embedding
+# dense.
+_NOT_FOR_XLA = (
+    keras.src.layers.convolutional.base_conv.BaseConv,
+    keras.src.layers.convolutional.base_conv_transpose.BaseConvTranspose,
+    keras.src.layers.convolutional.base_depthwise_conv.BaseDepthwiseConv,
+    keras.src.layers.convolutional.base_separable_conv.BaseSeparableConv,
+    keras.src.layers.pooling.base_pooling.BasePooling,
+    keras.layers.RNN,
+    keras.layers.Bidirectional,
+    keras.layers.TimeDistributed,
+    keras.layers.Embedding,
+    keras.layers.MultiHeadAttention,
+)
+
+_TRAINER = keras.src.backend.tensorflow.trainer.TensorFlowTrainer
+_OWN_LOOP = ("fit", "evaluate", "make_train_function", "make_test_function")
+_BATCH_HOOKS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+_TEST_HOOKS = ("on_test_begin", "on_test_end")
+_DEFAULTS = {
+    "validation_split": (None, 0, 0.0),
+    "class_weight": (None,),
+    "steps_per_epoch": (None,),
+    "validation_steps": (None,),
+}
+
+
+def _hooks(callback, names):
+    return [name for name in names if not keras.src.utils.is_default(getattr(callback, name))]
+
+
+def _why_not_callback(callback):
+    kind = type(callback)
+    if kind is keras.callbacks.TerminateOnNaN:  # run inside the program
+        return None
+    if kind is keras.callbacks.TensorBoard:
+        quiet = callback.update_freq == "epoch" and not callback.write_steps_per_second
+        if quiet and callback._start_batch == callback._stop_batch == 0:
+            return None
+    hooks = _hooks(callback, _BATCH_HOOKS)
+    for known in (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore):
+        if isinstance(callback, known) and callback.save_freq == "epoch":
+            hooks = [h for h in hooks if getattr(kind, h) is not getattr(known, h)]
+    if hooks:
+        return f"the callback {kind.__name__} looks at every batch ({hooks[0]})"
+    hooks = _hooks(callback, _TEST_HOOKS)
+    if hooks and kind is not keras.callbacks.TensorBoard:
+        return f"the callback {kind.__name__} acts around the validation ({hooks[0]})"
+    return None
+
+
+def _why_not_model(model):
+    for name in _OWN_LOOP:
+        if getattr(type(model), name, None) is not getattr(_TRAINER, name):
+            return f"{type(model).__name__} has a {name} of its own"
+    if not model.compiled:
+        return "the model is not compiled"
+    if model.run_eagerly or tf.config.functions_run_eagerly():
+        return "the model runs eagerly"
+    if model.steps_per_execution != 1:
+        return f"steps_per_execution is {model.steps_per_execution}"
+    if model._distribute_strategy is not None or tf.distribute.has_strategy():
+        return "the model is distributed over devices"
+    if keras.distribution.distribution() is not None:
+        return "a keras.distribution is set"
+    if model.optimizer is None:
+        return "the model has no optimizer"
+    return None
+
+
+def why_not(
+    model,
+    x,
+    y,
+    sample_weight=None,
+    *,
+    validation_data=None,
+    batch_size,
+    callbacks=(),
+    verbose=0,
+    **fit_args,
+):
+    """Return the reason why the compiled engine cannot run a training, or None.
+
+    It looks at the arguments alone. What shows only when the model is traced (a metric
+    that is not one number, say) is found by `train`, and told in ``History.reason``.
+
+    Parameters
+    ----------
+    model, x, y, sample_weight, validation_data, batch_size, callbacks, verbose, **fit_args
+        As `train` takes them.
+
+    Returns
+    -------
+    str or None
+    """
+    reason = _why_not_model(model)
+    if reason is not None:
+        return reason
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        return f"batch_size is {batch_size!r}"
+    for name, value in fit_args.items():
+        if name in ("validation_freq", "validation_batch_size"):
+            continue
+        if not any(value is default or value == default for default in _DEFAULTS.get(name, ())):
+            return f"fit is called with {name}={value!r}"
+    parts = [(x, "x")] + [
+        (part, name) for part, name in ((y, "y"), (sample_weight, "sample_weight")) if part is not None
+    ]
+    groups = [parts]
+    if validation_data is not None:
+        if not isinstance(validation_data, list | tuple) or not 1 <= len(validation_data) <= 3:
+            return "validation_data is no tuple of arrays"
+        names = ("validation x", "validation y", "validation sample_weight")
+        groups.append(
+            [(part, name) for part, name in zip(validation_data, names, strict=False) if part is not None]
+        )
+    for group in groups:
+        for part, name in group:
+            reason = why_not_arrays(part, name)
+            if reason is not None:
+                return reason
+        rows = {name: leaves(part)[0].shape[0] for part, name in group}
+        if len(set(rows.values())) > 1:
+            return f"numbers of rows differ: {rows}"
+        if 0 in rows.values():
+            return "there are no rows"
+    for callback in keras.tree.flatten(list(callbacks)):
+        reason = _why_not_callback(callback)
+        if reason is not None:
+            return reason
+    return None
+
+
+def heavy(model):
+    """Whether a model's arithmetic is best left to TensorFlow's own kernels on a CPU."""
+    return any(isinstance(layer, _NOT_FOR_XLA) for layer in model._flatten_layers())
+
+
+def wants_xla(model, *, n_rows, batch_size, epochs):
+    """Whether to compile a training with XLA.
+
+    Parameters
+    ----------
+    model : keras.Model
+    n_rows, batch_size, epochs : int
+
+    Returns
+    -------
+    bool
+        False where the batches are never full (XLA would compile anew for each number
+        of rows), where the steps are too few to repay it, for layers that XLA is slow
+        at or can't compile. A model compiled with ``jit_compile=True`` gets what it asks.
+    """
+    full = n_rows // batch_size
+    if full == 0 or not all(layer.supports_jit for layer in model._flatten_layers()):
+        return False
+    if model.jit_compile:
+        return True
+    return full * epochs >= XLA_STEPS and not heavy(model)
