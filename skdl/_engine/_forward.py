@@ -79,7 +79,7 @@ class ForwardProgram(Program):
             _, parts = tf.while_loop(lambda start, _: start < n, one, (tf.constant(0), parts), parallel_iterations=1)
             return [part.concat() for part in parts]
 
-        super().__init__(model, forward, optimise=heavy(model), user_code=user_code)
+        super().__init__(model, forward, optimise=heavy(model), user_code=user_code, parts=[step])
 
 
 def forward(model, x, *, batch_size=None):
