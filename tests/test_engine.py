@@ -1,6 +1,7 @@
 """The training engine, tested on Keras models: no estimator is involved."""
 
 import gc
+import re
 import subprocess
 import sys
 import threading
@@ -21,16 +22,26 @@ W = rng.uniform(0.2, 2.0, size=N).astype("float32")
 
 
 def mlp(
-    optimizer="adam", *, inner=(), units=8, learning_rate=0.01, cls=keras.Sequential, seed=0, metrics=("accuracy",), **compile_args
+    optimizer="adam",
+    *,
+    inner=(),
+    units=8,
+    learning_rate=0.01,
+    cls=keras.Sequential,
+    seed=0,
+    metrics=("accuracy",),
+    **compile_args,
 ):
     """A small classifier, built under a seed."""
     with seeded(seed):
         layers = [keras.layers.Dense(units, activation="relu"), *(make() for make in inner)]
         model = cls([keras.Input((D,)), *layers, keras.layers.Dense(3, activation="softmax")])
         if isinstance(optimizer, str):
-            optimizer = keras.optimizers.get({"class_name": optimizer, "config": {"learning_rate": learning_rate}})
+            optimizer = keras.optimizers.get(
+                {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
+            )
         compile_args = {"loss": "sparse_categorical_crossentropy", **compile_args}
-        model.compile(optimizer, metrics=list(metrics), **compile_args)
+        model.compile(optimizer, metrics=list(metrics) or None, **compile_args)
     return model
 
 
@@ -76,7 +87,9 @@ def two_outputs():
     with seeded(0):
         x = keras.Input((D,))
         h = keras.layers.Dense(8, activation="relu")(x)
-        model = keras.Model(x, [keras.layers.Dense(3, activation="softmax")(h), keras.layers.Dense(1)(h)])
+        model = keras.Model(
+            x, [keras.layers.Dense(3, activation="softmax", name="a")(h), keras.layers.Dense(1, name="b")(h)]
+        )
         model.compile(
             "sgd",
             loss=["sparse_categorical_crossentropy", "mse"],
@@ -110,25 +123,46 @@ CASES = {
     "clipvalue": (lambda: mlp(optimizers.SGD(0.5, clipvalue=0.01)), {}),
     "ema": (lambda: mlp(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=2)), {}),
     "accumulation": (lambda: mlp(optimizers.Adam(0.01, gradient_accumulation_steps=2)), {}),
-    "batch normalisation": (lambda: mlp(inner=[keras.layers.BatchNormalization]), {"validation_data": (X[:40], Y[:40])}),
+    "batch normalisation": (
+        lambda: mlp(inner=[keras.layers.BatchNormalization]),
+        {"validation_data": (X[:40], Y[:40])},
+    ),
     "penalties": (regularised, {}),
     "dropout": (lambda: mlp(inner=[lambda: keras.layers.Dropout(0.3, seed=3)]), {}),
     "sample weights": (lambda: mlp(weighted_metrics=["accuracy"]), {"sample_weight": W}),
-    "regression": (lambda: mlp(loss="mse", metrics=["mae", keras.metrics.R2Score()]), {"y": np.repeat(T, 3, 1)}),
-    "auc": (lambda: mlp(loss="categorical_crossentropy", metrics=[keras.metrics.AUC()]), {"y": np.eye(3)[Y]}),
+    "regression": (
+        lambda: mlp(loss="mse", metrics=["mae", keras.metrics.R2Score()]),
+        {"y": np.repeat(T, 3, 1)},
+    ),
+    "auc": (
+        lambda: mlp(loss="categorical_crossentropy", metrics=[keras.metrics.AUC(name="auc")]),
+        {"y": np.eye(3)[Y]},
+    ),
     "two outputs": (two_outputs, {"y": [Y, T], "validation_data": (X[:40], [Y[:40], T[:40]])}),
-    "own train_step": (lambda: mlp("sgd", cls=Halved), {"validation_data": (X[:40], Y[:40])}),
+    "own train_step": (lambda: mlp("sgd", cls=Halved, metrics=[]), {"validation_data": (X[:40], Y[:40])}),
     "one batch": (mlp, {"batch_size": 100}),
     "whole batches": (mlp, {"x": X[:64], "y": Y[:64]}),
     "single rows": (mlp, {"x": X[:9], "y": Y[:9], "batch_size": 1}),
     "validation_freq": (mlp, {"validation_data": (X[:40], Y[:40]), "validation_freq": 2}),
-    "loss function": (lambda: mlp(loss=lambda a, b: keras.losses.sparse_categorical_crossentropy(a, b) ** 2), {}),
+    "loss function": (
+        lambda: mlp(loss=lambda a, b: keras.losses.sparse_categorical_crossentropy(a, b) ** 2),
+        {},
+    ),
     "double precision": (mlp, {"x": X.astype("float64")}),
 }
 
 
-@pytest.mark.parametrize("with_xla", [False, True], ids=["plain", "xla"])
-@pytest.mark.parametrize("case", CASES)
+# Each of these differs from the others in what XLA has to compile. Dropout is not among
+# them: XLA draws other random numbers, and there is a test of its quality.
+WITH_XLA = (
+    *("weighted validation", "momentum", "adamw", "schedule", "clipnorm", "ema", "accumulation"),
+    *("batch normalisation", "penalties", "sample weights", "regression", "two outputs", "own train_step"),
+)
+
+
+@pytest.mark.parametrize(
+    ("case", "with_xla"), [(case, False) for case in CASES] + [(case, True) for case in WITH_XLA]
+)
 def test_weights_and_history_equal_those_of_keras(case, with_xla, monkeypatch):
     monkeypatch.setattr(_rules, "XLA_STEPS", 1 if with_xla else 10**9)
     make, args = CASES[case]
@@ -153,6 +187,19 @@ def test_weights_and_history_equal_those_of_keras(case, with_xla, monkeypatch):
     assert ours.history is history
 
 
+def test_dropout_trains_to_the_same_quality(monkeypatch):
+    means = []
+    for steps in (1, 10**9):
+        monkeypatch.setattr(_rules, "XLA_STEPS", steps)
+        losses = []
+        for seed in range(10):
+            model = mlp(inner=[lambda: keras.layers.Dropout(0.3)], seed=seed)
+            history = train(model, epochs=30, seed=seed, validation_data=(X, Y))
+            losses.append(history.history["val_loss"][-1])
+        means.append(np.mean(losses))
+    np.testing.assert_allclose(*means, rtol=0.05)
+
+
 @pytest.mark.parametrize("engine", ["compiled", "keras"])
 def test_both_paths_visit_the_rows_in_the_same_order(engine):
     model = mlp("sgd")
@@ -174,7 +221,9 @@ def test_same_bits_cold_and_warm(conv, xla):
         if conv:
             with seeded(1):
                 layers = [keras.layers.Reshape((D, 1)), keras.layers.Conv1D(4, 3), keras.layers.Flatten()]
-                model = keras.Sequential([keras.Input((D,)), *layers, keras.layers.Dense(3, activation="softmax")])
+                model = keras.Sequential(
+                    [keras.Input((D,)), *layers, keras.layers.Dense(3, activation="softmax")]
+                )
                 model.compile("adam", "sparse_categorical_crossentropy")
         history = train(model, validation_data=(X[:40], Y[:40]))
         return [*model.get_weights(), *map(np.array, history.history.values())]
@@ -202,7 +251,10 @@ def test_same_bits_in_another_process():
     )
     paths = [p for p in sys.path if p]
     done = subprocess.run(
-        [sys.executable, "-c", code, __file__.rpartition("/")[0], *paths], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, __file__.rpartition("/")[0], *paths],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     model = mlp()
     train(model, epochs=130)
@@ -213,7 +265,7 @@ def test_same_bits_in_another_process():
 def test_a_search_compiles_one_program_for_each_architecture(xla):
     def search():
         for units in (11, 12):
-            for learning_rate in (1e-3, 3e-3, 1e-2):
+            for learning_rate in (1e-3, 1e-2):
                 for n in (70, 71, 72, 73, 75):
                     train(mlp(units=units, learning_rate=learning_rate), x=X[:n], y=Y[:n])
 
@@ -317,7 +369,7 @@ def test_a_fitted_model_keeps_its_weights(xla):
 
 def test_two_threads_give_what_each_gives_alone(xla):
     def run(seed, out):
-        for i in range(3):
+        for i in range(2):
             model = mlp(units=10 + i, seed=seed)
             train(model, seed=seed, epochs=20)
             out.append(model.get_weights())
@@ -329,9 +381,9 @@ def test_two_threads_give_what_each_gives_alone(xla):
     together = {seed: [] for seed in (1, 2)}
     threads = [threading.Thread(target=run, args=item) for item in together.items()]
     _, n = traced(lambda: ([t.start() for t in threads], [t.join() for t in threads]))
-    assert n == 3
+    assert n == 2
     for seed in alone:
-        assert len(together[seed]) == 3
+        assert len(together[seed]) == 2
         assert all(same_bits(a, b) for a, b in zip(alone[seed], together[seed], strict=True))
 
 
@@ -391,7 +443,12 @@ def test_early_stopping_inside_a_program_is_that_of_keras(args, restore):
         stopper = keras.callbacks.EarlyStopping(restore_best_weights=restore, **args)
         model = mlp(learning_rate=0.1)
         history = train(
-            model, X, noise, validation_data=(X[:30], noise[::-1][:30]), epochs=12, callbacks=[stopper, *others]
+            model,
+            X,
+            noise,
+            validation_data=(X[:30], noise[::-1][:30]),
+            epochs=12,
+            callbacks=[stopper, *others],
         )
         state = [getattr(stopper, name) for name in watched]
         results.append((history.history, history.epoch, state, model.stop_training, model.get_weights()))
@@ -421,19 +478,23 @@ def test_early_stopping_warns_of_what_is_not_there():
 
 # Callbacks
 
+of_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
+
+@of_keras
 def test_reduce_lr_on_plateau(xla):
     results = {}
     for engine in ("compiled", "keras"):
         callback = keras.callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=0.2, factor=0.5)
         history = train(mlp(), callbacks=[callback], engine=engine, epochs=6)
         results[engine] = history.history
-    assert list(results["compiled"]) == ["accuracy", "learning_rate", "loss"]
+    assert list(results["compiled"]) == list(results["keras"])
     np.testing.assert_allclose(results["compiled"]["loss"], results["keras"]["loss"], atol=1e-4)
     np.testing.assert_allclose(results["compiled"]["learning_rate"], results["keras"]["learning_rate"])
     assert results["compiled"]["learning_rate"][-1] < 0.01
 
 
+@of_keras
 def test_learning_rate_scheduler_recompiles_nothing():
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch, lr: 0.05 / (1 + epoch))
     train(mlp())
@@ -445,19 +506,21 @@ def test_learning_rate_scheduler_recompiles_nothing():
     np.testing.assert_allclose(history.history["loss"], expected.history["loss"], atol=1e-4)
 
 
-def test_model_checkpoint_and_csv_logger(tmp_path):
+@of_keras
+def test_model_checkpoint(tmp_path):
     path = str(tmp_path / "{epoch}.weights.h5")
-    callbacks = [
-        keras.callbacks.ModelCheckpoint(path, save_weights_only=True),
-        keras.callbacks.CSVLogger(str(tmp_path / "log.csv")),
-    ]
     model = mlp()
-    history = train(model, callbacks=callbacks)
+    train(model, callbacks=[keras.callbacks.ModelCheckpoint(path, save_weights_only=True)])
     saved = mlp(seed=2)
+    train(saved, epochs=1)
     saved.load_weights(tmp_path / "4.weights.h5")
     assert same_bits(saved.get_weights(), model.get_weights())
     saved.load_weights(tmp_path / "1.weights.h5")
     assert not same_bits(saved.get_weights(), model.get_weights())
+
+
+def test_csv_logger(tmp_path):
+    history = train(mlp(), callbacks=[keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))])
     log = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)
     np.testing.assert_allclose(log["loss"], history.history["loss"], rtol=1e-6)
 
@@ -469,27 +532,44 @@ def test_tensorboard(tmp_path):
     assert list(tmp_path.glob("train/events*"))
     assert list(tmp_path.glob("validation/events*"))
     reason = _engine.why_not(
-        mlp(), X, Y, batch_size=32, callbacks=[keras.callbacks.TensorBoard(str(tmp_path), update_freq="batch")]
+        mlp(),
+        X,
+        Y,
+        batch_size=32,
+        callbacks=[keras.callbacks.TensorBoard(str(tmp_path), update_freq="batch")],
     )
     assert "TensorBoard looks at every batch" in reason
 
 
 def test_terminate_on_nan(capsys, xla):
-    x = X.copy()
-    x[40] = np.inf
+    weights = W.copy()
+    weights[40] = np.nan
     results = []
     for engine in ("compiled", "keras"):
         model = mlp("sgd")
         history = train(
-            model, x, engine=engine, shuffle=False, callbacks=[keras.callbacks.TerminateOnNaN()],
+            model,
+            X,
+            Y,
+            weights,
+            engine=engine,
+            shuffle=False,
+            callbacks=[keras.callbacks.TerminateOnNaN()],
             validation_data=(X, Y),
         )
         assert capsys.readouterr().out == "Batch 1: Invalid loss, terminating training\n"
         assert history.epoch == [0]
-        results.append([*map(np.array, history.history.values()), model.optimizer.iterations.numpy()])
-    assert same_bits(*results)
+        results.append((history.history["accuracy"], model.optimizer.iterations.numpy()))
+    assert results[0] == results[1]
     with pytest.raises(RuntimeError, match="batch 1"):
-        train(mlp("sgd"), x, shuffle=False, callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True)])
+        train(
+            mlp("sgd"),
+            X,
+            Y,
+            weights,
+            shuffle=False,
+            callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True)],
+        )
 
 
 class Watcher(keras.callbacks.Callback):
@@ -587,7 +667,11 @@ def sparse(x):
         (lambda: mlp(steps_per_execution=2), {}, "steps_per_execution is 2"),
         (lambda: mlp(cls=OwnFit), {}, "OwnFit has a fit of its own"),
         (mlp, {"callbacks": [BatchHook()]}, r"BatchHook looks at every batch \(on_batch_begin\)"),
-        (mlp, {"callbacks": [keras.callbacks.LambdaCallback(on_train_batch_end=print)]}, "on_train_batch_end"),
+        (
+            mlp,
+            {"callbacks": [keras.callbacks.LambdaCallback(on_train_batch_end=print)]},
+            "on_train_batch_end",
+        ),
         (mlp, {"callbacks": [keras.callbacks.ModelCheckpoint("x.keras", save_freq=3)]}, "ModelCheckpoint"),
         (mlp, {"callbacks": [TestHook()]}, "around the validation"),
         (mlp, {"x": sparse(X)}, "x is sparse"),
@@ -604,7 +688,7 @@ def sparse(x):
 def test_why_not(make, args, reason):
     args = {"x": X, "y": Y, "batch_size": 32, **args}
     model = make()
-    assert __import__("re").search(reason, _engine.why_not(model, **args))
+    assert re.search(reason, _engine.why_not(model, **args))
     with pytest.raises(ValueError, match=r"engine='compiled' can't run this training"):
         train(model, **args)
 
@@ -638,12 +722,12 @@ def test_an_untraceable_step_goes_to_keras():
 
 
 def test_what_xla_cannot_compile_runs_without(xla):
-    class Printed(keras.layers.Layer):
+    class Deduplicated(keras.layers.Layer):
         def call(self, x):
-            return tf.py_function(lambda v: v, [x], x.dtype) if False else tf.raw_ops.Unique(x=tf.reshape(x, [-1])).y[:1] * 0 + x
+            return x + 0 * tf.stop_gradient(tf.raw_ops.Unique(x=tf.stop_gradient(tf.reshape(x, [-1]))).y[0])
 
     def run():
-        model = mlp(inner=[Printed])
+        model = mlp(inner=[Deduplicated])
         return [train(model, epochs=2).history["loss"], *model.get_weights()]
 
     first = run()

@@ -109,11 +109,15 @@ def update(state, rule, epoch, logs, weights):
     wait = state.wait + tf.cast(watched, tf.int32)
     beats_baseline = tf.math.is_nan(rule.baseline) | improves_on(rule.baseline)
     stop = watched & ~improved & (wait >= rule.patience) & (epoch > 0)
-    best = tf.cond(
-        improved,
-        lambda: tuple(tf.identity(w.value) for w in weights),
-        lambda: tuple(tf.identity(w) for w in state.weights),
-    ) if state.weights else ()
+    best = (
+        tf.cond(
+            improved,
+            lambda: tuple(tf.identity(w.value) for w in weights),
+            lambda: tuple(tf.identity(w) for w in state.weights),
+        )
+        if state.weights
+        else ()
+    )
     return Stopping(
         tf.where(improved, current, state.best),
         state.has_best | improved,

@@ -13,6 +13,7 @@ import inspect
 import re
 import sys
 import types
+import warnings
 
 import numpy as np
 from tensorflow.python.framework.config import is_op_determinism_enabled
@@ -83,6 +84,8 @@ class _Writer:
         if isinstance(thing, np.ndarray | tf.Tensor) and not isinstance(thing, keras.Variable):
             return self.array(thing)
         if isinstance(thing, dict):
+            if thing.get("class_name") == "__lambda__":
+                return "lambda"  # described by `custom`; its bytes differ from time to time
             # The order may matter, as that of the layers does.
             return "dict", tuple((self.describe(k), self.describe(v)) for k, v in thing.items())
         if isinstance(thing, list):
@@ -165,15 +168,18 @@ class _Writer:
         cls = type(thing)
         if _trusted(cls) and not cls.__module__.startswith("keras"):
             raise Opaque(f"a {cls.__name__}")
-        # "name" of a loss or a metric is a column of the history.
+        # A name is a column of the history, which is read from each model unless Keras
+        # numbered it.
         name = getattr(thing, "name", None)
+        if isinstance(name, str) and _automatic(name, cls):
+            name = None
         skip = {"_tracker", "_metrics", "_variables", "_lock", "_dtype_policy", "_auto_config"}
         return "instance", self.class_(cls), name, self.held(thing, skip)
 
     def layer(self, layer):
         config, known = (), _bookkeeping()
         if _trusted(type(layer)) or isinstance(layer, keras.src.models.functional.Functional):
-            config = self.describe(layer.get_config())
+            config = self.config(layer)
         if _trusted(type(layer)):
             # A configuration names functions and classes of a user, but not what they do.
             parts = tuple(self.custom(value) for name, value in vars(layer).items() if name not in known)
@@ -189,6 +195,14 @@ class _Writer:
             tuple(map(self.describe, layer.variables)),
             self.held(layer, known),
         )
+
+    def config(self, layer):
+        if not any(_lambdas(each) for each in layer._flatten_layers()):
+            return self.describe(layer.get_config())
+        with warnings.catch_warnings():
+            # That they can't be reloaded safely is of no matter here.
+            warnings.filterwarnings("ignore", ".*`lambda`")
+            return self.describe(layer.get_config())
 
     def custom(self, value):
         """Describe an attribute of one of Keras's layers where it is not Keras's own."""
@@ -223,6 +237,12 @@ class _Writer:
         return "optimizer", self.class_(type(optimizer)), rate, decayed, self.describe(config), held
 
 
+def _lambdas(layer):
+    """Whether a layer holds functions without a name, of which Keras warns."""
+    values = vars(layer).values()
+    return any(isinstance(v, types.FunctionType) and v.__name__ == "<lambda>" for v in values)
+
+
 def _bare(value):
     if isinstance(value, staticmethod | classmethod):
         return value.__func__
@@ -244,12 +264,16 @@ def _names(code):
     return names
 
 
+def _automatic(name, cls):
+    stem = keras.src.utils.naming.to_snake_case(cls.__name__)
+    return re.fullmatch(rf"{re.escape(stem)}(_\d+)?", name) is not None
+
+
 def _automatic_names(model):
     """Map names that Keras numbered to ones that do not depend on what was built before."""
     names = {}
     for layer in model._flatten_layers():
-        stem = keras.src.utils.naming.to_snake_case(type(layer).__name__)
-        if re.fullmatch(rf"{stem}(_\d+)?", layer.name):
+        if _automatic(layer.name, type(layer)):
             names.setdefault(layer.name, f"<{len(names)}>")
     return names
 
@@ -295,7 +319,8 @@ def fingerprint(model, *, compiled):
         ]
         if not _trusted(type(model)):
             # Logs of its own may be named after outputs, whatever these are called.
-            key.append(tuple(getattr(model, "output_names", None) or ()))
+            names = getattr(model, "output_names", None) or ()
+            key.append((*names, *(metric.name for metric in model.metrics)))
     key = tuple(key)
     try:
         hash(key)

@@ -63,20 +63,18 @@ class ForwardProgram(Program):
                     size = tf.constant(_LEAST_ROWS)
                     size = tf.while_loop(lambda s: s < m, lambda s: (s * 2,), (size,))[0]
                     size = tf.minimum(size, tf.maximum(block, m))
-                    rows = [
-                        tf.pad(r, [[0, size - m]] + [[0, 0]] * (r.shape.rank - 1)) for r in rows
-                    ]
+                    rows = [tf.pad(r, [[0, size - m]] + [[0, 0]] * (r.shape.rank - 1)) for r in rows]
                 done = tf.nest.flatten(step(*rows))
                 i = start // block
                 return start + block, [p.write(i, d[:m]) for p, d in zip(parts, done, strict=True)]
 
             parts = [
-                tf.TensorArray(
-                    o.dtype, -(-n // block), element_shape=o.shape, infer_shape=False
-                )
+                tf.TensorArray(o.dtype, -(-n // block), element_shape=o.shape, infer_shape=False)
                 for o in flat_outputs
             ]
-            _, parts = tf.while_loop(lambda start, _: start < n, one, (tf.constant(0), parts), parallel_iterations=1)
+            _, parts = tf.while_loop(
+                lambda start, _: start < n, one, (tf.constant(0), parts), parallel_iterations=1
+            )
             return [part.concat() for part in parts]
 
         super().__init__(model, forward, optimise=heavy(model), user_code=user_code, parts=[step])

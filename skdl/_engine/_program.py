@@ -224,9 +224,7 @@ class _Pass:
             for s in self.layout.specs
         ]
 
-        @tf.function(
-            autograph=False, jit_compile=True, input_signature=[tf.TensorSpec((), tf.int32), *specs]
-        )
+        @tf.function(autograph=False, jit_compile=True, input_signature=[tf.TensorSpec((), tf.int32), *specs])
         def chunk(steps, *batches):
             def body(i, logs):
                 return i + 1, _carried(self.step(*(b[i] for b in batches)), self.carried)
@@ -284,7 +282,9 @@ class _Pass:
 
     def logs(self, model, carried):
         """Return the logs of the pass, a float64 tensor of shape (n_names,)."""
-        values = model.get_metrics_result() if self.from_metrics else dict(zip(self.carried, carried, strict=True))
+        values = (
+            model.get_metrics_result() if self.from_metrics else dict(zip(self.carried, carried, strict=True))
+        )
         return tf.stack([tf.cast(values[name], tf.float64) for name in self.names])
 
 
@@ -341,7 +341,10 @@ class TrainProgram(Program):
         self.n_train_names = len(training.names)
         self.from_metrics = training.from_metrics and (not testing or testing.from_metrics)
         weights = model.weights if stopping == "restore" else []
-        state_specs = [*_early_stopping.STATE_SPECS, *(tf.TensorSpec(w.shape, w.value.dtype) for w in weights)]
+        state_specs = [
+            *_early_stopping.STATE_SPECS,
+            *(tf.TensorSpec(w.shape, w.value.dtype) for w in weights),
+        ]
         if stopping is None:
             rule_specs, state_specs = [], []
         else:

@@ -125,13 +125,17 @@ def why_not(
             continue
         if not any(value is default or value == default for default in _DEFAULTS.get(name, ())):
             return f"fit is called with {name}={value!r}"
-    parts = [(x, "x")] + [(part, name) for part, name in ((y, "y"), (sample_weight, "sample_weight")) if part is not None]
+    parts = [(x, "x")] + [
+        (part, name) for part, name in ((y, "y"), (sample_weight, "sample_weight")) if part is not None
+    ]
     groups = [parts]
     if validation_data is not None:
         if not isinstance(validation_data, list | tuple) or not 1 <= len(validation_data) <= 3:
             return "validation_data is no tuple of arrays"
         names = ("validation x", "validation y", "validation sample_weight")
-        groups.append([(part, name) for part, name in zip(validation_data, names, strict=False) if part is not None])
+        groups.append(
+            [(part, name) for part, name in zip(validation_data, names, strict=False) if part is not None]
+        )
     for group in groups:
         for part, name in group:
             reason = why_not_arrays(part, name)
