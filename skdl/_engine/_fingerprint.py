@@ -22,6 +22,7 @@ from skdl._backend import keras, tf
 
 _TRUSTED = {"keras", "tensorflow", "numpy", *sys.stdlib_module_names} - {"__main__"}
 _MOST = 20_000
+_NAMING = ("name", "inbound_nodes", "input_layers", "output_layers")
 _PLAIN = (str, bytes, int, bool, type(None), type(Ellipsis), tf.DType, tf.TensorShape, np.dtype)
 
 
@@ -59,12 +60,13 @@ class _Writer:
 
     def __init__(self, names):
         self.names = names
+        self.naming = False
         self.met = {}
         self.user_code = False
 
     def describe(self, thing):
         if isinstance(thing, str):
-            return self.names.get(thing, thing)
+            return self.names.get(thing, thing) if self.naming else thing
         if isinstance(thing, _PLAIN):
             return type(thing), thing
         if isinstance(thing, float):
@@ -87,7 +89,7 @@ class _Writer:
             if thing.get("class_name") == "__lambda__":
                 return "lambda"  # described by `custom`; its bytes differ from time to time
             # The order may matter, as that of the layers does.
-            return "dict", tuple((self.describe(k), self.describe(v)) for k, v in thing.items())
+            return "dict", tuple((key, self.entry(key, value)) for key, value in thing.items())
         if isinstance(thing, list):
             return "list", tuple(map(self.describe, thing))
         if isinstance(thing, set | frozenset) and all(isinstance(each, _PLAIN) for each in thing):
@@ -111,6 +113,14 @@ class _Writer:
         if isinstance(thing, keras.KerasTensor):
             return "keras tensor", tuple(thing.shape), thing.dtype
         return self.instance(thing)
+
+    def entry(self, key, value):
+        """Describe the value of a key; some keys of a configuration lead to names of layers."""
+        naming, self.naming = self.naming, self.naming or key in _NAMING
+        try:
+            return self.describe(value)
+        finally:
+            self.naming = naming
 
     def array(self, thing):
         if not isinstance(thing, np.ndarray) and not hasattr(thing, "numpy"):
