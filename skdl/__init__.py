@@ -17,6 +17,8 @@ _HOMES = {
     "RegressorTargetEncoder": "_scikeras",
     "Pipeline": "_pipeline",
     "make_pipeline": "_pipeline",
+    "diagnose": "_diagnosis",
+    "Diagnosis": "_diagnosis",
 }
 _SUBMODULES = ("datasets",)
 
