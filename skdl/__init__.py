@@ -17,6 +17,9 @@ _HOMES = {
     "RegressorTargetEncoder": "_scikeras",
     "Pipeline": "_pipeline",
     "make_pipeline": "_pipeline",
+    "HistoryDisplay": "_display",
+    "MisclassifiedDisplay": "_display",
+    "SearchDisplay": "_display",
     "diagnose": "_diagnosis",
     "Diagnosis": "_diagnosis",
 }
