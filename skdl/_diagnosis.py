@@ -23,9 +23,10 @@ FLAT = 0.05
 # best by a tenth of the first loss, so that noise around a flat curve does not count.
 DIVERGED = 0.5
 DIVERGED_FLOOR = 0.1
-# Jagged: a jump is an epoch whose loss is above the one before by a tenth of it and by
-# this share of the curve's whole range. The first test passes over what is small at that
-# height, the second over noise close to zero, where all relative changes are large.
+# Jagged: a jump is an epoch whose loss is above the one before by a tenth of it, and by
+# this share of the first loss (of the range, where that is less). The first test passes
+# over what is small at that height, the second over noise close to zero, where all
+# relative changes are large.
 JUMP = 0.1
 JUMP_FLOOR = 0.04
 # One jump happens to anybody. Three, and one in ten epochs, are a habit.
@@ -272,7 +273,7 @@ def diagnose(source):
     >>> print(diagnose(history))  # doctest: +ELLIPSIS
     Over-fitting (8 epochs)
     - Over-fitting [overfitting]
-      The validation loss rises from 0.48 at epoch 4 to 0.645, while the training loss falls from 0.24 to 0.05.
+      The validation loss rises from 0.48 at epoch 4 to 0.645, while the training loss falls ...
       Try: early_stopping=True or fewer epochs, dropout or l2_regularization, ...
     """
     run = find_run(source)
@@ -375,7 +376,8 @@ def _flat(train):
 
 def _jagged(train):
     steps = np.diff(train)
-    span = np.max(train) - np.min(train)
+    # One huge spike must not hide the others.
+    span = min(np.max(train) - np.min(train), abs(train[0]))
     jumps = (steps > JUMP * np.abs(train[:-1])) & (steps > JUMP_FLOOR * span)
     if jumps.sum() < max(JUMPS, JUMPS_SHARE * len(steps)):
         return None
