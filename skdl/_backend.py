@@ -97,6 +97,23 @@ def _import_quietly():
 
 tf = _import_tensorflow()
 
+
+def _let_gpu_memory_grow():
+    """Take a GPU's memory as it is needed, so that several processes can share it.
+
+    TensorFlow takes all of it at once otherwise. Left alone where the user has chosen,
+    or has started TensorFlow already.
+    """
+    if "TF_FORCE_GPU_ALLOW_GROWTH" in os.environ:
+        return
+    for gpu in tf.config.list_physical_devices("GPU"):
+        if tf.config.experimental.get_memory_growth(gpu) is None:
+            with contextlib.suppress(RuntimeError, ValueError):
+                tf.config.experimental.set_memory_growth(gpu, True)
+
+
+_let_gpu_memory_grow()
+
 import keras  # noqa: E402  (after TensorFlow, so that its chatter is held back)
 
 if keras.config.backend() != "tensorflow":

@@ -8,7 +8,7 @@ from skdl._backend import seeded
 
 # Programs kept, some 5 to 10 MB each. A search has two for each architecture, one to
 # train and one to predict.
-CAPACITY = 24
+CAPACITY = 16
 
 _lock = threading.Lock()
 _programs = collections.OrderedDict()
