@@ -70,10 +70,6 @@ def _import_tensorflow():
         return tf
     tf = _import_quietly()
     _follow_thread_limit(tf)
-    if "TF_FORCE_GPU_ALLOW_GROWTH" not in os.environ:
-        for gpu in tf.config.list_physical_devices("GPU"):
-            # Else the first of several workers takes all of the memory.
-            tf.config.experimental.set_memory_growth(gpu, True)
     return tf
 
 

@@ -28,7 +28,7 @@ ROOMS = {
     "_pipeline": set(),
     "_diagnosis": set(),
     "_display": {"_diagnosis"},
-    "datasets": set(),
+    "datasets": {"_backend"},
 }
 
 
