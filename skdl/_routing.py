@@ -1,6 +1,7 @@
 """Parameters beyond those of the signature: ``optimizer__learning_rate`` and its like."""
 
 import difflib
+import functools
 import inspect
 
 # Where a parameter ``<prefix>__<name>`` may go.
@@ -42,6 +43,7 @@ class RoutedParamsMixin:
         return self
 
     @classmethod
+    @functools.cache
     def _init_signature(cls):
         """Return the keyword parameters of ``__init__``, those passed up included."""
         found = {}

@@ -48,7 +48,6 @@ from scikeras._utils import (  # noqa: E402
     accepts_kwargs,
     get_loss_class_function_or_string,
     get_metric_class,
-    get_optimizer_class,
     has_param,
     route_params,
     try_to_convert_strings_to_classes,
@@ -71,6 +70,28 @@ __all__ = [
     "try_to_convert_strings_to_classes",
     "unflatten_params",
 ]
+
+
+def get_optimizer_class(optimizer):
+    """Return the class of one of Keras's optimizers by its name.
+
+    scikeras 0.13.0 made an optimizer, with variables, in order to ask for its class.
+
+    Parameters
+    ----------
+    optimizer : str
+
+    Returns
+    -------
+    type
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    known = keras.src.optimizers.ALL_OBJECTS_DICT
+    return known.get(optimizer) or known.get(optimizer.lower()) or type(keras.optimizers.get(optimizer))
 
 
 def _known_loss(loss):
