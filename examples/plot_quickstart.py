@@ -25,7 +25,7 @@ from sklearn.metrics import ConfusionMatrixDisplay, classification_report
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from skdl import DNNClassifier, Pipeline
+from skdl import DNNClassifier, HistoryDisplay, Pipeline
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--epochs", type=int, default=40, help="passes over the rows in each fit")
@@ -96,12 +96,8 @@ figure.savefig(args.output / "confusion_matrix.png", dpi=150)
 # Loss by epoch of the network that was refitted with the best parameters, on the rows
 # it trained on and on those that the pipeline held out.
 
-net = search.best_estimator_["net"]
-figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.plot(net.history_["loss"], label="training")
-ax.plot(net.history_["val_loss"], label="validation")
-ax.set(xlabel="Epoch", ylabel="Loss", title="Learning curve of the best network")
-ax.legend()
-figure.savefig(args.output / "learning_curve.png", dpi=150)
+display = HistoryDisplay.from_estimator(search, metrics="loss")
+display.ax_.set_title("Learning curve of the best network")
+display.figure_.savefig(args.output / "learning_curve.png", dpi=150)
 print(f"Pictures: {args.output / 'confusion_matrix.png'}, {args.output / 'learning_curve.png'}")
 plt.show()

@@ -18,9 +18,15 @@ _HOMES = {
     "Pipeline": "_pipeline",
     "make_pipeline": "_pipeline",
     "clear_caches": "_engine",
+    "HistoryDisplay": "_display",
+    "MisclassifiedDisplay": "_display",
+    "SearchDisplay": "_display",
+    "diagnose": "_diagnosis",
+    "Diagnosis": "_diagnosis",
 }
+_SUBMODULES = ("datasets",)
 
-__all__ = sorted(_HOMES)
+__all__ = sorted([*_HOMES, *_SUBMODULES])
 
 
 def __getattr__(name):
@@ -28,6 +34,8 @@ def __getattr__(name):
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

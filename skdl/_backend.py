@@ -5,6 +5,7 @@ place that imports them and one that knows about their global state.
 """
 
 import contextlib
+import itertools
 import os
 import random
 import re
@@ -159,6 +160,11 @@ class _Seed(int):
 # Seeding goes through process-wide generators, which two threads must not share.
 _seeding = threading.RLock()
 
+# TensorFlow caches a kernel of some 30 KB for every variable that was ever made. They
+# are dropped after so many seedings, about two of which belong to a training.
+_SEEDINGS_PER_CLEARING = 64
+_seedings = itertools.count(1)
+
 
 @contextlib.contextmanager
 def seeded(seed):
@@ -174,6 +180,8 @@ def seeded(seed):
     """
     with _seeding:
         context = _tf_context.context()
+        if next(_seedings) % _SEEDINGS_PER_CLEARING == 0:
+            context.clear_kernel_cache()
         generator = keras.src.backend.common.global_state
         name = keras.src.random.seed_generator.GLOBAL_SEED_GENERATOR
         before = random.getstate(), np.random.get_state()

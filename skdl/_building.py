@@ -81,9 +81,27 @@ def _made(kind, items, params, find, names):
     try:
         return unflatten_params(items=items, params=params)
     except (TypeError, ValueError) as error:
+        hint = ""
+        if inspect.isclass(items):
+            valid = _parameters(items)
+            unknown = sorted(name for name in params if name.partition("__")[0] not in valid)
+            if unknown:
+                hint = f" {items.__name__} has no parameter {unknown[0]!r}.{nearest(unknown[0], valid)}"
         raise ValueError(
-            f"The {kind} {items!r} can't be made with the parameters {params!r}: {error}"
+            f"The {kind} {getattr(items, '__name__', items)!r} can't be made with the parameters "
+            f"{params!r}.{hint} {error}"
         ) from error
+
+
+def _parameters(cls):
+    """Return the names that a class and its parents take in ``__init__``."""
+    return {
+        name
+        for klass in cls.__mro__
+        if "__init__" in vars(klass) and klass is not object
+        for name, parameter in inspect.signature(klass.__init__).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    } - {"self"}
 
 
 def _fresh(instance, params):

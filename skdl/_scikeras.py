@@ -186,7 +186,8 @@ class ClassifierLabelEncoder(_transformers.ClassifierLabelEncoder):
             allowed = f"{self.n_classes_} units" + (", or one sigmoid unit" if one_unit_fits else "")
             raise ValueError(
                 f"The model's output has {n_units} unit{'s' * (n_units != 1)}, but {self.n_classes_} "
-                f"classes with loss={loss!r} need {allowed}. Change the model's last layer, or the loss."
+                f"classes with loss={getattr(loss, '__name__', loss)!r} need {allowed}. "
+                "Change the model's last layer, or the loss."
             )
         # A loss that skdl does not know gets integer codes, as in scikeras.
         self._one_hot = wanted == "one-hot" or (wanted == "either" and n_units == self.n_classes_)

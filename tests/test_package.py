@@ -26,6 +26,9 @@ ROOMS = {
     "_wrappers": {"_backend", "_base", "_scikeras"},
     "_estimators": {"_architectures", "_backend", "_building", "_scikeras", "_wrappers"},
     "_pipeline": set(),
+    "_diagnosis": set(),
+    "_display": {"_diagnosis"},
+    "datasets": set(),
 }
 
 

@@ -13,6 +13,7 @@ import inspect
 import re
 import sys
 import types
+import warnings
 
 import numpy as np
 from tensorflow.python.framework.config import is_op_determinism_enabled
@@ -21,6 +22,7 @@ from skdl._backend import keras, tf
 
 _TRUSTED = {"keras", "tensorflow", "numpy", *sys.stdlib_module_names} - {"__main__"}
 _MOST = 20_000
+_NAMING = ("name", "inbound_nodes", "input_layers", "output_layers")
 _PLAIN = (str, bytes, int, bool, type(None), type(Ellipsis), tf.DType, tf.TensorShape, np.dtype)
 
 
@@ -58,12 +60,13 @@ class _Writer:
 
     def __init__(self, names):
         self.names = names
+        self.naming = False
         self.met = {}
         self.user_code = False
 
     def describe(self, thing):
         if isinstance(thing, str):
-            return self.names.get(thing, thing)
+            return self.names.get(thing, thing) if self.naming else thing
         if isinstance(thing, _PLAIN):
             return type(thing), thing
         if isinstance(thing, float):
@@ -83,11 +86,10 @@ class _Writer:
         if isinstance(thing, np.ndarray | tf.Tensor) and not isinstance(thing, keras.Variable):
             return self.array(thing)
         if isinstance(thing, dict):
-            # The order may matter, as that of the layers does. A key is no name of a
-            # layer, though it may read like one: "activation".
-            return "dict", tuple(
-                (k if isinstance(k, str) else self.describe(k), self.describe(v)) for k, v in thing.items()
-            )
+            if thing.get("class_name") == "__lambda__":
+                return "lambda"  # described by `custom`; its bytes differ from time to time
+            # The order may matter, as that of the layers does.
+            return "dict", tuple((key, self.entry(key, value)) for key, value in thing.items())
         if isinstance(thing, list):
             return "list", tuple(map(self.describe, thing))
         if isinstance(thing, set | frozenset) and all(isinstance(each, _PLAIN) for each in thing):
@@ -111,6 +113,14 @@ class _Writer:
         if isinstance(thing, keras.KerasTensor):
             return "keras tensor", tuple(thing.shape), thing.dtype
         return self.instance(thing)
+
+    def entry(self, key, value):
+        """Describe the value of a key; some keys of a configuration lead to names of layers."""
+        naming, self.naming = self.naming, self.naming or key in _NAMING
+        try:
+            return self.describe(value)
+        finally:
+            self.naming = naming
 
     def array(self, thing):
         if not isinstance(thing, np.ndarray) and not hasattr(thing, "numpy"):
@@ -168,15 +178,18 @@ class _Writer:
         cls = type(thing)
         if _trusted(cls) and not cls.__module__.startswith("keras"):
             raise Opaque(f"a {cls.__name__}")
-        # "name" of a loss or a metric is a column of the history.
+        # A name is a column of the history, which is read from each model unless Keras
+        # numbered it.
         name = getattr(thing, "name", None)
+        if isinstance(name, str) and _automatic(name, cls):
+            name = None
         skip = {"_tracker", "_metrics", "_variables", "_lock", "_dtype_policy", "_auto_config"}
         return "instance", self.class_(cls), name, self.held(thing, skip)
 
     def layer(self, layer):
         config, known = (), _bookkeeping()
         if _trusted(type(layer)) or isinstance(layer, keras.src.models.functional.Functional):
-            config = self.describe(layer.get_config())
+            config = self.config(layer)
         if _trusted(type(layer)):
             # A configuration names functions and classes of a user, but not what they do.
             parts = tuple(self.custom(value) for name, value in vars(layer).items() if name not in known)
@@ -192,6 +205,14 @@ class _Writer:
             tuple(map(self.describe, layer.variables)),
             self.held(layer, known),
         )
+
+    def config(self, layer):
+        if not any(_lambdas(each) for each in layer._flatten_layers()):
+            return self.describe(layer.get_config())
+        with warnings.catch_warnings():
+            # That they can't be reloaded safely is of no matter here.
+            warnings.filterwarnings("ignore", ".*`lambda`")
+            return self.describe(layer.get_config())
 
     def custom(self, value):
         """Describe an attribute of one of Keras's layers where it is not Keras's own."""
@@ -226,6 +247,12 @@ class _Writer:
         return "optimizer", self.class_(type(optimizer)), rate, decayed, self.describe(config), held
 
 
+def _lambdas(layer):
+    """Whether a layer holds functions without a name, of which Keras warns."""
+    values = vars(layer).values()
+    return any(isinstance(v, types.FunctionType) and v.__name__ == "<lambda>" for v in values)
+
+
 def _bare(value):
     if isinstance(value, staticmethod | classmethod):
         return value.__func__
@@ -247,12 +274,16 @@ def _names(code):
     return names
 
 
+def _automatic(name, cls):
+    stem = keras.src.utils.naming.to_snake_case(cls.__name__)
+    return re.fullmatch(rf"{re.escape(stem)}(_\d+)?", name) is not None
+
+
 def _automatic_names(model):
     """Map names that Keras numbered to ones that do not depend on what was built before."""
     names = {}
     for layer in model._flatten_layers():
-        stem = keras.src.utils.naming.to_snake_case(type(layer).__name__)
-        if re.fullmatch(rf"{stem}(_\d+)?", layer.name):
+        if _automatic(layer.name, type(layer)):
             names.setdefault(layer.name, f"<{len(names)}>")
     return names
 
@@ -298,7 +329,8 @@ def fingerprint(model, *, compiled):
         ]
         if not _trusted(type(model)):
             # Logs of its own may be named after outputs, whatever these are called.
-            key.append(tuple(getattr(model, "output_names", None) or ()))
+            names = getattr(model, "output_names", None) or ()
+            key.append((*names, *(metric.name for metric in model.metrics)))
     key = tuple(key)
     try:
         hash(key)

@@ -13,6 +13,7 @@ import weakref
 import numpy as np
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.eager import context as tf_context
+from tensorflow.python.framework.func_graph import dismantle_func_graph
 
 from skdl._backend import tf
 from skdl._engine import _early_stopping
@@ -106,6 +107,8 @@ class Program:
         Whether TensorFlow's graph optimiser is worth its time.
     user_code : bool
         Whether the function may hold what Keras's own classes do not.
+    parts : sequence of tf.function
+        Traced already, and called by the function alone.
 
     Attributes
     ----------
@@ -121,7 +124,7 @@ class Program:
             held += metric.variables
         return [v.value for v in {id(v): v for v in held}.values()]
 
-    def __init__(self, model, function, *, optimise, user_code):
+    def __init__(self, model, function, *, optimise, user_code, parts=()):
         self._optimise = optimise
         with _without_graph_optimiser(not optimise):
             concrete = function.get_concrete_function()
@@ -140,6 +143,10 @@ class Program:
             kept = {id(v.handle) for v in self.variables(model)}
             self._kept = [v for v in concrete.graph.variables if id(v.handle) not in kept]
         self._function = concrete.inference_fn
+        # TensorFlow's runtime holds what it runs; the Python graphs are cycles that
+        # Python's garbage collector can't break, some 3 MB for each program.
+        for part in (*parts, function):
+            dismantle_func_graph(part.get_concrete_function().graph)
 
     def runs(self, model):
         """Whether the program may be run with the variables of this model."""
@@ -200,6 +207,7 @@ class _Pass:
         self.carried = carried
         self.nothing = [tf.zeros((), tf.as_dtype(logs[name].dtype)) for name in carried]
         self.chunk = self._chunk() if xla else None
+        self.parts = [self.step, *([self.chunk] if xla else ())]
 
     def _go_on(self, more, logs):
         """Whether to make another step: where there are more, and the loss is finite."""
@@ -391,7 +399,8 @@ class TrainProgram(Program):
             )
             return history.stack()[:done], stop, steps, list(state)
 
-        super().__init__(model, epochs, optimise=optimise, user_code=user_code)
+        parts = [*training.parts, *(testing.parts if testing else ())]
+        super().__init__(model, epochs, optimise=optimise, user_code=user_code, parts=parts)
 
     def run(self, model, orders, evaluate, first_epoch, stopping, data, validation_data):
         """Train a model for as many epochs as there are orders, or until it stops early.

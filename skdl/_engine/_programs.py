@@ -6,8 +6,9 @@ import weakref
 
 from skdl._backend import seeded
 
-# Programs kept. A search has about as many as it has architectures.
-CAPACITY = 32
+# Programs kept, some 5 to 10 MB each. A search has two for each architecture, one to
+# train and one to predict.
+CAPACITY = 24
 
 _lock = threading.Lock()
 _programs = collections.OrderedDict()

@@ -237,7 +237,7 @@ class _Training:
     def _names(self):
         """Return the columns of the history as this model names them."""
         program = self.program
-        if not program.from_metrics or len(getattr(self.model, "outputs", None) or ()) < 2:
+        if not program.from_metrics:
             return program.names
         names = list(self.model.get_metrics_result())
         return [*names, *(f"val_{name}" for name in names if len(program.names) > len(names))]

@@ -1,0 +1,462 @@
+"""What a learning curve says: named findings from the arrays of a history, and advice.
+
+Every threshold is relative to the curve it judges, with a floor below which a change is
+not worth a word; each constant below gives its reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+
+# With fewer epochs a curve has no shape. Short tutorials train for five.
+MIN_EPOCHS = 5
+# The end is the median of this share of the epochs, and of three where there are nine:
+# long enough to outvote one odd epoch, short enough to still be the end.
+TAIL = 0.1
+# Flat: all that was learnt is less than this share of the first loss. A network that
+# learns loses a third of its loss and more; one that is stuck moves by its noise.
+FLAT = 0.05
+# Diverging: the end gives back at least half of what had been learnt, and is above the
+# best by a tenth of the first loss, so that noise around a flat curve does not count.
+DIVERGED = 0.5
+DIVERGED_FLOOR = 0.1
+# Jagged: a jump is an epoch whose loss is above the one before by a tenth of it, and by
+# this share of the first loss (of the range, where that is less). The first test passes
+# over what is small at that height, the second over noise close to zero, where all
+# relative changes are large.
+JUMP = 0.1
+JUMP_FLOOR = 0.04
+# One jump happens to anybody. Three, and one in ten epochs, are a habit.
+JUMPS = 3
+JUMPS_SHARE = 0.1
+# Over-fitting: the validation loss ends above its best by this share of it, and by the
+# floor times the first loss, so that a rise from 0.01 to 0.02 is left alone.
+RISE = 0.1
+RISE_FLOOR = 0.03
+# Gap: the validation loss ends at one and a half times the training loss, and above it
+# by a quarter of the first loss. Some gap is normal: rows that were trained on are known.
+GAP = 0.5
+GAP_FLOOR = 0.25
+# Still improving: the last fifth of the epochs lowered the loss by this share of all that
+# was learnt, and by this share of its height. An exponential decay is past the first
+# after three and a half of its time constants, when 97 % is learnt.
+WINDOW = 0.2
+IMPROVING = 0.05
+IMPROVING_FLOOR = 0.01
+
+
+class Run(NamedTuple):
+    """One training: its history, the best epoch, and whether early stopping kept that one."""
+
+    history: dict
+    best_epoch: int | None
+    stopped_early: bool
+
+
+def find_run(source):
+    """Find the one training in what a user has at hand.
+
+    Parameters
+    ----------
+    source : dict, keras.callbacks.History or fitted estimator
+        See `diagnose`.
+
+    Returns
+    -------
+    Run
+        With finite or not finite floats, one list per name, all of one length.
+
+    Raises
+    ------
+    TypeError, ValueError, NotFittedError
+        As `diagnose`.
+    """
+    if isinstance(source, Mapping):
+        return Run(_checked(source), None, False)
+    if isinstance(getattr(source, "history", None), Mapping):
+        return Run(_checked(source.history), None, False)
+    estimator = _find_trained(source)
+    history = _checked(estimator.history_)
+    best = getattr(estimator, "best_epoch_", None)
+    stopped = bool(getattr(estimator, "early_stopping", False)) and best is not None
+    return Run(history, best, stopped)
+
+
+def _find_trained(source):
+    """Return the fitted estimator with a ``history_`` inside an estimator."""
+    seen = source
+    while not isinstance(getattr(seen, "history_", None), Mapping):
+        if hasattr(seen, "steps"):
+            inner = seen.steps[-1][1] if seen.steps else None
+        else:
+            inner = next(
+                (
+                    getattr(seen, name)
+                    for name in ("best_estimator_", "regressor_", "estimator_")
+                    if hasattr(seen, name)
+                ),
+                None,
+            )
+        if inner is None or isinstance(inner, str):
+            raise _no_history(source, seen)
+        seen = inner
+    return seen
+
+
+def _no_history(source, seen):
+    name = type(source).__name__
+    if hasattr(seen, "cv_results_"):
+        return ValueError(
+            f"This {name} has no best_estimator_, since it was made with refit={seen.refit!r}; set "
+            "refit=True and fit it again, or give one fitted estimator."
+        )
+    if hasattr(seen, "fit"):
+        within = "" if seen is source else f" (in this {name})"
+        return NotFittedError(
+            f"This {type(seen).__name__}{within} has no history_: it is not fitted yet, or it is no "
+            "estimator that trains by epochs. Call fit first, or give a history such as {'loss': [0.7, 0.5]}."
+        )
+    return TypeError(
+        f"Expected a fitted estimator, a Pipeline or a search of one, or a history such as "
+        f"{{'loss': [0.7, 0.5, 0.4], 'val_loss': [0.8, 0.6, 0.5]}}, got {name}."
+    )
+
+
+def _checked(history):
+    if "loss" not in history:
+        raise ValueError(
+            f"A history needs the key 'loss' with a number for each epoch; it has {list(history)}."
+        )
+    history = {str(name): [float(value) for value in np.ravel(values)] for name, values in history.items()}
+    lengths = {name: len(values) for name, values in history.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"All lists of a history need one length, that of the epochs; given are {lengths}.")
+    if not history["loss"]:
+        raise ValueError("The history is empty: train for at least one epoch.")
+    return history
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a learning curve shows.
+
+    Attributes
+    ----------
+    code : str
+        Its short name, stable between releases.
+    title : str
+        What it is, in a few words.
+    detail : str
+        The evidence as a sentence; epochs count from 1, as Keras prints them.
+    evidence : dict of str to float or int
+        The evidence as numbers; epochs count from 0, as ``best_epoch_`` does.
+        ``from_epoch`` is where it begins.
+    advice : str
+        What to try.
+    """
+
+    code: str
+    title: str
+    detail: str
+    evidence: dict = field(repr=False)
+    advice: str = field(repr=False)
+
+    def __str__(self):
+        return f"{self.title} [{self.code}]\n  {self.detail}\n  Try: {self.advice}"
+
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis:
+    """What `diagnose` found in a learning curve.
+
+    Attributes
+    ----------
+    verdict : str
+        The gravest finding's title, or "good fit".
+    findings : tuple of Finding
+        Gravest first; empty for a good fit.
+    n_epochs : int
+        Number of epochs of the history.
+    validated : bool
+        Whether there was a validation loss, without which over-fitting can't be seen.
+
+    See Also
+    --------
+    diagnose : Makes it.
+    """
+
+    verdict: str
+    findings: tuple
+    n_epochs: int
+    validated: bool
+
+    @property
+    def codes(self):
+        """Codes of the findings, gravest first: list of str."""
+        return [finding.code for finding in self.findings]
+
+    def __repr__(self):
+        return f"Diagnosis(verdict={self.verdict!r}, codes={self.codes}, n_epochs={self.n_epochs})"
+
+    def __str__(self):
+        lines = [f"{self.verdict[0].upper()}{self.verdict[1:]} ({self.n_epochs} epochs)"]
+        lines += [f"- {finding}" for finding in self.findings]
+        if not self.validated:
+            lines.append("There is no validation loss, so over-fitting can't be seen: hold rows out.")
+        return "\n".join(lines)
+
+
+def diagnose(source):
+    """Judge a learning curve by the textbook's cases.
+
+    ==================  ============================================================
+    code                what it means
+    ==================  ============================================================
+    "not-finite"        the loss became NaN or infinite
+    "too-short"         fewer than five epochs, too few to judge
+    "diverging"         the training loss grows instead of falling
+    "flat"              the training loss hardly moves from the start
+    "jagged"            the training loss jumps up and down
+    "overfitting"       the validation loss rises while the training loss falls
+    "still-improving"   the loss was still falling when training ended
+    "gap"               the validation loss is far above the training loss
+    ==================  ============================================================
+
+    The verdict is "good fit" where none of them applies. All thresholds are relative to
+    the curve, with floors; they stand with their reasons at the top of the source.
+
+    Parameters
+    ----------
+    source : fitted estimator, dict or keras.callbacks.History
+        A fitted estimator of skdl, a Pipeline that ends with one, a fitted search (its
+        best estimator is judged), or a history: for each name, such as "loss" and
+        "val_loss", a number for each epoch. Where an estimator stopped early, over-fitting
+        and gap are judged at the epoch whose weights it kept.
+
+    Returns
+    -------
+    Diagnosis
+        ``print`` it to read it.
+
+    Raises
+    ------
+    TypeError
+        If ``source`` is none of these.
+    ValueError
+        If the history has no loss, no epoch, or lists of different lengths.
+    NotFittedError
+        If the estimator is not fitted, or does not train by epochs.
+
+    See Also
+    --------
+    HistoryDisplay : Draws the curve, and the diagnosis with ``annotate=True``.
+
+    References
+    ----------
+    .. [1] I. Goodfellow, Y. Bengio and A. Courville, "Deep Learning", MIT Press, 2016,
+       sections 5.2, 7.8 and 8.2.
+    .. [2] L. Prechelt, "Early stopping - but when?", in "Neural Networks: Tricks of the
+       Trade", Springer, 1998.
+
+    Examples
+    --------
+    >>> from skdl import diagnose
+    >>> history = {
+    ...     "loss": [0.70, 0.50, 0.35, 0.24, 0.16, 0.10, 0.06, 0.04],
+    ...     "val_loss": [0.72, 0.58, 0.50, 0.48, 0.50, 0.55, 0.61, 0.68],
+    ... }
+    >>> diagnose(history)
+    Diagnosis(verdict='over-fitting', codes=['overfitting'], n_epochs=8)
+    >>> print(diagnose(history))  # doctest: +ELLIPSIS
+    Over-fitting (8 epochs)
+    - Over-fitting [overfitting]
+      The validation loss rises from 0.48 at epoch 4 to 0.645, while the training loss falls ...
+      Try: early_stopping=True or fewer epochs, dropout or l2_regularization, ...
+    """
+    run = find_run(source)
+    train = np.asarray(run.history["loss"])
+    validation = np.asarray(run.history["val_loss"]) if "val_loss" in run.history else None
+    findings = [_not_finite(train, validation)]
+    if findings[0] is not None:
+        end = findings[0].evidence["from_epoch"]
+        train, validation = train[:end], None
+    if len(train) < MIN_EPOCHS:
+        findings.append(None if findings[0] else _too_short(len(train)))
+    else:
+        unstable = _diverging(train)
+        stuck = None if unstable else _flat(train)
+        jagged = None if unstable or stuck else _jagged(train)
+        findings += [unstable, stuck, jagged]
+        if not (findings[0] or unstable or stuck):
+            findings += _generalization(train, validation, run, jagged)
+    findings = tuple(finding for finding in findings if finding is not None)
+    verdict = findings[0].title.lower() if findings else "good fit"
+    return Diagnosis(verdict, findings, len(run.history["loss"]), "val_loss" in run.history)
+
+
+def _generalization(train, validation, run, jagged):
+    """Judge a curve that fell: was training too long, or too short?"""
+    kept = run.best_epoch + 1 if run.stopped_early else len(train)
+    over = gap = improving = None
+    if validation is not None:
+        over = _overfitting(train[:kept], validation[:kept])
+        # Said already, in stronger words.
+        gap = None if over else _gap(train[:kept], validation[:kept])
+    # What stopped by itself had stopped improving, and a trend in jumps is chance.
+    if not (over or jagged or (run.stopped_early and kept < len(train))):
+        improving = _still_improving(train, validation)
+    return [over, improving, gap]
+
+
+def _end(curve):
+    length = max(1, min(3, len(curve) // 3), round(TAIL * len(curve)))
+    return float(np.median(curve[-length:]))
+
+
+def _show(value):
+    return f"{value:.3g}"
+
+
+def _not_finite(train, validation):
+    bad = ~np.isfinite(train)
+    if validation is not None:
+        bad |= ~np.isfinite(validation)
+    if not bad.any():
+        return None
+    epoch = int(np.argmax(bad))
+    return Finding(
+        "not-finite",
+        "Not a number",
+        f"The loss is not finite from epoch {epoch + 1} on.",
+        {"from_epoch": epoch},
+        "a smaller learning_rate, optimizer__clipnorm=1.0, scaled features; look for NaN in the data.",
+    )
+
+
+def _too_short(n_epochs):
+    return Finding(
+        "too-short",
+        "Too short to judge",
+        f"A curve needs {MIN_EPOCHS} epochs to have a shape; this one has {n_epochs}.",
+        {"from_epoch": 0, "n_epochs": n_epochs},
+        "more epochs.",
+    )
+
+
+def _diverging(train):
+    low, end = int(np.argmin(train)), _end(train)
+    learnt = train[0] - train[low]
+    if end - train[low] < max(DIVERGED * learnt, DIVERGED_FLOOR * abs(train[0])):
+        return None
+    return Finding(
+        "diverging",
+        "Diverging",
+        f"The training loss grows from {_show(train[low])} at epoch {low + 1} to {_show(end)} at the end.",
+        {"from_epoch": low, "best_loss": float(train[low]), "end_loss": end},
+        "a learning_rate ten times smaller, a larger batch_size, scaled features.",
+    )
+
+
+def _flat(train):
+    first, end = float(train[0]), _end(train)
+    if first - min(end, float(np.median(train))) >= FLAT * abs(first):
+        return None
+    return Finding(
+        "flat",
+        "Flat from the start",
+        f"The training loss moves from {_show(first)} to no better than {_show(end)}.",
+        {"from_epoch": 0, "first_loss": first, "end_loss": end},
+        "a learning_rate ten times larger (or smaller, if it is above 0.1), scaled features, another "
+        "activation or larger layers; check that the features tell anything about the target.",
+    )
+
+
+def _jagged(train):
+    steps = np.diff(train)
+    # One huge spike must not hide the others.
+    span = min(np.max(train) - np.min(train), abs(train[0]))
+    jumps = (steps > JUMP * np.abs(train[:-1])) & (steps > JUMP_FLOOR * span)
+    if jumps.sum() < max(JUMPS, JUMPS_SHARE * len(steps)):
+        return None
+    epoch = int(np.argmax(jumps)) + 1
+    largest = float(np.max(steps))
+    return Finding(
+        "jagged",
+        "Jagged training loss",
+        f"The training loss jumps up in {jumps.sum()} of {len(train)} epochs, first at epoch {epoch + 1}, by "
+        f"as much as {_show(largest)}.",
+        {"from_epoch": epoch, "n_jumps": int(jumps.sum()), "largest_jump": largest},
+        "a smaller learning_rate, a larger batch_size.",
+    )
+
+
+def _overfitting(train, validation):
+    # The lowest mean of three epochs: a single lucky one is no level to rise from.
+    level = np.min(np.convolve(np.pad(validation, 1, mode="edge"), np.ones(3) / 3, mode="valid"))
+    best, end = int(np.argmin(validation)), _end(validation)
+    first = max(abs(train[0]), abs(validation[0]))
+    if end - level < max(RISE * abs(level), RISE_FLOOR * first) or _end(train) >= train[best]:
+        return None
+    return Finding(
+        "overfitting",
+        "Over-fitting",
+        f"The validation loss rises from {_show(validation[best])} at epoch {best + 1} to "
+        f"{_show(end)}, while the training loss falls from {_show(train[best])} to "
+        f"{_show(_end(train))}.",
+        {
+            "from_epoch": best,
+            "best_val_loss": float(validation[best]),
+            "end_val_loss": end,
+            "best_loss": float(train[best]),
+            "end_loss": _end(train),
+        },
+        "early_stopping=True or fewer epochs, dropout or l2_regularization, a smaller network, more data.",
+    )
+
+
+def _gap(train, validation):
+    end, end_validation = _end(train), _end(validation)
+    gap = end_validation - end
+    if gap < max(GAP * abs(end), GAP_FLOOR * abs(train[0])):
+        return None
+    wide = np.flatnonzero(validation - train >= gap / 2)
+    return Finding(
+        "gap",
+        "Gap between training and validation",
+        f"The validation loss ends at {_show(end_validation)}, the training loss at {_show(end)}.",
+        {"from_epoch": int(wide[0]), "end_loss": end, "end_val_loss": end_validation, "gap": gap},
+        "dropout or l2_regularization, a smaller network, more data; check that the validation rows are "
+        "like the training rows.",
+    )
+
+
+def _still_improving(train, validation):
+    curve = train if validation is None else validation
+    window = max(1, round(WINDOW * len(curve)))
+
+    def recent(values):
+        return float(np.mean(values[-2 * window : -window]) - np.mean(values[-window:]))
+
+    drop = recent(curve)
+    # The first training loss is a mean over the first epoch, in which much is learnt, and
+    # the first validation loss comes after it; so the higher is nearer to the start.
+    learnt = max(train[0], curve[0]) - _end(curve)
+    if drop < max(IMPROVING * learnt, IMPROVING_FLOOR * abs(_end(curve))) or recent(train) <= 0:
+        return None
+    name = "training" if validation is None else "validation"
+    return Finding(
+        "still-improving",
+        "Still improving at the end",
+        f"The {name} loss fell from {_show(curve[0])} to {_show(_end(curve))}, and by {_show(drop)} in the "
+        f"last {window} epochs.",
+        {
+            "from_epoch": len(curve) - window,
+            "first_loss": float(curve[0]),
+            "end_loss": _end(curve),
+            "recent_drop": drop,
+        },
+        "more epochs, a larger learning_rate.",
+    )

@@ -1,0 +1,387 @@
+"""Images that were classified wrongly."""
+
+import math
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_consistent_length
+
+from skdl._display._style import axes_size, points, text_width
+
+# Below this a label can't be read; fewer columns are drawn instead. In points.
+_READABLE = 6
+# Cells are one image wide; this share of it is left free beside each.
+_SPACE = 0.15
+
+# Of matplotlib's constrained layout, on two sides together, in inches.
+_PADDING = 0.09
+
+
+class MisclassifiedDisplay:
+    """A grid of wrongly classified images, with true and predicted label and probability.
+
+    Made by `from_estimator` or `from_predictions`; `plot` draws it again.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_images, height, width) or (n_images, height, width, channels)
+        The images to draw; channels are 3 (colours) or 4 (colours and opacity).
+    y_true, y_pred : array-like of shape (n_images,)
+        Their true and predicted labels.
+    probabilities : array-like of shape (n_images,), default=None
+        What the classifier gave to its prediction, in [0, 1].
+    indices : array-like of shape (n_images,), default=None
+        Rows of the images in the data.
+    n_errors : int, default=None
+        How many rows were classified wrongly in all; None means those given.
+    n_samples : int, default=None
+        How many rows were classified; None leaves it unsaid.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    images_ : list of matplotlib AxesImage
+    texts_ : list of matplotlib Text
+        The labels under the images.
+
+    See Also
+    --------
+    sklearn.metrics.ConfusionMatrixDisplay : How many, instead of which ones.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skdl import MisclassifiedDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> display = MisclassifiedDisplay.from_estimator(GaussianNB().fit(X, y), X, y)
+    >>> display.n_errors
+    255
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(
+        self, images, y_true, y_pred, *, probabilities=None, indices=None, n_errors=None, n_samples=None
+    ):
+        self.images = images
+        self.y_true = y_true
+        self.y_pred = y_pred
+        self.probabilities = probabilities
+        self.indices = indices
+        self.n_errors = n_errors
+        self.n_samples = n_samples
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        image_shape=None,
+        target_names=None,
+        n_images=16,
+        order="index",
+        ax=None,
+        **kwargs,
+    ):
+        """Classify images, and draw those that come out wrong.
+
+        Parameters
+        ----------
+        estimator : fitted classifier
+            Any of scikit-learn's interface, a Pipeline or a search too.
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width[, channels])
+            Images as ``estimator`` takes them.
+        y : array-like of shape (n_samples,)
+            True labels.
+        image_shape : tuple of int, default=None
+            See `from_predictions`.
+        target_names : array-like of str of shape (n_classes,), default=None
+            Names of ``estimator.classes_``, to write instead of the labels.
+        n_images : int, default=16
+            Draw no more than these.
+        order : {"index", "confidence"}, default="index"
+            See `from_predictions`.
+        ax : matplotlib Axes, default=None
+            See `plot`.
+        **kwargs : dict
+            Other arguments of `plot`.
+
+        Returns
+        -------
+        MisclassifiedDisplay
+
+        Raises
+        ------
+        ValueError
+            As `from_predictions`.
+
+        Examples
+        --------
+        >>> from skdl import MisclassifiedDisplay
+        >>> MisclassifiedDisplay.from_estimator(clf, X_test, y_test)  # doctest: +SKIP
+        """
+        y_pred = np.asarray(estimator.predict(X))
+        probabilities = None
+        if hasattr(estimator, "predict_proba"):
+            # Of the wrong ones alone: they are few, and a pass over all was made.
+            wrong = _wrong_rows(y, y_pred)
+            probabilities = np.full(len(y_pred), np.nan)
+            if len(wrong):
+                columns = np.searchsorted(estimator.classes_, y_pred[wrong])
+                probabilities[wrong] = estimator.predict_proba(_safe_indexing(X, wrong))[
+                    np.arange(len(wrong)), columns
+                ]
+        return cls.from_predictions(
+            X,
+            y,
+            y_pred,
+            probabilities=probabilities,
+            classes=estimator.classes_,
+            image_shape=image_shape,
+            target_names=target_names,
+            n_images=n_images,
+            order=order,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X,
+        y_true,
+        y_pred,
+        *,
+        probabilities=None,
+        classes=None,
+        image_shape=None,
+        target_names=None,
+        n_images=16,
+        order="index",
+        ax=None,
+        **kwargs,
+    ):
+        """Draw the images whose prediction is wrong.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width[, channels])
+            Images, flattened or not.
+        y_true, y_pred : array-like of shape (n_samples,)
+            True and predicted labels.
+        probabilities : array-like of shape (n_samples,), default=None
+            Of the predicted labels, in [0, 1].
+        classes : array-like of shape (n_classes,), default=None
+            The labels, sorted; None takes those that occur.
+        image_shape : tuple of int, default=None
+            (height, width) or (height, width, channels) of flattened images; None takes
+            them to be square and grey.
+        target_names : array-like of str of shape (n_classes,), default=None
+            Names of ``classes``, to write instead of the labels.
+        n_images : int, default=16
+            Draw no more than these.
+        order : {"index", "confidence"}, default="index"
+            Which come first: the first rows, or those with the highest probability,
+            among which are wrong labels and hard cases.
+        ax : matplotlib Axes, default=None
+            See `plot`.
+        **kwargs : dict
+            Other arguments of `plot`.
+
+        Returns
+        -------
+        MisclassifiedDisplay
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ, a row has several labels, the rows are no square
+            images and ``image_shape`` is not given or does not fit, or ``order`` is
+            "confidence" without probabilities.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> import numpy as np
+        >>> from skdl import MisclassifiedDisplay
+        >>> X = np.random.RandomState(0).uniform(size=(3, 8, 8))
+        >>> display = MisclassifiedDisplay.from_predictions(X, [0, 1, 2], [0, 2, 2])
+        >>> display.indices
+        array([1])
+        >>> plt.close(display.figure_)
+        """
+        if order not in ("index", "confidence"):
+            raise ValueError(f"order={order!r}: choose 'index' or 'confidence'.")
+        wrong = _wrong_rows(y_true, y_pred)
+        if order == "confidence":
+            if probabilities is None:
+                raise ValueError(
+                    "order='confidence' needs probabilities: give probabilities=, an estimator with "
+                    "predict_proba, or order='index'."
+                )
+            wrong = wrong[np.argsort(-np.asarray(probabilities)[wrong], kind="stable")]
+        n_errors, wrong = len(wrong), wrong[:n_images]
+        y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+        if target_names is not None:
+            classes = np.unique([y_true, y_pred]) if classes is None else np.asarray(classes)
+            if len(target_names) != len(classes):
+                raise ValueError(
+                    f"target_names has {len(target_names)} names for the {len(classes)} classes "
+                    f"{list(classes)[:10]}; give one for each."
+                )
+        display = cls(
+            _as_images(_safe_indexing(X, wrong), image_shape),
+            *(_named(labels[wrong], classes, target_names) for labels in (y_true, y_pred)),
+            probabilities=None if probabilities is None else np.asarray(probabilities)[wrong],
+            indices=wrong,
+            n_errors=n_errors,
+            n_samples=len(y_true),
+        )
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax=None, *, n_columns=None, cmap="gray_r", imshow_kwargs=None, text_kwargs=None):
+        """Draw the images.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        n_columns : int, default=None
+            Images beside each other. None means a square grid, or as many columns as
+            leave the labels readable.
+        cmap : str or matplotlib Colormap, default="gray_r"
+            For grey images; "gray_r" draws high values dark, as ink on paper.
+        imshow_kwargs, text_kwargs : dict, default=None
+            For ``Axes.imshow`` and ``Axes.text``.
+
+        Returns
+        -------
+        MisclassifiedDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If ``n_columns`` is less than one.
+        """
+        import matplotlib.pyplot as plt
+
+        if n_columns is not None and n_columns < 1:
+            raise ValueError(f"n_columns={n_columns!r}: give a whole number, at least 1, or None.")
+        own_figure = ax is None
+        width = plt.rcParams["figure.figsize"][0] - _PADDING if own_figure else axes_size(ax)[0]
+        # The probability goes behind the label, or below it where that leaves more columns.
+        layouts = []
+        for separator in (" ", "\n"):
+            captions = [self._caption(index, separator) for index in range(len(self.images))]
+            layouts.append((*_fit(captions, width, n_columns), captions))
+        columns, size, captions = max(layouts, key=lambda layout: layout[0])
+        rows = max(1, math.ceil(len(captions) / columns))
+        # The lines of a caption, in widths of an image.
+        cell = width / (columns * (1 + _SPACE))
+        n_lines = captions[0].count("\n") + 1 if captions else 0
+        band = (n_lines + 0.9) * size * 1.2 / 72 / cell
+        span = 1 + _SPACE, self._aspect() + band
+        if own_figure:
+            height = rows * span[1] * cell + 2.2 * points("medium") / 72 + _PADDING if captions else width / 4
+            figure = plt.figure(figsize=(plt.rcParams["figure.figsize"][0], height), layout="constrained")
+            ax = figure.subplots()
+        self.ax_, self.figure_ = ax, ax.figure
+        ax.set_axis_off()
+        self.images_, self.texts_ = [], []
+        style = {"cmap": cmap, "interpolation": "nearest", **(imshow_kwargs or {})}
+        for index, (image, caption) in enumerate(zip(self.images, captions, strict=True)):
+            left, top = (index % columns) * span[0], (index // columns) * span[1]
+            extent = (left, left + 1, top + self._aspect(), top)
+            self.images_.append(ax.imshow(image, extent=extent, **style))
+            place = {"ha": "center", "va": "top", "fontsize": size, "linespacing": 1.1}
+            self.texts_.append(
+                ax.text(left + 0.5, extent[2] + 0.04, caption, **{**place, **(text_kwargs or {})})
+            )
+        if captions:
+            ax.set_xlim(-_SPACE / 2, columns * span[0] - _SPACE / 2)
+            ax.set_ylim(rows * span[1], 0)
+            ax.set_aspect("equal")
+        ax.set_title(self._title(), fontsize="medium")
+        return self
+
+    def _caption(self, index, separator):
+        caption = f"true: {self.y_true[index]}\npred.: {self.y_pred[index]}"
+        if self.probabilities is not None and np.isfinite(self.probabilities[index]):
+            caption += f"{separator}({100 * self.probabilities[index]:.0f} %)"
+        return caption
+
+    def _aspect(self):
+        """Return the height of an image in its widths."""
+        return self.images.shape[1] / self.images.shape[2] if len(self.images) else 1
+
+    def _title(self):
+        n_errors = len(self.images) if self.n_errors is None else self.n_errors
+        of = "" if self.n_samples is None else f" of {self.n_samples}"
+        return f"{n_errors}{of} misclassified" if n_errors else f"None{of} misclassified"
+
+
+def _wrong_rows(y_true, y_pred):
+    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    check_consistent_length(y_true, y_pred)
+    kinds = {type_of_target(y_true), type_of_target(y_pred)}
+    if not kinds <= {"binary", "multiclass"}:
+        raise ValueError(
+            f"Expected one label for each row, got targets of the kinds {sorted(kinds)}; give labels, "
+            "not one-hot rows or probabilities."
+        )
+    return np.flatnonzero(y_true != y_pred)
+
+
+def _named(labels, classes, target_names):
+    if target_names is None:
+        return labels
+    return np.asarray(target_names, dtype=object)[np.searchsorted(classes, labels)]
+
+
+def _as_images(rows, shape):
+    """Return an array of shape (n, height, width) or (n, height, width, channels)."""
+    rows = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows)
+    if shape is None and rows.ndim == 2:
+        side = math.isqrt(rows.shape[1])
+        if side * side != rows.shape[1]:
+            raise ValueError(
+                f"Rows of {rows.shape[1]} numbers are no square images; give image_shape=(height, width) or "
+                "(height, width, channels)."
+            )
+        shape = (side, side)
+    if shape is not None:
+        if len(rows) and np.prod(shape) != rows[0].size:
+            raise ValueError(
+                f"image_shape={tuple(shape)!r} has {np.prod(shape)} pixels, but the rows of X have "
+                f"{rows[0].size}; give a shape that fits."
+            )
+        rows = rows.reshape(len(rows), *shape)
+    if rows.ndim == 4 and rows.shape[3] == 1:
+        rows = rows[..., 0]
+    if rows.ndim not in (3, 4) or (rows.ndim == 4 and rows.shape[3] not in (3, 4)):
+        raise ValueError(
+            f"Images have the shape (height, width), with 1, 3 or 4 channels behind it or none; got "
+            f"{rows.shape[1:]}."
+        )
+    return rows
+
+
+def _fit(captions, width, n_columns):
+    """Return the number of columns and the size of the text, in points."""
+    widest = max((text_width(line, 10) for caption in captions for line in caption.split("\n")), default=1)
+
+    def size(columns):
+        return min(points("small"), 10 * width / columns * 0.88 / widest)
+
+    if n_columns is not None:
+        return n_columns, size(n_columns)
+    columns = max(1, math.ceil(math.sqrt(len(captions))))
+    while columns > 1 and size(columns) < _READABLE:
+        columns -= 1
+    return columns, size(columns)

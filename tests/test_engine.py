@@ -1,0 +1,800 @@
+"""The training engine, tested on Keras models: no estimator is involved."""
+
+import re
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from skdl import _engine
+from skdl._backend import keras, seeded, tf
+from skdl._engine import _programs, _rules
+
+N, D = 75, 6  # two full batches of 32, and a partial one
+rng = np.random.default_rng(0)
+X = rng.normal(size=(N, D)).astype("float32")
+Y = (X[:, 0] + 0.5 * rng.normal(size=N) > 0).astype("int64")
+T = (X[:, :1] - X[:, 1:2]).astype("float32")
+W = rng.uniform(0.2, 2.0, size=N).astype("float32")
+
+
+def mlp(
+    optimizer="adam",
+    *,
+    inner=(),
+    units=8,
+    learning_rate=0.01,
+    cls=keras.Sequential,
+    seed=0,
+    metrics=("accuracy",),
+    **compile_args,
+):
+    """A small classifier, built under a seed."""
+    with seeded(seed):
+        layers = [keras.layers.Dense(units, activation="relu"), *(make() for make in inner)]
+        model = cls([keras.Input((D,)), *layers, keras.layers.Dense(3, activation="softmax")])
+        if isinstance(optimizer, str):
+            optimizer = keras.optimizers.get(
+                {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
+            )
+        compile_args = {"loss": "sparse_categorical_crossentropy", **compile_args}
+        model.compile(optimizer, metrics=list(metrics) or None, **compile_args)
+    return model
+
+
+def train(model, x=X, y=Y, sample_weight=None, *, engine="compiled", epochs=4, batch_size=32, seed=7, **args):
+    return _engine.train(
+        model, x, y, sample_weight, engine=engine, epochs=epochs, batch_size=batch_size, seed=seed, **args
+    )
+
+
+@pytest.fixture
+def xla(monkeypatch):
+    """Let short trainings take XLA, as long ones do."""
+    monkeypatch.setattr(_rules, "XLA_STEPS", 1)
+
+
+def same_bits(a, b):
+    return all(np.array_equal(u, v, equal_nan=True) for u, v in zip(a, b, strict=True))
+
+
+def traced(f):
+    before = _engine.compilations()["training"]
+    result = f()
+    return result, _engine.compilations()["training"] - before
+
+
+class Halved(keras.Sequential):
+    """With a train_step of its own, and logs of its own."""
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True)) / 2
+        gradients = tape.gradient(loss, self.trainable_weights)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        return {"loss": loss, "largest": keras.ops.max(gradients[0])}
+
+    def test_step(self, data):
+        x, y = data
+        return {"loss": self.compute_loss(x, y, self(x, training=False))}
+
+
+def two_outputs():
+    with seeded(0):
+        x = keras.Input((D,))
+        h = keras.layers.Dense(8, activation="relu")(x)
+        model = keras.Model(
+            x, [keras.layers.Dense(3, activation="softmax", name="a")(h), keras.layers.Dense(1, name="b")(h)]
+        )
+        model.compile(
+            "sgd",
+            loss=["sparse_categorical_crossentropy", "mse"],
+            loss_weights=[1.0, 0.3],
+            metrics=[["accuracy"], ["mae"]],
+        )
+    return model
+
+
+def regularised():
+    l1l2 = keras.regularizers.L1L2(1e-2, 1e-2)
+    return mlp(inner=[lambda: keras.layers.Dense(5, kernel_regularizer=l1l2, activity_regularizer="l2")])
+
+
+def decay():
+    return keras.optimizers.schedules.ExponentialDecay(0.05, decay_steps=3, decay_rate=0.8)
+
+
+optimizers = keras.optimizers
+CASES = {
+    "dense": (mlp, {}),
+    "validation": (mlp, {"validation_data": (X[:50], Y[:50])}),
+    "weighted validation": (mlp, {"validation_data": (X[:50], Y[:50], W[:50])}),
+    "sgd": (lambda: mlp("sgd"), {}),
+    "momentum": (lambda: mlp(optimizers.SGD(0.05, momentum=0.9, nesterov=True)), {}),
+    "adamw": (lambda: mlp(optimizers.AdamW(0.01, weight_decay=0.1)), {}),
+    "rmsprop": (lambda: mlp("rmsprop"), {}),
+    "schedule": (lambda: mlp(optimizers.Adam(decay())), {}),
+    "clipnorm": (lambda: mlp(optimizers.SGD(0.5, clipnorm=0.1)), {}),
+    "global_clipnorm": (lambda: mlp(optimizers.SGD(0.5, global_clipnorm=0.1)), {}),
+    "clipvalue": (lambda: mlp(optimizers.SGD(0.5, clipvalue=0.01)), {}),
+    "ema": (lambda: mlp(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=2)), {}),
+    "accumulation": (lambda: mlp(optimizers.Adam(0.01, gradient_accumulation_steps=2)), {}),
+    "batch normalisation": (
+        lambda: mlp(inner=[keras.layers.BatchNormalization]),
+        {"validation_data": (X[:40], Y[:40])},
+    ),
+    "penalties": (regularised, {}),
+    "dropout": (lambda: mlp(inner=[lambda: keras.layers.Dropout(0.3, seed=3)]), {}),
+    "sample weights": (lambda: mlp(weighted_metrics=["accuracy"]), {"sample_weight": W}),
+    "regression": (
+        lambda: mlp(loss="mse", metrics=["mae", keras.metrics.R2Score()]),
+        {"y": np.repeat(T, 3, 1)},
+    ),
+    "auc": (
+        lambda: mlp(loss="categorical_crossentropy", metrics=[keras.metrics.AUC(name="auc")]),
+        {"y": np.eye(3)[Y]},
+    ),
+    "two outputs": (two_outputs, {"y": [Y, T], "validation_data": (X[:40], [Y[:40], T[:40]])}),
+    "own train_step": (lambda: mlp("sgd", cls=Halved, metrics=[]), {"validation_data": (X[:40], Y[:40])}),
+    "one batch": (mlp, {"batch_size": 100}),
+    "whole batches": (mlp, {"x": X[:64], "y": Y[:64]}),
+    "single rows": (mlp, {"x": X[:9], "y": Y[:9], "batch_size": 1}),
+    "validation_freq": (mlp, {"validation_data": (X[:40], Y[:40]), "validation_freq": 2}),
+    "loss function": (
+        lambda: mlp(loss=lambda a, b: keras.losses.sparse_categorical_crossentropy(a, b) ** 2),
+        {},
+    ),
+    "double precision": (mlp, {"x": X.astype("float64")}),
+}
+
+
+# Each of these differs from the others in what XLA has to compile. Dropout is not among
+# them: XLA draws other random numbers, and there is a test of its quality.
+WITH_XLA = (
+    *("weighted validation", "momentum", "adamw", "schedule", "clipnorm", "ema", "accumulation"),
+    *("batch normalisation", "penalties", "sample weights", "regression", "two outputs", "own train_step"),
+)
+
+
+@pytest.mark.parametrize(
+    ("case", "with_xla"), [(case, False) for case in CASES] + [(case, True) for case in WITH_XLA]
+)
+def test_weights_and_history_equal_those_of_keras(case, with_xla, monkeypatch):
+    monkeypatch.setattr(_rules, "XLA_STEPS", 1 if with_xla else 10**9)
+    make, args = CASES[case]
+    args = {"x": X, "y": Y, "epochs": 3, **args}
+    ours, theirs = make(), make()
+    history = train(ours, **args, shuffle=False)
+    assert (history.engine, history.reason) == ("compiled", None)
+    args = {"batch_size": 32, "validation_batch_size": args.get("batch_size", 32), **args}
+    with seeded(7):
+        expected = theirs.fit(**args, shuffle=False, verbose=0)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    for a, b in zip(ours.optimizer.variables, theirs.optimizer.variables, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-4)
+    assert list(history.history) == list(expected.history)
+    for name, values in expected.history.items():
+        np.testing.assert_allclose(history.history[name], values, atol=1e-4, rtol=1e-4)
+        assert all(type(value) is float for value in history.history[name])
+    assert history.epoch == expected.epoch
+    assert history.params == expected.params
+    assert history.model is ours
+    assert ours.history is history
+
+
+def test_dropout_trains_to_the_same_quality(monkeypatch):
+    means = []
+    for steps in (1, 10**9):
+        monkeypatch.setattr(_rules, "XLA_STEPS", steps)
+        losses = []
+        for seed in range(10):
+            model = mlp(inner=[lambda: keras.layers.Dropout(0.3)], seed=seed)
+            history = train(model, epochs=30, seed=seed, validation_data=(X, Y))
+            losses.append(history.history["val_loss"][-1])
+        means.append(np.mean(losses))
+    np.testing.assert_allclose(*means, rtol=0.05)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_both_paths_visit_the_rows_in_the_same_order(engine):
+    model = mlp("sgd")
+    history = train(model, engine=engine, initial_epoch=2, epochs=5)
+    again = mlp("sgd")
+    for epoch in range(2, 5):
+        order = _engine.epoch_order(N, seed=7, epoch=epoch, shuffle=True)
+        again.fit(X[order], Y[order], batch_size=32, shuffle=False, verbose=0)
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert history.engine == engine
+    assert history.epoch == [2, 3, 4]
+
+
+@pytest.mark.parametrize("conv", [False, True])
+def test_same_bits_cold_and_warm(conv, xla):
+    def run():
+        model = mlp(inner=[lambda: keras.layers.Dropout(0.5)])
+        if conv:
+            with seeded(1):
+                layers = [keras.layers.Reshape((D, 1)), keras.layers.Conv1D(4, 3), keras.layers.Flatten()]
+                model = keras.Sequential(
+                    [keras.Input((D,)), *layers, keras.layers.Dense(3, activation="softmax")]
+                )
+                model.compile("adam", "sparse_categorical_crossentropy")
+        history = train(model, validation_data=(X[:40], Y[:40]))
+        return [*model.get_weights(), *map(np.array, history.history.values())]
+
+    _engine.clear_caches()
+    cold, n_cold = traced(run)
+    warm, n_warm = traced(run)
+    train(mlp(units=5), x=X[:50], y=Y[:50])
+    train(mlp(learning_rate=0.5), x=X[:50], y=Y[:50])
+    after_others = run()
+    _engine.clear_caches()
+    again, n_again = traced(run)
+    assert (n_cold, n_warm, n_again) == (1, 0, 1)
+    assert same_bits(cold, warm)
+    assert same_bits(cold, after_others)
+    assert same_bits(cold, again)
+
+
+def test_same_bits_in_another_process():
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "import test_engine as t\n"
+        "m = t.mlp(); t.train(m, epochs=130)\n"
+        "print(m.count_params(), t.np.concatenate([w.ravel() for w in m.get_weights()]).tobytes().hex())"
+    )
+    paths = [p for p in sys.path if p]
+    done = subprocess.run(
+        [sys.executable, "-c", code, __file__.rpartition("/")[0], *paths],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    model = mlp()
+    train(model, epochs=130)
+    here = np.concatenate([w.ravel() for w in model.get_weights()]).tobytes().hex()
+    assert done.stdout.split()[-1] == here
+
+
+def test_a_search_compiles_one_program_for_each_architecture(xla):
+    def search():
+        for units in (11, 12):
+            for learning_rate in (1e-3, 1e-2):
+                for n in (70, 71, 72, 73, 75):
+                    train(mlp(units=units, learning_rate=learning_rate), x=X[:n], y=Y[:n])
+
+    assert traced(search)[1] == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"units": 9},
+        {"optimizer": "sgd"},
+        {"optimizer": optimizers.Adam(0.01, beta_1=0.8)},
+        {"loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=2)},
+        {"metrics": []},
+        {"inner": [lambda: keras.layers.Dropout(0.1)]},
+        {"inner": [lambda: keras.layers.Activation(lambda x: 2 * x)]},
+        {"inner": [lambda: keras.layers.Activation(lambda x: 3 * x)]},
+    ],
+    ids=str,
+)
+def test_what_differs_is_compiled_anew(changed):
+    train(mlp())
+    model, twin = mlp(**changed), mlp(**changed)
+    _, n = traced(lambda: train(model))
+    assert n == 1
+    if not isinstance(changed.get("optimizer"), optimizers.Optimizer):
+        _, n = traced(lambda: train(twin))
+        assert n == 0
+        assert same_bits(model.get_weights(), twin.get_weights())
+
+
+SCALE = 1.0
+
+
+def scaled_loss(y_true, y_pred):
+    return SCALE * keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+
+def test_a_global_that_a_loss_reads_is_part_of_the_program(monkeypatch):
+    first = train(mlp(loss=scaled_loss)).history["loss"][0]
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+    second = train(mlp(loss=scaled_loss)).history["loss"][0]
+    assert second > 2 * first
+
+
+def test_what_a_model_holds_is_part_of_its_program():
+    class Scaled(keras.Sequential):
+        scale = 1.0
+
+        def compute_loss(self, *args, **kwargs):
+            return self.scale * super().compute_loss(*args, **kwargs)
+
+    losses = []
+    for scale in (1.0, 3.0):
+        model = mlp("sgd", cls=Scaled)
+        model.scale = scale
+        losses.append(train(model).history["loss"][0])
+    assert losses[1] > 2 * losses[0]
+
+
+def test_opaque_models_are_compiled_for_themselves_alone():
+    class Locked(keras.layers.Layer):
+        def __init__(self, factor):
+            super().__init__()
+            self.held = {"lock": threading.Lock(), "factor": factor}
+
+        def call(self, x):
+            return self.held["factor"] * x
+
+    _engine.clear_caches()
+    models = [mlp("sgd", inner=[lambda f=f: Locked(f)]) for f in (1.0, 0.0)]
+    _, n = traced(lambda: list(map(train, 2 * models)))
+    assert n == 2
+    assert not same_bits(models[0].get_weights(), models[1].get_weights())
+
+
+def test_stateful_random_operations_are_not_shared():
+    class Noise(keras.layers.Layer):
+        def call(self, x, training=False):
+            return x + tf.random.normal(tf.shape(x)) if training else x
+
+    def run():
+        model = mlp(inner=[Noise])
+        train(model)
+        return model.get_weights()
+
+    first = run()
+    assert same_bits(first, run())
+
+
+def test_a_fitted_model_keeps_its_weights(xla):
+    first, second = mlp(), mlp(seed=1)
+    train(first)
+    before = [w.copy() for w in first.get_weights()]
+    train(second)
+    assert same_bits(before, first.get_weights())
+    assert not same_bits(before, second.get_weights())
+
+
+def test_two_threads_give_what_each_gives_alone(xla):
+    def run(seed, out):
+        for i in range(2):
+            model = mlp(units=10 + i, seed=seed)
+            train(model, seed=seed, epochs=20)
+            out.append(model.get_weights())
+
+    alone = {seed: [] for seed in (1, 2)}
+    for seed, out in alone.items():
+        run(seed, out)
+    _engine.clear_caches()
+    together = {seed: [] for seed in (1, 2)}
+    threads = [threading.Thread(target=run, args=item) for item in together.items()]
+    _, n = traced(lambda: ([t.start() for t in threads], [t.join() for t in threads]))
+    assert n == 2
+    for seed in alone:
+        assert len(together[seed]) == 2
+        assert all(same_bits(a, b) for a, b in zip(alone[seed], together[seed], strict=True))
+
+
+def test_the_pool_is_bounded(monkeypatch):
+    monkeypatch.setattr(_programs, "CAPACITY", 3)
+    for units in range(3, 9):
+        train(mlp(units=units), epochs=1)
+    assert len(_programs._programs) == 3
+    _, n = traced(lambda: train(mlp(units=8), epochs=1))
+    assert n == 0
+    _, n = traced(lambda: train(mlp(units=3), epochs=1))
+    assert n == 1
+
+
+def test_nothing_global_changes():
+    np.random.seed(5)
+    tf.random.set_seed(5)
+    expected = np.random.rand(), tf.random.uniform(()).numpy()
+    np.random.seed(5)
+    tf.random.set_seed(5)
+    train(mlp())
+    assert (np.random.rand(), tf.random.uniform(()).numpy()) == expected
+    assert tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False) is False
+
+
+def test_training_goes_on_where_it_stopped():
+    whole, parts = mlp(), mlp()
+    train(whole, epochs=6)
+    train(parts, epochs=2)
+    train(parts, epochs=6, initial_epoch=2)
+    for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+# Early stopping
+
+
+@pytest.mark.parametrize("restore", [False, True])
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"patience": 2},
+        {"patience": 0, "monitor": "loss", "min_delta": 0.1},
+        {"patience": 3, "monitor": "val_accuracy", "baseline": 0.5},
+        {"patience": 3, "monitor": "val_accuracy", "baseline": 0.99},
+        {"patience": 1, "start_from_epoch": 4},
+        {"patience": 2, "mode": "max"},
+        {"patience": np.inf, "min_delta": 1e-3},
+    ],
+    ids=str,
+)
+def test_early_stopping_inside_a_program_is_that_of_keras(args, restore):
+    watched = ["best", "wait", "best_epoch", "stopped_epoch", "min_delta", "monitor_op"]
+    noise = np.random.default_rng(3).integers(0, 3, N)
+    results = []
+    for others in ([], [keras.callbacks.LambdaCallback()]):
+        stopper = keras.callbacks.EarlyStopping(restore_best_weights=restore, **args)
+        model = mlp(learning_rate=0.1)
+        history = train(
+            model,
+            X,
+            noise,
+            validation_data=(X[:30], noise[::-1][:30]),
+            epochs=12,
+            callbacks=[stopper, *others],
+        )
+        state = [getattr(stopper, name) for name in watched]
+        results.append((history.history, history.epoch, state, model.stop_training, model.get_weights()))
+        if restore:
+            results[-1][-1].extend(stopper.best_weights)
+    (*inside, weights), (*outside, expected) = results
+    assert inside == outside
+    assert same_bits(weights, expected)
+
+
+def test_early_stopping_goes_on_from_block_to_block(monkeypatch):
+    stopper = lambda: keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True)  # noqa: E731
+    noise = np.random.default_rng(3).integers(0, 3, N)
+    args = {"validation_data": (X[:30], noise[::-1][:30]), "epochs": 12}
+    one, many = mlp(learning_rate=0.1), mlp(learning_rate=0.1)
+    expected = train(one, X, noise, callbacks=[stopper()], **args)
+    monkeypatch.setattr(_engine._train, "_BLOCK_STEPS", 6)
+    history = train(many, X, noise, callbacks=[stopper()], **args)
+    assert history.history == expected.history
+    assert same_bits(one.get_weights(), many.get_weights())
+
+
+def test_early_stopping_warns_of_what_is_not_there():
+    with pytest.warns(UserWarning, match="val_loss"):
+        train(mlp(), callbacks=[keras.callbacks.EarlyStopping()], epochs=1)
+
+
+# Callbacks
+
+of_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@of_keras
+def test_reduce_lr_on_plateau(xla):
+    results = {}
+    for engine in ("compiled", "keras"):
+        callback = keras.callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=0.2, factor=0.5)
+        history = train(mlp(), callbacks=[callback], engine=engine, epochs=6)
+        results[engine] = history.history
+    assert list(results["compiled"]) == list(results["keras"])
+    np.testing.assert_allclose(results["compiled"]["loss"], results["keras"]["loss"], atol=1e-4)
+    np.testing.assert_allclose(results["compiled"]["learning_rate"], results["keras"]["learning_rate"])
+    assert results["compiled"]["learning_rate"][-1] < 0.01
+
+
+@of_keras
+def test_learning_rate_scheduler_recompiles_nothing():
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch, lr: 0.05 / (1 + epoch))
+    train(mlp())
+    model = mlp()
+    history, n = traced(lambda: train(model, callbacks=[schedule]))
+    expected = train(mlp(), callbacks=[schedule], engine="keras")
+    assert n == 0
+    np.testing.assert_allclose(history.history["learning_rate"], [0.05, 0.025, 0.05 / 3, 0.0125])
+    np.testing.assert_allclose(history.history["loss"], expected.history["loss"], atol=1e-4)
+
+
+@of_keras
+def test_model_checkpoint(tmp_path):
+    path = str(tmp_path / "{epoch}.weights.h5")
+    model = mlp()
+    train(model, callbacks=[keras.callbacks.ModelCheckpoint(path, save_weights_only=True)])
+    saved = mlp(seed=2)
+    train(saved, epochs=1)
+    saved.load_weights(tmp_path / "4.weights.h5")
+    assert same_bits(saved.get_weights(), model.get_weights())
+    saved.load_weights(tmp_path / "1.weights.h5")
+    assert not same_bits(saved.get_weights(), model.get_weights())
+
+
+def test_csv_logger(tmp_path):
+    history = train(mlp(), callbacks=[keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))])
+    log = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(log["loss"], history.history["loss"], rtol=1e-6)
+
+
+def test_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    callback = keras.callbacks.TensorBoard(str(tmp_path), histogram_freq=1)
+    train(mlp(), validation_data=(X[:40], Y[:40]), callbacks=[callback])
+    assert list(tmp_path.glob("train/events*"))
+    assert list(tmp_path.glob("validation/events*"))
+    reason = _engine.why_not(
+        mlp(),
+        X,
+        Y,
+        batch_size=32,
+        callbacks=[keras.callbacks.TensorBoard(str(tmp_path), update_freq="batch")],
+    )
+    assert "TensorBoard looks at every batch" in reason
+
+
+def test_terminate_on_nan(capsys, xla):
+    weights = W.copy()
+    weights[40] = np.nan
+    results = []
+    for engine in ("compiled", "keras"):
+        model = mlp("sgd")
+        history = train(
+            model,
+            X,
+            Y,
+            weights,
+            engine=engine,
+            shuffle=False,
+            callbacks=[keras.callbacks.TerminateOnNaN()],
+            validation_data=(X, Y),
+        )
+        assert capsys.readouterr().out == "Batch 1: Invalid loss, terminating training\n"
+        assert history.epoch == [0]
+        results.append((history.history["accuracy"], model.optimizer.iterations.numpy()))
+    assert results[0] == results[1]
+    with pytest.raises(RuntimeError, match="batch 1"):
+        train(
+            mlp("sgd"),
+            X,
+            Y,
+            weights,
+            shuffle=False,
+            callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True)],
+        )
+
+
+class Watcher(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_begin(self, logs=None):
+        self.seen.append("begin")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.weights = self.model.get_weights()
+
+    def on_epoch_end(self, epoch, logs=None):
+        assert not same_bits(self.weights, self.model.get_weights())
+        assert int(self.model.optimizer.iterations.numpy()) == 3 * (epoch + 1)
+        assert set(logs) == {"accuracy", "loss"}
+        if epoch == 1:
+            self.model.set_weights([np.zeros_like(w) for w in self.model.get_weights()])
+            self.model.optimizer.learning_rate = 0.0
+        if epoch == 2:
+            assert not any(w.any() for w in self.model.get_weights())
+            self.model.stop_training = True
+        self.weights = [w + 1 for w in self.weights]
+
+    def on_train_end(self, logs=None):
+        self.seen.append("end")
+
+
+def test_a_callback_sees_and_changes_the_live_model():
+    class Gentle(Watcher):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                self.weights = [w + 1 for w in self.weights]
+            super().on_epoch_end(epoch, logs)
+
+    callback = Gentle()
+    model = mlp()
+    history = train(model, callbacks=[callback], epochs=10)
+    assert callback.model is model
+    assert history.epoch == [0, 1, 2]
+    assert callback.seen == ["begin", "end"]
+
+
+def test_what_a_callback_exchanges_takes_effect():
+    class Exchange(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.layers[0].trainable = False
+
+    model = mlp()
+    train(model, epochs=1)
+    before = model.layers[0].kernel.numpy()
+    model = mlp()
+    train(model, epochs=3, callbacks=[Exchange()])
+    np.testing.assert_array_equal(model.layers[0].kernel.numpy(), before)
+
+
+def test_verbose_prints_epochs(capsys):
+    train(mlp(), verbose=2, epochs=2)
+    out = capsys.readouterr().out
+    assert "Epoch 1/2" in out
+    assert "accuracy: " in out
+
+
+# What is not compiled
+
+
+class BatchHook(keras.callbacks.Callback):
+    def on_batch_begin(self, batch, logs=None):
+        pass
+
+
+class TestHook(keras.callbacks.Callback):
+    __test__ = False
+
+    def on_test_begin(self, logs=None):
+        pass
+
+
+class OwnFit(keras.Sequential):
+    def fit(self, *args, **kwargs):
+        return super().fit(*args, **kwargs)
+
+
+def sparse(x):
+    import scipy.sparse
+
+    return scipy.sparse.csr_array(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "args", "reason"),
+    [
+        (lambda: mlp(run_eagerly=True), {}, "runs eagerly"),
+        (lambda: mlp(steps_per_execution=2), {}, "steps_per_execution is 2"),
+        (lambda: mlp(cls=OwnFit), {}, "OwnFit has a fit of its own"),
+        (mlp, {"callbacks": [BatchHook()]}, r"BatchHook looks at every batch \(on_batch_begin\)"),
+        (
+            mlp,
+            {"callbacks": [keras.callbacks.LambdaCallback(on_train_batch_end=print)]},
+            "on_train_batch_end",
+        ),
+        (mlp, {"callbacks": [keras.callbacks.ModelCheckpoint("x.keras", save_freq=3)]}, "ModelCheckpoint"),
+        (mlp, {"callbacks": [TestHook()]}, "around the validation"),
+        (mlp, {"x": sparse(X)}, "x is sparse"),
+        (mlp, {"x": X.astype(object)}, "data of type object"),
+        (mlp, {"x": X.tolist()}, "not an array"),
+        (mlp, {"y": Y[:-1]}, "numbers of rows differ"),
+        (mlp, {"x": X[:0], "y": Y[:0]}, "no rows"),
+        (mlp, {"validation_data": (sparse(X), Y)}, "validation x is sparse"),
+        (mlp, {"steps_per_epoch": 3}, "steps_per_epoch=3"),
+        (mlp, {"class_weight": {0: 1.0, 1: 2.0}}, "class_weight"),
+        (mlp, {"batch_size": 0}, "batch_size is 0"),
+    ],
+)
+def test_why_not(make, args, reason):
+    args = {"x": X, "y": Y, "batch_size": 32, **args}
+    model = make()
+    assert re.search(reason, _engine.why_not(model, **args))
+    with pytest.raises(ValueError, match=r"engine='compiled' can't run this training"):
+        train(model, **args)
+
+
+def test_reasons_are_kept():
+    history = train(mlp(run_eagerly=True), engine="auto", epochs=1)
+    assert (history.engine, history.reason) == ("keras", "the model runs eagerly")
+    history = train(mlp(), engine="keras", epochs=1)
+    assert (history.engine, history.reason) == ("keras", "engine='keras' was asked for")
+    with pytest.raises(ValueError, match="engine must be"):
+        train(mlp(), engine="xla")
+
+
+def test_what_only_tracing_shows():
+    model = mlp(loss="categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+    assert _engine.why_not(model, X, np.eye(3)[Y], batch_size=32) is None
+    history = train(model, y=np.eye(3, dtype="float32")[Y], engine="auto", epochs=1)
+    assert history.engine == "keras"
+    assert "'f1_score', which is not one number" in history.reason
+
+
+def test_an_untraceable_step_goes_to_keras():
+    class Untraceable(keras.Sequential):
+        def train_step(self, data):
+            if float(data[0][0, 0]) > 0:
+                pass
+            return super().train_step(data)
+
+    with pytest.raises(ValueError, match="tracing it raised"):
+        train(mlp(cls=Untraceable))
+
+
+def test_what_xla_cannot_compile_runs_without(xla):
+    class Deduplicated(keras.layers.Layer):
+        def call(self, x):
+            return x + 0 * tf.stop_gradient(tf.raw_ops.Unique(x=tf.stop_gradient(tf.reshape(x, [-1]))).y[0])
+
+    def run():
+        model = mlp(inner=[Deduplicated])
+        return [train(model, epochs=2).history["loss"], *model.get_weights()]
+
+    first = run()
+    second, n = traced(run)
+    assert n == 0
+    assert same_bits(first, second)
+    expected = mlp()
+    np.testing.assert_allclose(train(expected, epochs=2).history["loss"], first[0], atol=1e-4)
+
+
+def test_failure_in_a_training_is_raised():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="label"):
+        train(mlp(), y=Y + 5)
+    assert train(mlp()).engine == "compiled"
+
+
+def test_rule_for_xla():
+    model = mlp()
+    rule = {"n_rows": 320, "batch_size": 32, "epochs": 100}
+    assert _rules.wants_xla(model, **rule)
+    assert not _rules.wants_xla(model, **{**rule, "epochs": 2})
+    assert not _rules.wants_xla(model, **{**rule, "batch_size": 321})
+    conv = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()])
+    conv.compile("sgd", "mse")
+    assert not _rules.wants_xla(conv, **rule)
+
+
+# The forward pass
+
+
+def test_forward_is_predict():
+    model, big = mlp(), rng.normal(size=(3001, D)).astype("float32")
+    np.testing.assert_allclose(_engine.forward(model, big), model.predict(big, verbose=0), atol=1e-6)
+    assert _engine.forward(model, big).dtype == np.float32
+    np.testing.assert_allclose(_engine.forward(model, sparse(big)), _engine.forward(model, big), atol=1e-6)
+    a, b = _engine.forward(two_outputs(), big[:50], batch_size=8)
+    assert a.shape == (50, 3)
+    assert b.shape == (50, 1)
+
+
+def test_forward_traces_once_for_all_sizes_and_models():
+    _engine.clear_caches()
+    before = _engine.compilations()["forward"]
+    for n in (1, 2, 31, 32, 33, 75, 1, 64):
+        model = mlp(seed=n, inner=[lambda: keras.layers.Dropout(0.5)])
+        assert _engine.forward(model, X[:n]).shape == (min(n, N), 3)
+    assert _engine.compilations()["forward"] == before + 1
+
+
+def test_a_row_is_predicted_alike_in_any_company():
+    model = mlp(units=64, inner=[keras.layers.BatchNormalization, lambda: keras.layers.Dropout(0.5)])
+    together = _engine.forward(model, X)
+    alone = np.concatenate([_engine.forward(model, X[i : i + 1]) for i in range(N)])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-7)
+    np.testing.assert_array_equal(together, _engine.forward(model, X))
+
+
+def test_forward_keeps_a_predict_step():
+    class Doubled(keras.Sequential):
+        def predict_step(self, data):
+            return 2 * super().predict_step(data)
+
+    model = mlp(cls=Doubled)
+    np.testing.assert_allclose(_engine.forward(model, X).sum(1), 2, atol=1e-5)
+
+
+def test_forward_of_an_eager_model():
+    class Counting(keras.Sequential):
+        def predict_step(self, data):
+            return super().predict_step(data).numpy()
+
+    model = mlp(cls=Counting)
+    assert _engine.forward(model, X, batch_size=20).shape == (N, 3)
