@@ -38,7 +38,7 @@ def custom_objects(thing):
     Raises
     ------
     ValueError
-        If two functions have one name, so that Keras would take one for the other.
+        If two functions or classes have one name, so that Keras would take one for the other.
     """
     parts = [thing, *(thing._flatten_layers() if isinstance(thing, keras.Layer) else ())]
     parts += [value for part in list(parts) for value in _flatten(list(vars(part).values()))]
@@ -46,25 +46,33 @@ def custom_objects(thing):
     if config is not None:
         parts += _flatten(list(config.config.values()))
         parts += [getattr(thing, "optimizer", None), *getattr(thing, "metrics", [])]
-    found = {}
+    # Keras looks among its own activations first.
+    found, named = {}, dict(keras.src.activations.ALL_OBJECTS_DICT)
     for part in parts:
         wrapped = getattr(part, "fn", None) or getattr(part, "_fn", None)
         for value in (part, type(part), wrapped):
-            if (callable(value) and _is_custom(value)) and not _is_plumbing(value):
-                before = found.setdefault(value.__name__, value)
-                if before is not value and isinstance(value, types.FunctionType):
-                    _refuse_namesake(before, value)
+            if callable(value) and _is_written_by_name(value):
+                name = keras.saving.get_registered_name(value)
+                if named.setdefault(name, value) is not value:
+                    _refuse_namesake(name, named[name], value)
+            if callable(value) and _is_custom(value) and not _is_plumbing(value):
+                found[keras.saving.get_registered_name(value)] = value
     return found
 
 
-def _refuse_namesake(one, other):
-    if one.__name__ != "<lambda>":  # of which Keras writes down the code
-        raise ValueError(
-            f"Two functions of this model have the name {one.__name__!r}: {one.__qualname__} of "
-            f"{one.__module__} and {other.__qualname__} of {other.__module__}. Keras tells functions "
-            "apart by name, so a copy would take one for the other. Set the __name__ of one of them to "
-            "another."
-        )
+def _is_written_by_name(value):
+    """Tell whether Keras writes down a function or class by name; of lambdas it writes the code."""
+    if isinstance(value, types.FunctionType):
+        return value.__name__ != "<lambda>" and _is_custom(value)
+    return isinstance(value, type) and issubclass(value, (keras.Layer, *_PACKED_KINDS)) and _is_custom(value)
+
+
+def _refuse_namesake(name, *values):
+    one, other = (f"{value.__qualname__} of {value.__module__}" for value in values)
+    raise ValueError(
+        f"Two parts of this model have the name {name!r}: {one} and {other}. Keras tells them apart by name, "
+        "so a copy would take one for the other. Give one of them another __name__."
+    )
 
 
 def _is_plumbing(value):

@@ -112,7 +112,7 @@ def test_activation_dropout_and_batch_normalisation():
     assert [layer.rate for layer in layers_of(clf, keras.layers.Dropout)] == [0.25, 0.25]
     assert len(layers_of(clf, keras.layers.BatchNormalization)) == 2
     own = dnn(activation=keras.activations.gelu).fit(*IRIS)
-    assert layers_of(own, keras.layers.Activation)[0].activation is keras.activations.gelu
+    assert layers_of(own, keras.layers.Dense)[0].activation is keras.activations.gelu
 
 
 def test_l2_regularization_adds_the_squares_of_the_kernels_to_the_loss():

@@ -1196,20 +1196,40 @@ def test_a_model_given_as_parameter_pickles_and_deep_copies():
         assert weights_equal(again.model_, clf.model_)
 
 
-def test_functions_of_one_name_are_refused_by_a_copy_and_not_mixed_up():
-    def times(factor):
-        def activation(x):
-            return x * factor
+def _times(factor):
+    def activation(x):
+        return x * factor
 
-        return activation
+    return activation
 
+
+def _layer(factor):
+    class Times(layers.Layer):
+        def call(self, inputs):
+            return inputs * factor
+
+    return Times()
+
+
+def relu(x):
+    return -x
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: [layers.Activation(_times(2.0)), layers.Activation(_times(-3.0))], "activation"),
+        (lambda: [_layer(2.0), _layer(-3.0)], "Times"),
+        (lambda: [layers.Activation(relu)], "relu"),
+    ],
+    ids=["functions", "classes", "one of Keras's"],
+)
+def test_namesakes_are_refused_by_a_copy_and_not_mixed_up(make, name):
     def build(meta):
-        inputs = keras.Input((meta["n_features_in_"],))
-        hidden = layers.Dense(2, activation=times(2.0))(inputs)
-        return keras.Model(inputs, layers.Dense(1, activation=times(-3.0))(hidden))
+        return keras.Sequential([keras.Input((10,)), layers.Dense(2), *make(), layers.Dense(1)])
 
     reg = regressor(build).fit(*DIABETES)
-    with pytest.raises(ValueError, match="Two functions of this model have the name 'activation'"):
+    with pytest.raises(ValueError, match=f"Two parts of this model have the name '{name}'"):
         copy.deepcopy(reg)
 
 
