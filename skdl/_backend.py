@@ -54,21 +54,25 @@ def _follow_thread_limit(tf):
     """Give TensorFlow's pools as many threads as the process may have.
 
     joblib and Dask tell their workers by OMP_NUM_THREADS, which TensorFlow's own pools
-    do not look at: two workers on two cores would run four threads.
+    do not look at: two workers on two cores would run four threads. What the user has
+    set stays, as do pools that run already.
     """
+    from tensorflow.python.eager import context
+
     limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    if limit.isdigit() and int(limit) > 0:
-        for name in ("intra_op", "inter_op"):
-            if f"TF_NUM_{name.replace('_', '').upper()}_THREADS" not in os.environ:
-                getattr(tf.config.threading, f"set_{name}_parallelism_threads")(int(limit))
+    if not limit.isdigit() or int(limit) == 0 or context.context()._context_handle is not None:
+        return
+    for name in ("intra_op", "inter_op"):
+        by_user = f"TF_NUM_{name.replace('_', '').upper()}_THREADS" in os.environ
+        if not by_user and getattr(tf.config.threading, f"get_{name}_parallelism_threads")() == 0:
+            getattr(tf.config.threading, f"set_{name}_parallelism_threads")(int(limit))
 
 
 def _import_tensorflow():
     if "tensorflow" in sys.modules:
         import tensorflow as tf
-
-        return tf
-    tf = _import_quietly()
+    else:
+        tf = _import_quietly()
     _follow_thread_limit(tf)
     return tf
 

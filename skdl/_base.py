@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -9,9 +10,10 @@ import scipy.sparse
 import scipy.special
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
@@ -34,7 +36,7 @@ from skdl._building import (
     make_callbacks,
     own_copy,
 )
-from skdl._callbacks import EpochTasks
+from skdl._callbacks import EpochTasks, fitted_copy, training_rows
 from skdl._persistence import known_in, pack_all, unpack_all
 from skdl._routing import RoutedParamsMixin, nearest
 from skdl._scikeras import route_params
@@ -43,6 +45,9 @@ _log = logging.getLogger("skdl")
 _SEEDS = np.iinfo(np.int32).max
 # Held out where early stopping needs rows and nobody says how many, as in scikit-learn.
 _EARLY_STOPPING_SHARE = 0.1
+# What scikit-learn keeps on an estimator during a fit. The copies that callbacks get, and
+# may keep and fit again, are of their own.
+_OF_A_RUNNING_FIT = {"_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown"}
 
 
 def _rows_of(rows, *arrays):
@@ -282,7 +287,8 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             return super().__sklearn_clone__()
 
     def __getstate__(self):
-        return {name: pack_all(value) for name, value in super().__getstate__().items()}
+        state = super().__getstate__()
+        return {name: pack_all(value) for name, value in state.items() if name not in _OF_A_RUNNING_FIT}
 
     def __setstate__(self, state):
         super().__setstate__({name: unpack_all(value) for name, value in state.items()})
@@ -531,6 +537,12 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         ValueError, TypeError
             Before training, if parameters, data and model do not fit together. The
             estimator is left as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the training diverged: the weights are infinite or no numbers. ``history_``
+            shows when; `predict` raises an error.
         """
         return self._fit(
             X,
@@ -620,29 +632,16 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             if validation is not None:
                 X_val, y_val, weight_val = validation
                 validation = self._encode(X_val, y_val, weight_val)[: 2 + (weight_val is not None)]
-            watchers = self._epoch_tasks(task, given, rows)
+            data = training_rows(**given, rows=rows)
+            # Without callbacks no Python runs between the epochs.
+            watched = bool(getattr(self, "_skl_callbacks", None))
+            watchers = [EpochTasks(self, task, initial_epoch, data)] if watched else []
             self._train(x, y, weights, validation, epochs, initial_epoch, fit_args, watchers)
-        task.call_on_fit_task_end(estimator=self, **given)
+        self._warn_if_diverged()
+        task.call_on_fit_task_end(
+            estimator=self, reconstruction_attributes=lambda: fitted_copy(self.model_), **data
+        )
         return self
-
-    def _epoch_tasks(self, task, given, rows):
-        """Return the callback that shows the epochs to scikit-learn's callbacks, if there are any."""
-        if not getattr(self, "_skl_callbacks", None):
-            return []
-        metadata = given["metadata"]
-
-        def training_metadata():
-            return metadata and {name: _safe_indexing(value, rows) for name, value in metadata.items()}
-
-        return [
-            EpochTasks(
-                self,
-                task,
-                X=lambda: _safe_indexing(given["X"], rows),
-                y=lambda: _safe_indexing(given["y"], rows),
-                metadata=training_metadata,
-            )
-        ]
 
     def _fit_args(self, kwargs):
         """Collect the arguments for Keras's ``fit`` beyond those of the signature."""
@@ -753,7 +752,35 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             "best_epoch_": int(np.argmin(finite)),
         }
 
+    def _divergence(self):
+        """Tell in words how the weights came to be no numbers; "" where they are numbers."""
+        weights = (np.asarray(weight) for weight in self.model_.get_weights())
+        if all(np.isfinite(weight).all() for weight in weights if weight.dtype.kind in "fV"):
+            return ""
+        losses = vars(self).get("history_", {}).get("loss", [])
+        epoch = next((epoch for epoch, loss in enumerate(losses) if not np.isfinite(loss)), None)
+        since = "" if epoch is None else f" (the loss is {losses[epoch]} from epoch {epoch} on)"
+        return (
+            f"The training diverged: the network's weights are no longer finite{since}. Lower the learning "
+            "rate, scale the features, or clip the gradients (optimizer__clipnorm=1.0)."
+        )
+
+    def _warn_if_diverged(self):
+        diverged = self._divergence()
+        if diverged:
+            # Not an error: the history shows what happened. Predicting is one.
+            warnings.warn(diverged, ConvergenceWarning, stacklevel=5)
+
     # Prediction.
+
+    def _check_numbers(self, outputs):
+        """Refuse predictions that are no numbers: as labels they would be the first class."""
+        for output in keras.tree.flatten(outputs):
+            if output.dtype.kind in "fV" and np.isnan(output).any():
+                n = int(np.isnan(output).reshape(len(output), -1).any(axis=1).sum())
+                reason = self._divergence() or "Its weights are finite: are there very large values in X?"
+                name = type(self).__name__
+                raise ValueError(f"{name} predicts NaN for {n} of {len(output)} rows. {reason}")
 
     def _predict_raw(self, X, **kwargs):
         """Return the model's outputs for X."""
@@ -773,8 +800,11 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         batch_size = _engine.n_rows(x) if batch_size == -1 else batch_size
         if callbacks or args.get("verbose") or args.get("steps") is not None:
             args = {**args, "callbacks": callbacks, "batch_size": batch_size}
-            return self.model_.predict(x, **{"verbose": 0, **args})
-        return _engine.forward(self.model_, x, batch_size=batch_size)
+            outputs = self.model_.predict(x, **{"verbose": 0, **args})
+        else:
+            outputs = _engine.forward(self.model_, x, batch_size=batch_size)
+        self._check_numbers(outputs)
+        return outputs
 
     def predict(self, X, **kwargs):
         """Predict the target.
@@ -795,7 +825,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         NotFittedError
             If there is no model yet.
         ValueError
-            If X is not like that of `fit`.
+            If X is not like that of `fit`, or the model predicts NaN.
         """
         outputs = self._predict_raw(X, **kwargs)
         return self.target_encoder_.inverse_transform(outputs)

@@ -1,7 +1,52 @@
 """The bridge from the epochs of a training to scikit-learn's callbacks."""
 
+import functools
+
+import scipy.sparse
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+
 from skdl._backend import keras
 from skdl._persistence import copy_model
+
+
+def training_rows(X, y, metadata, rows):
+    """Return what a callback may ask for about the rows that are trained on.
+
+    Parameters
+    ----------
+    X, y : array-like, DataFrame or sparse matrix of n_samples rows
+        As the user gave them, since a callback scores an estimator that takes them so.
+    metadata : dict of str to array-like of n_samples rows, or None
+    rows : ndarray of int
+        Positions of the rows that are trained on, in ascending order.
+
+    Returns
+    -------
+    dict of str to callable
+        ``X``, ``y`` and ``metadata``, taken out when a callback asks, and then once.
+    """
+
+    def taken(data):
+        if data is None or len(rows) == _num_samples(data):
+            return data
+        return _safe_indexing(data.tocsr() if scipy.sparse.issparse(data) else data, rows)
+
+    return {
+        "X": functools.cache(lambda: taken(X)),
+        "y": functools.cache(lambda: taken(y)),
+        "metadata": functools.cache(
+            lambda: metadata and {name: taken(value) for name, value in metadata.items()}
+        ),
+    }
+
+
+def fitted_copy(model, **attributes):
+    """Return the attributes of a fitted copy of an estimator, whose model is no one else's.
+
+    A callback may keep the copy while the training, or the next one, goes on.
+    """
+    return {"model_": copy_model(model), **attributes}
 
 
 class EpochTasks(keras.callbacks.Callback):
@@ -10,17 +55,18 @@ class EpochTasks(keras.callbacks.Callback):
     Parameters
     ----------
     estimator : estimator
-        The estimator that is fitted; its ``_keep_history`` turns a history into attributes.
+        The estimator that is fitted; its ``_learnt_from`` turns a history into attributes.
     context : sklearn.callback.CallbackContext
         The task of the whole fit.
-    **data : dict
-        ``X``, ``y`` and ``metadata`` of the training rows, or functions that return them,
-        for callbacks that ask for them.
+    initial_epoch : int
+        Number of epochs in ``history_`` that this training continues.
+    data : dict
+        Of `training_rows`.
     """
 
-    def __init__(self, estimator, context, **data):
+    def __init__(self, estimator, context, initial_epoch, data):
         super().__init__()
-        self.estimator, self.context, self.data = estimator, context, data
+        self.estimator, self.context, self.initial_epoch, self.data = estimator, context, initial_epoch, data
         self._history = {}
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -39,8 +85,6 @@ class EpochTasks(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _attributes(self):
-        """Return what makes a copy of the estimator as if training ended here.
-
-        With a copy of the model, since the callback may keep it while training goes on.
-        """
-        return {"model_": copy_model(self.model), **self.estimator._learnt_from(self._history)}
+        """Return what makes a copy of the estimator as if training ended here."""
+        learnt = self.estimator._learnt_from(self._history, self.initial_epoch)
+        return fitted_copy(self.model, **learnt)

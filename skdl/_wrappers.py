@@ -373,6 +373,8 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         ------
         NotFittedError
             If there is no model yet.
+        ValueError
+            If X is not like that of `fit`, or the model predicts NaN.
         """
         outputs = self._predict_raw(X, **kwargs)
         return self.target_encoder_.inverse_transform(outputs, return_proba=True)
