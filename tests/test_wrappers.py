@@ -1329,3 +1329,32 @@ def test_without_warm_start_fit_builds_a_new_model():
 def test_initial_epoch_is_counted_by_callbacks():
     clf = classifier(epochs=2, fit__initial_epoch=3, callbacks=Recorder).fit(*IRIS)
     assert clf.callbacks_[0].epochs[0] == 3
+
+
+# Arguments of Keras that are the estimators' own
+
+
+@pytest.mark.parametrize("name", ["class_weight", "sample_weight"])
+def test_weights_are_not_given_to_keras_behind_the_estimators_back(name):
+    X, y = load_iris(return_X_y=True)
+    clf = KerasClassifier(lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]))
+    with pytest.raises(ValueError, match=f"Invalid parameter 'fit__{name}'"):
+        clf.set_params(**{f"fit__{name}": None}).fit(X, y)
+
+
+class Predictions(keras.callbacks.Callback):
+    seen = 0
+
+    def on_predict_end(self, logs=None):
+        type(self).seen += 1
+
+
+def test_callbacks_that_act_on_predict_are_called_there():
+    X, y = load_iris(return_X_y=True)
+    model = [keras.Input((4,)), keras.layers.Dense(3, activation="softmax")]
+    clf = KerasClassifier(
+        lambda: keras.Sequential(model), loss="sparse_categorical_crossentropy", callbacks=Predictions
+    ).fit(X, y)
+    before = Predictions.seen
+    clf.predict(X)
+    assert Predictions.seen == before + 1
