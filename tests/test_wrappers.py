@@ -363,7 +363,7 @@ def test_parameters_of_several_losses_and_metrics_are_routed_by_name():
         (keras.metrics.binary_accuracy, {}, {"binary_accuracy"}),
         (["AUC", "Precision", "recall"], {}, {"auc", "precision", "recall"}),
     ],
-    ids=str,
+    ids=["name", "names", "class", "list", "instance", "function", "classes-by-name"],
 )
 def test_metrics_are_recorded_under_their_names(metrics, routed, keys):
     clf = classifier(sigmoid, loss="binary_crossentropy", metrics=metrics, **routed)
@@ -516,7 +516,7 @@ class Recorder(keras.callbacks.Callback):
         ({"x": Recorder, "y": Recorder}, {"callbacks__y__tag": "b"}, ["a", "b"]),
         ({"x": [Recorder, Recorder]}, {"callbacks__x__1__tag": "b"}, ["a", "b"]),
     ],
-    ids=str,
+    ids=["class", "instance", "routed", "mixed", "list", "tuple", "dict", "nested"],
 )
 def test_callbacks_are_made_or_copied_for_each_fit(callbacks, routed, tags):
     clf = classifier(callbacks=callbacks, epochs=2, **routed).fit(*IRIS)
