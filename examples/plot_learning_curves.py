@@ -7,7 +7,7 @@ like when all is well. Then one problem shows the three ways in which it is not:
 little training, too much of it, and steps that are too large. :func:`skdl.diagnose`
 judges each.
 
-All data is made by this script.
+All data is made by this script, so there is no ``--data``.
 """
 
 # %%
