@@ -47,4 +47,4 @@ $(VENV)/docs.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated docs/sg_execution_times.rst
+	rm -rf $(VENV) .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated

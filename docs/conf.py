@@ -57,7 +57,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 1,
+    # Its page would load scripts from elsewhere.
+    "write_computation_times": False,
 }
 
 
