@@ -13,7 +13,7 @@ demo: $(VENV)/run.stamp
 	$(BIN)/python examples/plot_quickstart.py
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

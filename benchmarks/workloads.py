@@ -120,7 +120,7 @@ def classifier(contender, layers=(64, 32), epochs=EPOCHS):
     raise SystemExit(f"{contender!r} can't be searched")
 
 
-def search(contender, threads=None):
+def search(contender, backend=None):
     """Five folds, two architectures, three learning rates, behind a scaler and SMOTE."""
     from imblearn.over_sampling import SMOTE
     from imblearn.pipeline import Pipeline
@@ -143,8 +143,8 @@ def search(contender, threads=None):
     searching = GridSearchCV(Pipeline(steps), grid, cv=5, error_score="raise")
     warm_imports(contender)
     start = time.perf_counter()
-    if threads:
-        with parallel_config("threading", n_jobs=threads):
+    if backend:  # the start of processes is counted
+        with parallel_config(backend, n_jobs=2):
             searching.fit(X, y)
     else:
         searching.fit(X, y)
@@ -278,7 +278,8 @@ def memory_of_architectures(contender):
 
 WORKLOADS = {
     "search": search,
-    "search_threads": lambda contender: search(contender, threads=2),
+    "search_threads": lambda contender: search(contender, "threading"),
+    "search_processes": lambda contender: search(contender, "loky"),
     "first_fit": lambda contender: one_fit(contender, None, (64, 32), 50),
     "short_fit": lambda contender: one_fit(contender, 100, (64, 32), 2),
     "warm_fit": warm_fit,

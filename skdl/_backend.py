@@ -174,6 +174,20 @@ class _Seed(int):
         return int(self) % other
 
 
+class _OwnRandom:
+    """Stands for the module ``random`` where Keras draws seeds from it.
+
+    The thread that seeds gets numbers of its own: others, such as those of a Dask
+    worker, draw from the module at any time, and would change what comes next.
+    """
+
+    def __init__(self, seed):
+        self._thread, self._own = threading.get_ident(), random.Random(seed)
+
+    def __getattr__(self, name):
+        return getattr(self._own if threading.get_ident() == self._thread else random, name)
+
+
 # Seeding goes through process-wide generators, which two threads must not share.
 _seeding = threading.RLock()
 
@@ -187,8 +201,8 @@ _seedings = itertools.count(1)
 def seeded(seed):
     """Seed Python, NumPy, TensorFlow and Keras inside, restore all of them after.
 
-    Keras draws the seeds of layers and initialisers from Python's ``random``; a
-    user's builder may draw from any of them.
+    Keras draws the seeds of layers and initialisers from Python's ``random``, here
+    unmoved by other threads; a user's builder may draw from any of them.
 
     Parameters
     ----------
@@ -200,12 +214,14 @@ def seeded(seed):
         if next(_seedings) % _SEEDINGS_PER_CLEARING == 0:
             context.clear_kernel_cache()
         generator = keras.src.backend.common.global_state
-        name = keras.src.random.seed_generator.GLOBAL_SEED_GENERATOR
-        before = random.getstate(), np.random.get_state()
+        drawing = keras.src.random.seed_generator
+        name = drawing.GLOBAL_SEED_GENERATOR
+        before = random.getstate(), np.random.get_state(), drawing.python_random
         tensorflow_before = {key: vars(context)[key] for key in ("_seed", "_rng") if key in vars(context)}
         keras_generator = generator.get_global_attribute(name)
         random.seed(seed)
         np.random.seed(seed)
+        drawing.python_random = _OwnRandom(seed)
         vars(context).update(_seed=_Seed(seed), _rng=random.Random(seed))
         generator.set_global_attribute(name, None)
         try:
@@ -213,6 +229,7 @@ def seeded(seed):
         finally:
             random.setstate(before[0])
             np.random.set_state(before[1])
+            drawing.python_random = before[2]
             # tf.random.set_seed would restart the user's sequence of op seeds, and
             # there is no generator to put back where no seed was ever set.
             vars(context).pop("_rng", None)

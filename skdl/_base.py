@@ -19,6 +19,7 @@ from skdl._backend import check_not_forked, keras, seeded
 from skdl._building import (
     FIT_PARAMS,
     PREDICT_PARAMS,
+    acts_on_predict,
     build_model,
     compile_kwargs,
     compile_model,
@@ -26,7 +27,7 @@ from skdl._building import (
     own_copy,
 )
 from skdl._callbacks import EpochTasks, fitted_copy, training_rows
-from skdl._data import DataMixin, rows_of
+from skdl._data import DataMixin, mean_one, rows_of
 from skdl._persistence import known_in, pack_all, unpack_all
 from skdl._routing import RoutedParamsMixin, nearest
 from skdl._scikeras import route_params
@@ -266,13 +267,13 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
         super().__setstate__({name: unpack_all(value) for name, value in state.items()})
 
     @contextlib.contextmanager
-    def _all_or_nothing(self):
-        """Leave the estimator as it was where a fit fails."""
+    def _all_or_nothing(self, *, trains_on=False):
+        """Leave the estimator as it was where a fit fails, weights that were trained on included."""
         before = {
             name: dict(value) if isinstance(value, dict) else value for name, value in vars(self).items()
         }
         model = before.get("model_")
-        weights = model.get_weights() if model is not None and model.built else None
+        weights = model.get_weights() if trains_on and model.built else None
         try:
             yield
         except BaseException:
@@ -478,8 +479,9 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
             "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
         }
         task.call_on_fit_task_begin(estimator=self, **given)
-        with self._all_or_nothing():
-            if warm_start and self.initialized_:
+        continues = warm_start and self.initialized_
+        with self._all_or_nothing(trains_on=continues):
+            if continues:
                 X, y = self._validate_data(X, y, reset=False)
             else:
                 X, y = self._initialize(X, y)
@@ -492,7 +494,8 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
             x, y, weights = self._encode(X, y, self._training_weights(y, sample_weight))
             if validation is not None:
                 X_val, y_val, weight_val = validation
-                validation = self._encode(X_val, y_val, weight_val)[: 2 + (weight_val is not None)]
+                validation = self._encode(X_val, y_val, mean_one(weight_val))
+                validation = validation[: 2 + (weight_val is not None)]
             data = training_rows(**given, rows=rows)
             # Without callbacks no Python runs between the epochs.
             watched = bool(getattr(self, "_skl_callbacks", None))
@@ -617,7 +620,8 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
             raise TypeError(f"predict got an unexpected argument {name!r}.{nearest(name, PREDICT_PARAMS)}")
         routed = route_params(self._routed_params, destination="predict", pass_filter=set(), strict=True)
         args = {**routed, **kwargs}
-        callbacks = self._make_callbacks("predict__callbacks")
+        callbacks = [each for each in self._make_callbacks("callbacks") if acts_on_predict(each)]
+        callbacks += self._make_callbacks("predict__callbacks")
         callbacks += make_callbacks(kwargs.get("callbacks"), {})
         batch_size = args.get("batch_size")
         batch_size = _engine.n_rows(x) if batch_size == -1 else batch_size

@@ -20,9 +20,12 @@ from skdl._scikeras import (
     unflatten_params,
 )
 
-# What ``keras.Model.compile`` and ``fit`` take, less what the estimators give them.
+# What ``keras.Model.compile`` and ``fit`` take, less what the estimators give them: weights
+# are a matter of the estimators' own ``sample_weight`` and ``class_weight``.
 COMPILE_PARAMS = frozenset(inspect.signature(keras.Model.compile).parameters) - {"self"}
-FIT_PARAMS = frozenset(inspect.signature(keras.Model.fit).parameters) - {"self", "x", "y"}
+FIT_PARAMS = frozenset(inspect.signature(keras.Model.fit).parameters) - {
+    *("self", "x", "y", "sample_weight", "class_weight")
+}
 PREDICT_PARAMS = frozenset({"batch_size", "verbose", "steps", "callbacks"})
 
 
@@ -366,6 +369,12 @@ def make_callbacks(items, params):
             f"these; got {made!r} of type {type(made).__name__}."
         )
     return [made]
+
+
+def acts_on_predict(callback):
+    """Tell whether a callback has something to do in ``keras.Model.predict``."""
+    names = [name for name in dir(keras.callbacks.Callback) if name.startswith("on_predict")]
+    return not all(keras.src.utils.is_default(getattr(callback, name)) for name in names)
 
 
 def _copied_callback(callback, params):

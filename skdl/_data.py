@@ -34,6 +34,11 @@ def _without_lists(data):
     return tuple(map(_without_lists, data)) if isinstance(data, list | tuple) else data
 
 
+def mean_one(weights):
+    """Return weights of rows in the same ratios, of mean one; None stays None."""
+    return None if weights is None else weights * (len(weights) / weights.sum())
+
+
 class DataMixin:
     """Estimator whose data are checked, weighted, divided and encoded for a Keras model."""
 
@@ -142,9 +147,7 @@ class DataMixin:
         and a weight of two is the same as the row given twice. (Keras divides the
         weighted loss by the number of rows.)
         """
-        if sample_weight is None:
-            return None
-        return sample_weight * (len(sample_weight) / sample_weight.sum())
+        return mean_one(sample_weight)
 
     def _rows_with_weight(self, X, sample_weight):
         """Return the rows to use: those of weight zero must count as if they were not there."""

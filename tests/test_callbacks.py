@@ -542,10 +542,14 @@ def test_a_callback_on_a_search_stops_every_training(cancer, engine):
     assert search.best_estimator_["net"].n_iter_ == 1
 
 
+def in_two(backend):
+    return parallel_config(backend, n_jobs=2, **({"inner_max_num_threads": 1} if backend == "loky" else {}))
+
+
 @pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
 def test_a_progress_bar_goes_down_to_the_networks(cancer, backend, capsys):
     bar = ProgressBar(max_propagation_depth=None)
-    with parallel_config(backend, n_jobs=2):
+    with in_two(backend):
         searched("compiled").set_callbacks(bar).fit(*cancer)
     out = capsys.readouterr().out
     bars = [line for line in out.splitlines() if "DNNClassifier - fit" in line]
@@ -557,7 +561,7 @@ def test_the_scores_of_epochs_come_back_from_threads_and_processes(cancer):
     found = {}
     for backend in ("sequential", "threading", "loky"):
         monitor = ScoringMonitor(scoring="neg_log_loss")
-        with parallel_config(backend, n_jobs=2):
+        with in_two(backend):
             searched("auto", monitor).fit(*cancer)
         data = monitor.get_logs().data_as_pandas
         data = data[data.task_name == "epoch"].sort_values("task_id_path")

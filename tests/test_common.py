@@ -22,6 +22,16 @@ MINI_BATCHES = {
 }
 
 
+class Builder:
+    """Builds a small network for any target; a function with a repr that tests can be named by."""
+
+    def __repr__(self):
+        return "build"
+
+    def __call__(self, meta, compile_kwargs):
+        return build(meta, compile_kwargs)
+
+
 def build(meta, compile_kwargs):
     """A small network for any target, as a user would write it."""
     kind, classes = meta["target_type_"], meta.get("n_classes_")
@@ -48,8 +58,8 @@ def estimators(batch_size):
     ready = {"hidden_layer_sizes": (20,), "learning_rate": 0.02, **settings}
     image = {"filters": (4,), "image_shape": (1, -1), "kernel_size": (1, 3), "pool_size": None}
     return [
-        KerasClassifier(build, **wrapped),
-        KerasRegressor(build, **wrapped),
+        KerasClassifier(Builder(), **wrapped),
+        KerasRegressor(Builder(), **wrapped),
         DNNClassifier(**ready),
         DNNRegressor(**ready),
         CNNClassifier(**image, **ready),

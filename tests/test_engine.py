@@ -283,7 +283,7 @@ def test_a_search_compiles_one_program_for_each_architecture(xla):
         {"inner": [lambda: keras.layers.Activation(lambda x: 2 * x)]},
         {"inner": [lambda: keras.layers.Activation(lambda x: 3 * x)]},
     ],
-    ids=str,
+    ids=["units", "optimizer", "beta", "loss", "metrics", "dropout", "double", "triple"],
 )
 def test_what_differs_is_compiled_anew(changed):
     train(mlp())

@@ -363,7 +363,7 @@ def test_parameters_of_several_losses_and_metrics_are_routed_by_name():
         (keras.metrics.binary_accuracy, {}, {"binary_accuracy"}),
         (["AUC", "Precision", "recall"], {}, {"auc", "precision", "recall"}),
     ],
-    ids=str,
+    ids=["name", "names", "class", "list", "instance", "function", "classes-by-name"],
 )
 def test_metrics_are_recorded_under_their_names(metrics, routed, keys):
     clf = classifier(sigmoid, loss="binary_crossentropy", metrics=metrics, **routed)
@@ -516,7 +516,7 @@ class Recorder(keras.callbacks.Callback):
         ({"x": Recorder, "y": Recorder}, {"callbacks__y__tag": "b"}, ["a", "b"]),
         ({"x": [Recorder, Recorder]}, {"callbacks__x__1__tag": "b"}, ["a", "b"]),
     ],
-    ids=str,
+    ids=["class", "instance", "routed", "mixed", "list", "tuple", "dict", "nested"],
 )
 def test_callbacks_are_made_or_copied_for_each_fit(callbacks, routed, tags):
     clf = classifier(callbacks=callbacks, epochs=2, **routed).fit(*IRIS)
@@ -1329,3 +1329,32 @@ def test_without_warm_start_fit_builds_a_new_model():
 def test_initial_epoch_is_counted_by_callbacks():
     clf = classifier(epochs=2, fit__initial_epoch=3, callbacks=Recorder).fit(*IRIS)
     assert clf.callbacks_[0].epochs[0] == 3
+
+
+# Arguments of Keras that are the estimators' own
+
+
+@pytest.mark.parametrize("name", ["class_weight", "sample_weight"])
+def test_weights_are_not_given_to_keras_behind_the_estimators_back(name):
+    X, y = load_iris(return_X_y=True)
+    clf = KerasClassifier(lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]))
+    with pytest.raises(ValueError, match=f"Invalid parameter 'fit__{name}'"):
+        clf.set_params(**{f"fit__{name}": None}).fit(X, y)
+
+
+class Predictions(keras.callbacks.Callback):
+    seen = 0
+
+    def on_predict_end(self, logs=None):
+        type(self).seen += 1
+
+
+def test_callbacks_that_act_on_predict_are_called_there():
+    X, y = load_iris(return_X_y=True)
+    model = [keras.Input((4,)), keras.layers.Dense(3, activation="softmax")]
+    clf = KerasClassifier(
+        lambda: keras.Sequential(model), loss="sparse_categorical_crossentropy", callbacks=Predictions
+    ).fit(X, y)
+    before = Predictions.seen
+    clf.predict(X)
+    assert Predictions.seen == before + 1
