@@ -1,11 +1,12 @@
-# `make demo` runs the main job, `make test` lint and all tests; both set up what they need.
+# `make demo` runs the main job, `make test` lint and all tests, `make docs` builds the documentation;
+# each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/run.stamp
@@ -20,6 +21,10 @@ lint: $(VENV)/test.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/run.py
+
+# Runs the examples for their pictures; DOCSFLAGS="-D plot_gallery=0" leaves that out.
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m sphinx -W --keep-going -b html $(DOCSFLAGS) docs docs/_build/html
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'skdl needs Python 3.11 or newer; set PYTHON=')"
@@ -37,5 +42,9 @@ $(VENV)/bench.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable ".[bench]"
 	touch $@
 
+$(VENV)/docs.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable ".[docs]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated

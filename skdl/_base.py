@@ -117,7 +117,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int
         Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where ``X`` had names that are strings.
     target_encoder_, feature_encoder_ : transformer
         From ``y`` and ``X`` to what the model takes, and back.

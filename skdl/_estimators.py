@@ -216,7 +216,7 @@ class DNNClassifier(_DenseNetwork, _ReadyMade, KerasClassifier):
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int
         Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where ``X`` had names that are strings.
 
     See Also
@@ -376,7 +376,7 @@ class DNNRegressor(_DenseNetwork, _ReadyMade, KerasRegressor):
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int
         Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where ``X`` had names that are strings.
 
     See Also
@@ -580,7 +580,7 @@ class CNNClassifier(_ReadyMade, KerasClassifier):
         Copies of ``callbacks`` that watched the last fit.
     n_features_in_ : int
         Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where ``X`` had names that are strings.
 
     See Also

@@ -104,7 +104,7 @@ class Pipeline(_imblearn.Pipeline):
     n_features_in_ : int
         Number of features that the first step saw in ``fit``.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features that the first step saw in ``fit``, if it saw names.
 
     See Also

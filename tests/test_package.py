@@ -161,3 +161,8 @@ def test_the_changelog_names_the_version_in_work():
     assert re.search(
         r"^## (Unreleased|" + re.escape(skdl.__version__) + ")", (ROOT / "CHANGELOG.md").read_text(), re.M
     )
+
+
+def test_the_architecture_page_has_the_rooms_as_they_are():
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", (ROOT / "ARCHITECTURE.md").read_text(), re.M)
+    assert {room: set(re.findall(r"`(\w+)`", allowed)) for room, allowed in rows} == ROOMS
