@@ -83,7 +83,9 @@ class _ReadyMade:
         if self.learning_rate is not None:
             if "optimizer__learning_rate" in params:
                 raise ValueError("Both learning_rate and optimizer__learning_rate are given; give one.")
-            params["optimizer__learning_rate"] = self.learning_rate
+            rate = self.learning_rate
+            # Keras takes no integers.
+            params["optimizer__learning_rate"] = float(rate) if isinstance(rate, Real) else rate
         return compile_kwargs(params)
 
     def _output(self):
