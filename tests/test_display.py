@@ -394,6 +394,16 @@ def test_search_scale(values, scale):
     assert SearchDisplay.from_cv_results(results(value=values)).ax_.get_xscale() == scale
 
 
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [([16, 32, 64], ["16", "32", "64"]), ([0.001, 0.003, 0.01], ["0.001", "0.003", "0.01"])],
+)
+def test_search_labels_the_values_of_a_narrow_log_axis(values, labels, size):
+    display = SearchDisplay.from_cv_results(results(value=values))
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == labels
+    check_texts(display.figure_)
+
+
 def test_search_line_through_the_best_of_the_others():
     display = SearchDisplay.from_cv_results(
         results(epochs=[5, 10], optimizer=["sgd", "adam"]), params="epochs"

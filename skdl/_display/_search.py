@@ -23,6 +23,10 @@ from skdl._display._style import (
 _FILLED = 0.5
 # Values can be called log-spaced from three on, if they span more than this factor.
 _LOG_SPAN = 3
+# A logarithmic axis that spans less than this factor has hardly a power of ten to label;
+# up to so many values have room for labels of their own.
+_NARROW = 100
+_FEW = 5
 _LONGEST_LABEL = 20
 
 
@@ -413,6 +417,9 @@ class _Axis:
             (ax.set_xlim if axis is ax.xaxis else ax.set_ylim)(-0.5, len(self.labels) - 0.5)
         elif _log_spaced(self.values):
             (ax.set_xscale if axis is ax.xaxis else ax.set_yscale)("log")
+            if len(self.values) <= _FEW and self.values[-1] < _NARROW * self.values[0]:
+                axis.set_ticks(self.values, self.labels)
+                axis.set_ticks([], minor=True)
 
     def label_cells(self, axis):
         """Give an axis of cells their labels."""
