@@ -93,6 +93,7 @@ TRAININGS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The training diverged:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", TRAININGS)
 def test_real_trainings(name):
     estimator, data, code = TRAININGS[name]
