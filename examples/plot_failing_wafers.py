@@ -2,7 +2,7 @@
 Failing wafers: rare failures, SMOTE, and curves that are honest
 ================================================================
 
-590 sensors watch a semiconductor line, and about one wafer in sixteen fails its test. Cells are
+590 sensors watch a semiconductor line; about one wafer in sixteen fails its test. Cells are
 missing, some hold words, and a network that always says "pass" is right in 94 of 100 cases
 and useless. So the failures are balanced with SMOTE, and judged by their recall.
 
@@ -145,7 +145,7 @@ figure.savefig(args.output / "wafers_confusion_matrix.png", dpi=150)
 # Honest curves, and others
 # -------------------------
 # The other way, found in many tutorials, is to balance first and hold rows out afterwards.
-# Then a third of the validation rows is invented, from neighbours that the network trains
+# Then nearly a third of the validation rows is invented, from neighbours that the network trains
 # on. Their loss comes out far lower, and flatters: no real wafer is judged any better.
 #
 # The honest curve rises after a few epochs. The network knows its training rows by heart,

@@ -868,3 +868,9 @@ def test_a_pipeline_of_one_step_is_the_step(params):
     assert same_weights(alone, piped[-1])
     assert alone.history_ == piped[-1].history_
     assert (piped.validation_indices_ is None) == (not params)
+
+
+def test_an_integer_is_a_learning_rate():
+    reg = DNNRegressor((), learning_rate=1, epochs=1, random_state=0)
+    reg.fit(np.arange(8.0).reshape(-1, 1), np.arange(8.0))
+    assert float(reg.model_.optimizer.learning_rate) == 1.0
