@@ -10,6 +10,7 @@ import argparse
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -49,6 +50,10 @@ SLOW = {
 }
 
 
+class Failed(Exception):
+    """Why a contender gave no measurement."""
+
+
 def measure(workload, contender):
     done = subprocess.run(
         [sys.executable, str(HERE / "workloads.py"), workload, contender],
@@ -57,7 +62,7 @@ def measure(workload, contender):
         check=False,
     )
     if done.returncode:
-        raise SystemExit(f"{workload} {contender} failed:\n{done.stderr}")
+        raise Failed(f"{contender} fails: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])["measured"]
 
 
@@ -93,28 +98,37 @@ def main():
     args = parser.parse_args()
 
     results, rows = {}, []
+
+    def keep(key, measured, text):
+        results[key] = measured
+        rows.append(text)
+        print(text, flush=True)
+        if not args.only:
+            write(results, rows)
+
     for workload, other, text in COMPARISONS:
         if (args.only and workload not in args.only) or (
             other == "skorch" and not importlib.util.find_spec("torch")
         ):
             continue
         turns = args.slow_turns if (workload, other) in SLOW else args.turns
-        ours, theirs = compare(workload, other, turns)
-        results[f"{workload} / {other}"] = {"skdl": ours, other: theirs}
-        rows.append(row(text, ours, theirs))
-        print(rows[-1], flush=True)
+        try:
+            ours, theirs = compare(workload, other, turns)
+        except Failed as error:
+            keep(f"{workload} / {other}", {"failed": str(error)}, f"| {text} | | | {error} |")
+        else:
+            keep(f"{workload} / {other}", {"skdl": ours, other: theirs}, row(text, ours, theirs))
     for workload, text in MEMORY:
-        if args.only and workload not in args.only:
-            continue
-        grown = measure(workload, "skdl")
-        results[workload] = {"skdl": grown}
-        rows.append(f"| {text} | {grown:+.0f} MB | | |")
-        print(rows[-1], flush=True)
-    if args.only:
-        return
+        if not args.only or workload in args.only:
+            grown = measure(workload, "skdl")
+            keep(workload, {"skdl": grown}, f"| {text} | {grown:+.0f} MB | | |")
+
+
+def write(results, rows):
+    """Write the numbers beside this file, and the table into the README."""
     versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "scikit-learn")}
-    results["machine"] = {"python": platform.python_version(), **versions}
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    machine = {"python": platform.python_version(), "cores": os.cpu_count(), **versions}
+    (HERE / "results.json").write_text(json.dumps({"machine": machine, **results}, indent=1) + "\n")
     head = "| workload | skdl | the other | times as fast (spread) |\n|---|---|---|---|\n"
     text = README.read_text()
     before, after = text.split(BEGIN)[0], text.split(END)[1]
