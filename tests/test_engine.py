@@ -523,7 +523,6 @@ def test_csv_logger(tmp_path):
 
 
 def test_tensorboard(tmp_path):
-    pytest.importorskip("tensorboard")
     callback = keras.callbacks.TensorBoard(str(tmp_path), histogram_freq=1)
     train(mlp(), validation_data=(X[:40], Y[:40]), callbacks=[callback])
     assert list(tmp_path.glob("train/events*"))
