@@ -19,6 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
+RESULTS = HERE / "results.json"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 # Workload, what skdl is compared with, and what the row says.
@@ -74,14 +75,17 @@ def compare(workload, other, turns):
         order = [(ours, (workload, "skdl")), (theirs, pair)]
         for times, what in order if turn % 2 == 0 else reversed(order):
             times.append(measure(*what))
-    return ours, theirs
+    return {"skdl": ours, "other": theirs}
 
 
 def seconds(value):
     return f"{value * 1000:.2g} ms" if value < 0.1 else f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
 
 
-def row(text, ours, theirs):
+def row(text, measured):
+    if isinstance(measured, str):
+        return f"| {text} | | | {measured} |"
+    ours, theirs = measured["skdl"], measured["other"]
     ratios = sorted(b / a for a, b in zip(ours, theirs, strict=True))
     ratio = statistics.median(theirs) / statistics.median(ours)
     return (
@@ -90,22 +94,18 @@ def row(text, ours, theirs):
     )
 
 
+def memory_row(text, grown):
+    return f"| {text} | {grown:+.0f} MB | | |"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=5, help="turns of each comparison")
     parser.add_argument("--slow-turns", type=int, default=1, help="turns of those that take minutes")
-    parser.add_argument("--only", nargs="*", help="workloads to run; the README is then left alone")
+    parser.add_argument("--only", nargs="*", help="workloads to measure anew")
     args = parser.parse_args()
 
-    results, rows = {}, []
-
-    def keep(key, measured, text):
-        results[key] = measured
-        rows.append(text)
-        print(text, flush=True)
-        if not args.only:
-            write(results, rows)
-
+    results = json.loads(RESULTS.read_text()) if args.only else {}
     for workload, other, text in COMPARISONS:
         if (args.only and workload not in args.only) or (
             other == "skorch" and not importlib.util.find_spec("torch")
@@ -113,25 +113,28 @@ def main():
             continue
         turns = args.slow_turns if (workload, other) in SLOW else args.turns
         try:
-            ours, theirs = compare(workload, other, turns)
+            measured = compare(workload, other, turns)
         except Failed as error:
-            keep(f"{workload} / {other}", {"failed": str(error)}, f"| {text} | | | {error} |")
-        else:
-            keep(f"{workload} / {other}", {"skdl": ours, other: theirs}, row(text, ours, theirs))
+            measured = str(error)
+        keep(results, f"{workload} / {other}", measured, row(text, measured))
     for workload, text in MEMORY:
         if not args.only or workload in args.only:
-            grown = measure(workload, "skdl")
-            keep(workload, {"skdl": grown}, f"| {text} | {grown:+.0f} MB | | |")
+            measured = measure(workload, "skdl")
+            keep(results, workload, measured, memory_row(text, measured))
 
 
-def write(results, rows):
-    """Write the numbers beside this file, and the table into the README."""
+def keep(results, key, measured, text):
+    """Keep a measurement: in the results, in the README's table, and on the screen."""
+    results[key] = measured
+    print(text, flush=True)
     versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "scikit-learn")}
-    machine = {"python": platform.python_version(), "cores": os.cpu_count(), **versions}
-    (HERE / "results.json").write_text(json.dumps({"machine": machine, **results}, indent=1) + "\n")
+    results["machine"] = {"python": platform.python_version(), "cores": os.cpu_count(), **versions}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    rows = [row(text, results[f"{w} / {o}"]) for w, o, text in COMPARISONS if f"{w} / {o}" in results]
+    rows += [memory_row(text, results[workload]) for workload, text in MEMORY if workload in results]
     head = "| workload | skdl | the other | times as fast (spread) |\n|---|---|---|---|\n"
-    text = README.read_text()
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    readme = README.read_text()
+    before, after = readme.split(BEGIN)[0], readme.split(END)[1]
     README.write_text(before + BEGIN + "\n" + head + "\n".join(rows) + "\n" + END + after)
 
 

@@ -51,7 +51,10 @@ def scikeras_builder(layers=(64, 32), learning_rate=1e-3):
 
 
 def wrapped_builder(X, y, layers, learning_rate):
-    return dense(layers, learning_rate, n_units=2)
+    """For ``keras.wrappers``, which gives the model one column per class."""
+    model = dense(layers, learning_rate, n_units=2)
+    model.compile(model.optimizer, "categorical_crossentropy", metrics=["accuracy"])
+    return model
 
 
 def torch_network(layers=(64, 32)):
