@@ -21,15 +21,15 @@ from skdl._building import (
     PREDICT_PARAMS,
     acts_on_predict,
     build_model,
+    check_arguments,
     compile_kwargs,
     compile_model,
     make_callbacks,
-    own_copy,
 )
 from skdl._callbacks import EpochTasks, fitted_copy, training_rows
 from skdl._data import DataMixin, mean_one, rows_of
-from skdl._persistence import known_in, pack_all, unpack_all
-from skdl._routing import RoutedParamsMixin, nearest
+from skdl._persistence import copy_model, known_in, pack_all, unpack_all
+from skdl._routing import RoutedParamsMixin
 from skdl._scikeras import route_params
 
 _log = logging.getLogger("skdl")
@@ -330,7 +330,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
     def _prepare_model(self, x):
         """Make sure that the model is compiled and fits the encoded data."""
         if self.model_ is getattr(self, "model", None):
-            self.model_ = own_copy(self.model_)
+            self.model_ = copy_model(self.model_)
         compile_model(self.model_, self)
         self._check_input_shape(x)
         self._match_output(self._output_shapes(x))
@@ -509,10 +509,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
 
     def _fit_args(self, kwargs):
         """Collect the arguments for Keras's ``fit`` beyond those of the signature."""
-        unknown = set(kwargs) - FIT_PARAMS
-        if unknown:
-            name = min(unknown)
-            raise TypeError(f"fit got an unexpected argument {name!r}.{nearest(name, FIT_PARAMS)}")
+        check_arguments("fit", kwargs, FIT_PARAMS)
         routed = route_params(self._routed_params, destination="fit", pass_filter=set())
         routed = {name: value for name, value in routed.items() if name in FIT_PARAMS}
         skip = {"epochs", "initial_epoch", "validation_split", "callbacks"} - set(kwargs)
@@ -614,10 +611,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
         check_is_fitted(self)
         X, _ = self._validate_data(X, reset=False)
         x = self.feature_encoder_.transform(X)
-        unknown = set(kwargs) - PREDICT_PARAMS
-        if unknown:
-            name = min(unknown)
-            raise TypeError(f"predict got an unexpected argument {name!r}.{nearest(name, PREDICT_PARAMS)}")
+        check_arguments("predict", kwargs, PREDICT_PARAMS)
         routed = route_params(self._routed_params, destination="predict", pass_filter=set(), strict=True)
         args = {**routed, **kwargs}
         callbacks = [each for each in self._make_callbacks("callbacks") if acts_on_predict(each)]

@@ -6,7 +6,6 @@ import re
 import warnings
 
 from skdl._backend import keras
-from skdl._persistence import copy_model
 from skdl._routing import PREFIXES, nearest
 from skdl._scikeras import (
     accepts_kwargs,
@@ -27,6 +26,25 @@ FIT_PARAMS = frozenset(inspect.signature(keras.Model.fit).parameters) - {
     *("self", "x", "y", "sample_weight", "class_weight")
 }
 PREDICT_PARAMS = frozenset({"batch_size", "verbose", "steps", "callbacks"})
+
+
+def check_arguments(method, given, valid):
+    """Refuse keyword arguments that a method of Keras does not take.
+
+    Parameters
+    ----------
+    method : str
+    given, valid : collection of str
+
+    Raises
+    ------
+    TypeError
+        With the nearest valid name.
+    """
+    unknown = set(given) - valid
+    if unknown:
+        name = min(unknown)
+        raise TypeError(f"{method} got an unexpected argument {name!r}.{nearest(name, valid)}")
 
 
 def check_routed_params(params, own_names, builder):
@@ -319,11 +337,6 @@ def compile_model(model, estimator):
                 f"loss={asked!r}, but the model is compiled with {got!r}, and the target may not fit "
                 "it. Give the same loss, or leave model.compile to the estimator."
             )
-
-
-def own_copy(model):
-    """Copy a user's model, so that it is never trained in place."""
-    return copy_model(model)
 
 
 def make_callbacks(items, params):
