@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from skdl import _engine
-from skdl._backend import check_not_forked, keras, seeded
+from skdl._backend import check_not_forked, keras, quick_variables, seeded
 from skdl._building import (
     FIT_PARAMS,
     PREDICT_PARAMS,
@@ -303,7 +303,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
             setattr(self, name, encoder.fit(value))
             vars(self).update(getattr(encoder, "get_metadata", dict)())
         build_seed, self._seed = self._draw_seeds(2)
-        with seeded(build_seed):
+        with seeded(build_seed), quick_variables():
             self.model_ = build_model(self, self._get_metadata())
         return X, y
 
@@ -331,7 +331,8 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
         """Make sure that the model is compiled and fits the encoded data."""
         if self.model_ is getattr(self, "model", None):
             self.model_ = copy_model(self.model_)
-        compile_model(self.model_, self)
+        with quick_variables():
+            compile_model(self.model_, self)
         self._check_input_shape(x)
         self._match_output(self._output_shapes(x))
 

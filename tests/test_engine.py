@@ -1,5 +1,6 @@
 """The training engine, tested on Keras models: no estimator is involved."""
 
+import gc
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from skdl import _engine
-from skdl._backend import keras, seeded, tf
+from skdl._backend import keras, quick_variables, seeded, tf
 from skdl._engine import _programs, _rules
 
 N, D = 75, 6  # two full batches of 32, and a partial one
@@ -404,6 +405,37 @@ def test_nothing_global_changes():
     train(mlp())
     assert (np.random.rand(), tf.random.uniform(()).numpy()) == expected
     assert tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False) is False
+
+
+def test_variables_made_quickly_have_the_names_that_they_would_have():
+    def names():
+        network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="last")], name="network")
+        optimizer = keras.optimizers.Adam(name="adam")
+        optimizer.build(network.trainable_variables)
+        return [v.value.name for v in [*network.variables, *optimizer.variables, keras.Variable(1.0, name="own")]]
+
+    plain = names()
+    with quick_variables():
+        assert names() == plain
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_rests_while_a_program_is_traced(enabled):
+    seen = []
+
+    class Looking(keras.Sequential):
+        def train_step(self, data):
+            seen.append(gc.isenabled())
+            return super().train_step(data)
+
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        train(mlp(cls=Looking), epochs=1)
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was else gc.disable)()
+    assert seen == [False]
 
 
 def test_training_goes_on_where_it_stopped():

@@ -1,6 +1,8 @@
 """The programs of this process: traced once, kept for models that are built alike."""
 
 import collections
+import contextlib
+import gc
 import threading
 import weakref
 
@@ -72,10 +74,28 @@ def find(model, key, build, *, kind, seed):
         with seeded(seed):
             program = _running(model, key)
             if program is None:
-                program = build()
+                with _collector_paused():
+                    program = build()
                 _counts[kind] += 1
                 put(key if program.shared else (key, Same(model)), program)
     return (key if program.shared else (key, Same(model))), program
+
+
+@contextlib.contextmanager
+def _collector_paused():
+    """Keep Python's garbage collector from running while a program is traced.
+
+    Tracing makes objects by the hundred thousand and nothing that only the collector
+    could free, but sets off a search through all objects of the process, which takes as
+    long as the tracing. Programs are traced one at a time, so no other thread is here.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _running(model, key):
