@@ -190,6 +190,7 @@ class _OwnRandom:
 # Seeding goes through process-wide generators, which two threads must not share.
 _seeding = threading.RLock()
 
+
 @contextlib.contextmanager
 def seeded(seed):
     """Seed Python, NumPy, TensorFlow and Keras inside, restore all of them after.

@@ -1,6 +1,7 @@
 """The training engine, tested on Keras models: no estimator is involved."""
 
 import gc
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+from tensorflow.python.eager import context as tf_context
 
 from skdl import _engine
 from skdl._backend import keras, quick_variables, seeded, tf
@@ -396,6 +398,39 @@ def test_the_pool_is_bounded(monkeypatch):
     assert n == 1
 
 
+def test_what_is_dropped_is_gone_at_once():
+    def functions():
+        return {name for name in tf_context.context().list_function_names() if "__wrapped__" not in name}
+
+    _engine.clear_caches()
+    gc.collect()
+    gc.disable()
+    try:
+        before = functions()
+        model = mlp()
+        train(model, validation_data=(X, Y))
+        _engine.forward(model, X)
+        assert functions() > before
+        _engine.clear_caches()
+        assert functions() == before
+    finally:
+        gc.enable()
+
+
+def test_operations_remember_the_users_code_alone(xla):
+    class Looking(keras.Sequential):
+        def call(self, inputs, training=None):
+            x = super().call(inputs, training=training)
+            files[:] = [frame.filename for frame in tf.add(x, 0.0).op.traceback]
+            return x
+
+    files = []
+    train(mlp(cls=Looking))
+    assert __file__ in files
+    libraries = tuple(os.path.dirname(library.__file__) for library in (keras, tf))
+    assert not [file for file in files if file.startswith(libraries)]
+
+
 def test_nothing_global_changes():
     np.random.seed(5)
     tf.random.set_seed(5)
@@ -412,7 +447,8 @@ def test_variables_made_quickly_have_the_names_that_they_would_have():
         network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="last")], name="network")
         optimizer = keras.optimizers.Adam(name="adam")
         optimizer.build(network.trainable_variables)
-        return [v.value.name for v in [*network.variables, *optimizer.variables, keras.Variable(1.0, name="own")]]
+        made = [*network.variables, *optimizer.variables, keras.Variable(1.0, name="own")]
+        return [v.value.name for v in made]
 
     plain = names()
     with quick_variables():

@@ -77,7 +77,7 @@ class ForwardProgram(Program):
             )
             return [part.concat() for part in parts]
 
-        super().__init__(model, forward, optimise=heavy(model), user_code=user_code, parts=[step])
+        super().__init__(model, forward, optimise=heavy(model), user_code=user_code)
 
 
 def forward(model, x, *, batch_size=None):

@@ -107,8 +107,6 @@ class Program:
         Whether TensorFlow's graph optimiser is worth its time.
     user_code : bool
         Whether the function may hold what Keras's own classes do not.
-    parts : sequence of tf.function
-        Traced already, and called by the function alone.
 
     Attributes
     ----------
@@ -124,7 +122,7 @@ class Program:
             held += metric.variables
         return [v.value for v in {id(v): v for v in held}.values()]
 
-    def __init__(self, model, function, *, optimise, user_code, parts=()):
+    def __init__(self, model, function, *, optimise, user_code):
         self._optimise = optimise
         with _without_graph_optimiser(not optimise):
             concrete = function.get_concrete_function()
@@ -143,10 +141,7 @@ class Program:
             kept = {id(v.handle) for v in self.variables(model)}
             self._kept = [v for v in concrete.graph.variables if id(v.handle) not in kept]
         self._function = concrete.inference_fn
-        # TensorFlow's runtime holds what it runs; the Python graphs are cycles that
-        # Python's garbage collector can't break, some 3 MB for each program.
-        for part in (*parts, function):
-            dismantle_func_graph(part.get_concrete_function().graph)
+        _dismantle(self._function)
 
     def runs(self, model):
         """Whether the program may be run with the variables of this model."""
@@ -157,6 +152,19 @@ class Program:
         captures = [held[c].handle if isinstance(c, int) else c for c in self._captures]
         with _without_graph_optimiser(not self._optimise):
             return self._function.call_with_captures(args, {}, captures)
+
+
+def _dismantle(function):
+    """Take the Python graphs of a function and of those that it calls apart.
+
+    TensorFlow's runtime has its own. Python's are full of cycles, some 3 MB for each
+    program, which would also keep the runtime's until the garbage collector comes by.
+    """
+    for called in function.children:
+        _dismantle(called)
+    graph, function._cached_graph = function._cached_graph, None
+    if graph is not None:
+        dismantle_func_graph(graph)
 
 
 def _carried(logs, names):
@@ -207,7 +215,6 @@ class _Pass:
         self.carried = carried
         self.nothing = [tf.zeros((), tf.as_dtype(logs[name].dtype)) for name in carried]
         self.chunk = self._chunk() if xla else None
-        self.parts = [self.step, *([self.chunk] if xla else ())]
 
     def _go_on(self, more, logs):
         """Whether to make another step: where there are more, and the loss is finite."""
@@ -399,8 +406,10 @@ class TrainProgram(Program):
             )
             return history.stack()[:done], stop, steps, list(state)
 
-        parts = [*training.parts, *(testing.parts if testing else ())]
-        super().__init__(model, epochs, optimise=optimise, user_code=user_code, parts=parts)
+        super().__init__(model, epochs, optimise=optimise, user_code=user_code)
+        for traced in (training, testing):
+            # Its functions refer to it, and it to them.
+            vars(traced or training).clear()
 
     def run(self, model, orders, evaluate, first_epoch, stopping, data, validation_data):
         """Train a model for as many epochs as there are orders, or until it stops early.

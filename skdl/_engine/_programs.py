@@ -2,15 +2,27 @@
 
 import collections
 import contextlib
+import functools
 import gc
+import sys
 import threading
 import weakref
+
+from tensorflow.python.eager import context as tf_context
+from tensorflow.python.util import tf_stack
 
 from skdl._backend import seeded
 
 # Programs kept, some 5 to 10 MB each. A search has two for each architecture, one to
 # train and one to predict.
 CAPACITY = 16
+
+# TensorFlow keeps the kernels that ran a function until all kernels are cleared at once,
+# after which the other programs are set up anew, some 30 ms each.
+_DROPPED_PER_CLEARING = 8
+
+_LIBRARIES = {"imblearn", "joblib", "keras", "numpy", "sklearn", "tensorflow", *sys.stdlib_module_names}
+_LIBRARIES -= {"__main__"}
 
 _lock = threading.Lock()
 _programs = collections.OrderedDict()
@@ -46,6 +58,9 @@ def put(key, program):
         _programs.move_to_end(key)
         while len(_programs) > CAPACITY:
             _programs.popitem(last=False)
+            _counts["dropped"] += 1
+            if _counts["dropped"] % _DROPPED_PER_CLEARING == 0:
+                tf_context.context().clear_kernel_cache()
 
 
 def find(model, key, build, *, kind, seed):
@@ -74,7 +89,7 @@ def find(model, key, build, *, kind, seed):
         with seeded(seed):
             program = _running(model, key)
             if program is None:
-                with _collector_paused():
+                with _collector_paused(), _TracesOfUserCode():
                     program = build()
                 _counts[kind] += 1
                 put(key if program.shared else (key, Same(model)), program)
@@ -98,6 +113,29 @@ def _collector_paused():
             gc.enable()
 
 
+class _TracesOfUserCode(tf_stack.StackTraceFilter):
+    """Leaves libraries' files out of the call stack that TensorFlow keeps of each operation.
+
+    For the hundreds of operations of a step TensorFlow 2.21 writes down some fifty frames
+    each when it first runs the function, and never frees these 3 MB. What remains are the
+    user's own code, to which an error refers, and ours: XLA crashes where nothing does.
+    """
+
+    def get_filtered_filenames(self):
+        """Return the files of which no frame is kept."""
+        return _library_files()
+
+
+@functools.cache
+def _library_files():
+    modules = {name: vars(module) for name, module in list(sys.modules.items()) if module is not None}
+    return frozenset(
+        file
+        for name, attributes in modules.items()
+        if name.partition(".")[0] in _LIBRARIES and isinstance(file := attributes.get("__file__"), str)
+    )
+
+
 def _running(model, key):
     for each in (key, (key, Same(model))):
         program = get(each)
@@ -106,10 +144,13 @@ def _running(model, key):
     return None
 
 
-def replace(key, program, *, kind):
-    """Keep a newly compiled program in the place of another one."""
+def replace(key, build, *, kind, seed):
+    """Trace a program to be kept in the place of another one, and return it."""
+    with seeded(seed), _collector_paused(), _TracesOfUserCode():
+        program = build()
     _counts[kind] += 1
     put(key, program)
+    return program
 
 
 def compilations():
@@ -130,3 +171,4 @@ def clear_caches():
     """
     with _lock:
         _programs.clear()
+        tf_context.context().clear_kernel_cache()

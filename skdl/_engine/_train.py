@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from skdl._backend import keras, seeded, tf
+from skdl._backend import keras, tf
 from skdl._engine import _early_stopping, _fingerprint, _programs
 from skdl._engine._building import build
 from skdl._engine._data import epoch_order, n_rows, take, tensors
@@ -261,9 +261,9 @@ class _Training:
                 # XLA can't compile it, today as always: so this is no matter of luck.
                 for variable, value in zip(held, before, strict=True):
                     variable.assign(value)
-                with seeded(self.seed):
-                    self.program = self._trace(xla=False)
-                _programs.replace(self.key, self.program, kind="training")
+                self.program = _programs.replace(
+                    self.key, lambda: self._trace(xla=False), kind="training", seed=self.seed
+                )
                 result = self.program.run(*args)
         else:
             result = self.program.run(*args)
