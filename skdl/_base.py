@@ -615,7 +615,9 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
         check_arguments("predict", kwargs, PREDICT_PARAMS)
         routed = route_params(self._routed_params, destination="predict", pass_filter=set(), strict=True)
         args = {**routed, **kwargs}
-        callbacks = [each for each in self._make_callbacks("callbacks") if acts_on_predict(each)]
+        callbacks = []
+        if any(map(acts_on_predict, keras.tree.flatten(getattr(self, "callbacks", None) or []))):
+            callbacks += [each for each in self._make_callbacks("callbacks") if acts_on_predict(each)]
         callbacks += self._make_callbacks("predict__callbacks")
         callbacks += make_callbacks(kwargs.get("callbacks"), {})
         batch_size = args.get("batch_size")

@@ -1349,6 +1349,24 @@ class Predictions(keras.callbacks.Callback):
         type(self).seen += 1
 
 
+def test_predict_does_not_copy_callbacks_of_training():
+    class Copied(keras.callbacks.Callback):
+        copies = 0
+
+        def __deepcopy__(self, memo):
+            Copied.copies += 1
+            return Copied()
+
+    X, y = load_iris(return_X_y=True)
+    model = [keras.Input((4,)), keras.layers.Dense(3, activation="softmax")]
+    clf = KerasClassifier(
+        lambda: keras.Sequential(model), loss="sparse_categorical_crossentropy", callbacks=[Copied()]
+    ).fit(X, y)
+    assert Copied.copies == 1
+    clf.predict(X)
+    assert Copied.copies == 1
+
+
 def test_callbacks_that_act_on_predict_are_called_there():
     X, y = load_iris(return_X_y=True)
     model = [keras.Input((4,)), keras.layers.Dense(3, activation="softmax")]
