@@ -289,7 +289,7 @@ WORKLOADS = {
     "mnist_dense": mnist_dense,
     "mnist_convolutional": mnist_convolutional,
     "predict_one": lambda contender: predict(contender, 1, 200),
-    "predict_many": lambda contender: predict(contender, 100_000, 15),
+    "predict_many": lambda contender: predict(contender, 100_000, 100),
     "memory_of_fits": memory_of_fits,
     "memory_of_architectures": memory_of_architectures,
 }

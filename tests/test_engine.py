@@ -13,7 +13,7 @@ from tensorflow.python.eager import context as tf_context
 
 from skdl import _engine
 from skdl._backend import keras, quick_variables, seeded, tf
-from skdl._engine import _programs, _rules
+from skdl._engine import _data, _programs, _rules
 
 N, D = 75, 6  # two full batches of 32, and a partial one
 rng = np.random.default_rng(0)
@@ -396,6 +396,30 @@ def test_the_pool_is_bounded(monkeypatch):
     assert n == 0
     _, n = traced(lambda: train(mlp(units=3), epochs=1))
     assert n == 1
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.linspace(0, 1, 21).reshape(7, 3),
+        np.linspace(0, 1, 21).reshape(7, 3)[::2, ::-1],
+        np.arange(21, dtype=">f8").reshape(3, 7).T,
+        np.arange(21, dtype=">i4"),
+        np.arange(8, dtype=np.uint8),
+        np.array([True, False]),
+        np.array(["a", "bc"]),
+    ],
+    ids=lambda array: f"{array.dtype.str}{list(array.strides)}",
+)
+def test_large_arrays_become_the_same_tensors_as_small_ones(array, monkeypatch):
+    small = _data.tensors({"x": array})["x"]
+    monkeypatch.setattr(_data, "_LARGE", 1)
+    large = _data.tensors({"x": array})["x"]
+    assert large.dtype == small.dtype
+    np.testing.assert_array_equal(large.numpy(), small.numpy())
+    expected = large.numpy().copy()
+    np.copyto(array, array[::-1].copy())
+    np.testing.assert_array_equal(large.numpy(), expected)
 
 
 def test_what_is_dropped_is_gone_at_once():

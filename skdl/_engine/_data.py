@@ -5,6 +5,9 @@ import scipy.sparse
 
 from skdl._backend import keras, tf
 
+# In bytes: what counts as large, as for NumPy, and the alignment that TensorFlow asks for.
+_LARGE, _ALIGNMENT = 2**22, 64
+
 
 def take(data, rows):
     """Return the rows of nested arrays; of a sparse matrix, those rows made dense."""
@@ -70,12 +73,24 @@ def tensors(data):
 
     Keras's own data adapters cast floats in the same way.
     """
+    return tf.nest.map_structure(_tensor, data)
 
-    def tensor(array):
-        array = np.asarray(array)
-        return tf.convert_to_tensor(array, keras.config.floatx() if array.dtype.kind == "f" else None)
 
-    return tf.nest.map_structure(tensor, data)
+def _tensor(array):
+    array = np.asarray(array)
+    dtype = keras.config.floatx() if array.dtype.kind == "f" else None
+    if array.nbytes < _LARGE or array.dtype.kind not in "fiu" or dtype == "bfloat16":
+        return tf.convert_to_tensor(array, dtype)
+    # TensorFlow 2.21 casts into one copy and copies that into memory of small pages, which
+    # takes as long as some trainings. NumPy asks for large pages, and TensorFlow takes such
+    # memory as it is where it is aligned.
+    dtype = np.dtype(dtype or array.dtype.newbyteorder("="))
+    size = array.size * dtype.itemsize
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    copy = memory[start : start + size].view(dtype).reshape(array.shape)
+    np.copyto(copy, array, casting="same_kind")
+    return tf.experimental.dlpack.from_dlpack(copy.__dlpack__())
 
 
 def row_spec(tensor):
