@@ -20,8 +20,8 @@ _ROWS, _BYTES = (128, 2**14), 2**24
 # differently for different numbers of rows.
 _LEAST_ROWS = 32
 
-# Rows of one call of a program.
-_CALL_ROWS = 2**15
+# Bytes of the rows of one call of a program.
+_CALL_BYTES = 2**25
 
 
 class ForwardProgram(Program):
@@ -96,7 +96,8 @@ def forward(model, x, *, batch_size=None):
         As ``keras.Model.predict`` returns them, at a hundredth of its cost per call.
     """
     block, n = int(batch_size or _block(model)), n_rows(x)
-    program = _find(model, tensors(take(x, slice(0, 1))), block) if n else None
+    first = tensors(take(x, slice(0, 1)))
+    program = _find(model, first, block) if n else None
     if program is None:
         parts = [
             tf.nest.map_structure(np.asarray, model.predict_step((take(x, slice(start, start + block)),)))
@@ -104,7 +105,8 @@ def forward(model, x, *, batch_size=None):
         ]
         return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
     # Not the whole input at once: as a tensor it is a copy, and what is sparse is dense.
-    many = max(1, _CALL_ROWS // block) * block
+    row_bytes = sum(t.dtype.size * t.shape.num_elements() for t in tf.nest.flatten(first))
+    many = max(1, _CALL_BYTES // (block * max(row_bytes, 1))) * block
     parts = []
     for start in range(0, n, many):
         data = tensors(take(x, slice(start, start + many)))
