@@ -128,12 +128,10 @@ class _TracesOfUserCode(tf_stack.StackTraceFilter):
 
 @functools.cache
 def _library_files():
-    modules = {name: vars(module) for name, module in list(sys.modules.items()) if module is not None}
-    return frozenset(
-        file
-        for name, attributes in modules.items()
-        if name.partition(".")[0] in _LIBRARIES and isinstance(file := attributes.get("__file__"), str)
-    )
+    modules = [m for name, m in list(sys.modules.items()) if name.partition(".")[0] in _LIBRARIES]
+    # Not by getattr, at which some modules load others.
+    files = (getattr(module, "__dict__", {}).get("__file__") for module in modules)
+    return frozenset(file for file in files if isinstance(file, str))
 
 
 def _running(model, key):
