@@ -5,6 +5,7 @@ place that imports them and one that knows about their global state.
 """
 
 import contextlib
+import itertools
 import os
 import random
 import re
@@ -196,14 +197,15 @@ def seeded(seed):
     """Seed Python, NumPy, TensorFlow and Keras inside, restore all of them after.
 
     Keras draws the seeds of layers and initialisers from Python's ``random``, here
-    unmoved by other threads; a user's builder may draw from any of them.
+    unmoved by other threads; a user's builder may draw from any of them. Whatever draws
+    makes variables too, hence `quick_variables`.
 
     Parameters
     ----------
     seed : int
         In ``[0, 2**32)``.
     """
-    with _seeding:
+    with _seeding, quick_variables():
         context = _tf_context.context()
         generator = keras.src.backend.common.global_state
         drawing = keras.src.random.seed_generator
@@ -244,8 +246,16 @@ def quick_variables():
     return tf.variable_creator_scope(_make_variable)
 
 
+# Kernels of variables under names of their own are cleared after so many, some 30 MB.
+_NAMED_PER_CLEARING = 1024
+_named = itertools.count(1)
+
+
 def _make_variable(next_creator, **kwargs):
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
+        # As in Keras's own fit, which makes the optimizer's variables while it traces.
+        if next(_named) % _NAMED_PER_CLEARING == 0:
+            _tf_context.context().clear_kernel_cache()
         return next_creator(**kwargs)
     name = f"{_tf_context.context().scope_name}{kwargs.get('name') or 'Variable'}:0"
     # With a slash, TensorFlow takes the name as it is.

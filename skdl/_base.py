@@ -303,7 +303,7 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
             setattr(self, name, encoder.fit(value))
             vars(self).update(getattr(encoder, "get_metadata", dict)())
         build_seed, self._seed = self._draw_seeds(2)
-        with seeded(build_seed), quick_variables():
+        with seeded(build_seed):
             self.model_ = build_model(self, self._get_metadata())
         return X, y
 

@@ -387,7 +387,8 @@ def make_callbacks(items, params):
 def acts_on_predict(callback):
     """Tell whether a callback, or a class of them, has something to do in ``keras.Model.predict``."""
     names = [name for name in dir(keras.callbacks.Callback) if name.startswith("on_predict")]
-    return not all(keras.src.utils.is_default(getattr(callback, name)) for name in names)
+    # What is no callback at all is left to `make_callbacks` to refuse.
+    return not all(keras.src.utils.is_default(getattr(callback, name, None)) for name in names)
 
 
 def _copied_callback(callback, params):

@@ -4,7 +4,7 @@ import tempfile
 import types
 from pathlib import Path
 
-from skdl._backend import keras, quick_variables, seeded
+from skdl._backend import keras, seeded
 
 _PACKED_KINDS = keras.Model, keras.losses.Loss, keras.metrics.Metric, keras.optimizers.Optimizer
 
@@ -138,7 +138,7 @@ def copy_model(model):
     keras.Model
     """
     # Initial values are drawn, only to be overwritten, and no one's random numbers for them.
-    with seeded(0), quick_variables():
+    with seeded(0):
         return _copied_in_memory(model) or unpack(pack(model))
 
 

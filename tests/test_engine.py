@@ -10,8 +10,9 @@ import threading
 import numpy as np
 import pytest
 from tensorflow.python.eager import context as tf_context
+from tensorflow.python.ops import gen_resource_variable_ops
 
-from skdl import _engine
+from skdl import _backend, _engine
 from skdl._backend import keras, quick_variables, seeded, tf
 from skdl._engine import _data, _programs, _rules
 
@@ -477,6 +478,29 @@ def test_variables_made_quickly_have_the_names_that_they_would_have():
     plain = names()
     with quick_variables():
         assert names() == plain
+        with seeded(0):
+            assert names() == plain
+
+
+def test_all_variables_of_a_training_are_made_by_the_same_kernels(monkeypatch):
+    def spy(*args, **kwargs):
+        names.add(kwargs["debug_name"])
+        return var_handle_op(*args, **kwargs)
+
+    names, var_handle_op = set(), gen_resource_variable_ops.var_handle_op
+    monkeypatch.setattr(gen_resource_variable_ops, "var_handle_op", spy)
+    model = mlp(metrics=())
+    names.clear()
+    train(model, epochs=1)
+    assert len(names) == 1
+
+
+def test_kernels_of_variables_that_keras_makes_while_it_traces_are_cleared(monkeypatch):
+    cleared = []
+    monkeypatch.setattr(_backend, "_NAMED_PER_CLEARING", 4)
+    monkeypatch.setattr(type(tf_context.context()), "clear_kernel_cache", lambda _: cleared.append(True))
+    train(mlp(), engine="keras", epochs=1)
+    assert cleared
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -1365,6 +1365,8 @@ def test_predict_does_not_copy_callbacks_of_training():
     assert Copied.copies == 1
     clf.predict(X)
     assert Copied.copies == 1
+    with pytest.raises(TypeError, match="callbacks must be"):
+        clf.set_params(callbacks="early").predict(X)
 
 
 def test_callbacks_that_act_on_predict_are_called_there():

@@ -1,6 +1,6 @@
 """What ``keras.Model.fit`` builds before its first step."""
 
-from skdl._backend import keras, quick_variables, seeded
+from skdl._backend import keras, seeded
 
 _COMMON = (keras.Sequential, keras.src.models.functional.Functional, keras.Model)
 _MEAN = keras.src.metrics.reduction_metrics.MeanMetricWrapper
@@ -17,7 +17,7 @@ def build(model, batch, *, seed):
     seed : int
         For what is drawn while building.
     """
-    with seeded(seed), quick_variables():
+    with seeded(seed):
         _build_common(model, batch[1])
         model._symbolic_build(data_batch=batch)
 

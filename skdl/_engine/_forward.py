@@ -96,7 +96,7 @@ def forward(model, x, *, batch_size=None):
         As ``keras.Model.predict`` returns them, at a hundredth of its cost per call.
     """
     block, n = int(batch_size or _block(model)), n_rows(x)
-    first = tensors(take(x, slice(0, 1)))
+    first = tensors(take(x, slice(0, 1))) if n else None
     program = _find(model, first, block) if n else None
     if program is None:
         parts = [

@@ -407,9 +407,9 @@ class TrainProgram(Program):
             return history.stack()[:done], stop, steps, list(state)
 
         super().__init__(model, epochs, optimise=optimise, user_code=user_code)
-        for traced in (training, testing):
+        for traced in filter(None, (training, testing)):
             # Its functions refer to it, and it to them.
-            vars(traced or training).clear()
+            vars(traced).clear()
 
     def run(self, model, orders, evaluate, first_epoch, stopping, data, validation_data):
         """Train a model for as many epochs as there are orders, or until it stops early.

@@ -89,7 +89,7 @@ def find(model, key, build, *, kind, seed):
         with seeded(seed):
             program = _running(model, key)
             if program is None:
-                with _collector_paused(), _TracesOfUserCode():
+                with _tracing():
                     program = build()
                 _counts[kind] += 1
                 put(key if program.shared else (key, Same(model)), program)
@@ -97,8 +97,8 @@ def find(model, key, build, *, kind, seed):
 
 
 @contextlib.contextmanager
-def _collector_paused():
-    """Keep Python's garbage collector from running while a program is traced.
+def _tracing():
+    """Trace a program inside, with short call stacks and without garbage collections.
 
     Tracing makes objects by the hundred thousand and nothing that only the collector
     could free, but sets off a search through all objects of the process, which takes as
@@ -107,7 +107,8 @@ def _collector_paused():
     enabled = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with _TracesOfUserCode():
+            yield
     finally:
         if enabled:
             gc.enable()
@@ -144,7 +145,7 @@ def _running(model, key):
 
 def replace(key, build, *, kind, seed):
     """Trace a program to be kept in the place of another one, and return it."""
-    with seeded(seed), _collector_paused(), _TracesOfUserCode():
+    with seeded(seed), _tracing():
         program = build()
     _counts[kind] += 1
     put(key, program)
