@@ -5,7 +5,6 @@ place that imports them and one that knows about their global state.
 """
 
 import contextlib
-import itertools
 import os
 import random
 import re
@@ -26,11 +25,20 @@ _CHATTER = re.compile(
 )
 
 
+def _flush():
+    if sys.stderr is not None:
+        sys.stderr.flush()
+
+
 @contextlib.contextmanager
 def _without_chatter():
     """Hold back the standard error and let through all but start-up chatter."""
-    sys.stderr.flush()
-    real = os.dup(2)
+    _flush()
+    try:
+        real = os.dup(2)
+    except OSError:  # there is none, as in a window without a console
+        yield
+        return
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
@@ -41,7 +49,7 @@ def _without_chatter():
         else:
             quiet = True
         finally:
-            sys.stderr.flush()
+            _flush()
             os.dup2(real, 2)
             held.seek(0)
             for line in held:
@@ -50,30 +58,11 @@ def _without_chatter():
             os.close(real)
 
 
-def _follow_thread_limit(tf):
-    """Give TensorFlow's pools as many threads as the process may have.
-
-    joblib and Dask tell their workers by OMP_NUM_THREADS, which TensorFlow's own pools
-    do not look at: two workers on two cores would run four threads. What the user has
-    set stays, as do pools that run already.
-    """
-    from tensorflow.python.eager import context
-
-    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    if not limit.isdigit() or int(limit) == 0 or context.context()._context_handle is not None:
-        return
-    for name in ("intra_op", "inter_op"):
-        by_user = f"TF_NUM_{name.replace('_', '').upper()}_THREADS" in os.environ
-        if not by_user and getattr(tf.config.threading, f"get_{name}_parallelism_threads")() == 0:
-            getattr(tf.config.threading, f"set_{name}_parallelism_threads")(int(limit))
-
-
 def _import_tensorflow():
     if "tensorflow" in sys.modules:
         import tensorflow as tf
     else:
         tf = _import_quietly()
-    _follow_thread_limit(tf)
     return tf
 
 
@@ -123,14 +112,33 @@ if keras.config.backend() != "tensorflow":
         "before Keras is first imported."
     )
 
-from tensorflow.python.eager import context as _tf_context  # noqa: E402
+from skdl import _private  # noqa: E402
+
+
+def _follow_thread_limit():
+    """Give TensorFlow's pools as many threads as the process may have.
+
+    joblib and Dask tell their workers by OMP_NUM_THREADS, which TensorFlow's own pools
+    do not look at: two workers on two cores would run four threads. What the user has
+    set stays, as do pools that run already.
+    """
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if not limit.isdigit() or int(limit) == 0 or _private.tensorflow_has_started():
+        return
+    for name in ("intra_op", "inter_op"):
+        by_user = f"TF_NUM_{name.replace('_', '').upper()}_THREADS" in os.environ
+        if not by_user and getattr(tf.config.threading, f"get_{name}_parallelism_threads")() == 0:
+            getattr(tf.config.threading, f"set_{name}_parallelism_threads")(int(limit))
+
+
+_follow_thread_limit()
 
 _forked_from = None
 
 
 def _remember_fork():
     global _forked_from
-    if _tf_context.context()._context_handle is not None:
+    if _private.tensorflow_has_started():
         _forked_from = os.getppid()
 
 
@@ -156,109 +164,38 @@ def check_not_forked():
         )
 
 
-class _Seed(int):
-    """A seed that starts TensorFlow's random operations anew once it is used.
-
-    ``tf.random.set_seed`` does so by clearing the cache of all kernels at once, which
-    costs every compiled function some 0.1 s at its next call, though Keras draws from
-    stateless operations alone. TensorFlow reduces the seed modulo 2^31 whenever an
-    operation with a state needs it, and only then.
-    """
-
-    used = False
-
-    def __mod__(self, other):
-        if not self.used:
-            self.used = True
-            _tf_context.context().clear_kernel_cache()
-        return int(self) % other
-
-
-class _OwnRandom:
-    """Stands for the module ``random`` where Keras draws seeds from it.
-
-    The thread that seeds gets numbers of its own: others, such as those of a Dask
-    worker, draw from the module at any time, and would change what comes next.
-    """
-
-    def __init__(self, seed):
-        self._thread, self._own = threading.get_ident(), random.Random(seed)
-
-    def __getattr__(self, name):
-        return getattr(self._own if threading.get_ident() == self._thread else random, name)
-
-
-# Seeding goes through process-wide generators, which two threads must not share.
+# Two threads that seed must not restore each other's state.
 _seeding = threading.RLock()
 
 
 @contextlib.contextmanager
-def seeded(seed):
-    """Seed Python, NumPy, TensorFlow and Keras inside, restore all of them after.
+def seeded(seed, *, user_code=True):
+    """Seed what runs inside, and put back all that it touches.
 
-    Keras draws the seeds of layers and initialisers from Python's ``random``, here
-    unmoved by other threads; a user's builder may draw from any of them. Whatever draws
-    makes variables too, hence `quick_variables`.
+    Keras and TensorFlow draw from the seed in this thread alone. A user's code may draw
+    from NumPy's and Python's global generators too. These belong to the process: they are
+    seeded for this time, and get back their states after. What another thread draws from
+    them meanwhile, it draws again later.
 
     Parameters
     ----------
     seed : int
         In ``[0, 2**32)``.
+    user_code : bool, default=True
+        Whether code that is not Keras's runs inside. Otherwise nothing global is seeded.
     """
-    with _seeding, quick_variables():
-        context = _tf_context.context()
-        generator = keras.src.backend.common.global_state
-        drawing = keras.src.random.seed_generator
-        name = drawing.GLOBAL_SEED_GENERATOR
-        before = random.getstate(), np.random.get_state(), drawing.python_random
-        tensorflow_before = {key: vars(context)[key] for key in ("_seed", "_rng") if key in vars(context)}
-        keras_generator = generator.get_global_attribute(name)
+    with _seeding, quick_variables(), _private.keras_seeded(seed):
+        if not user_code:
+            yield
+            return
+        before = random.getstate(), np.random.get_state()
         random.seed(seed)
         np.random.seed(seed)
-        drawing.python_random = _OwnRandom(seed)
-        vars(context).update(_seed=_Seed(seed), _rng=random.Random(seed))
-        generator.set_global_attribute(name, None)
         try:
             yield
         finally:
             random.setstate(before[0])
             np.random.set_state(before[1])
-            drawing.python_random = before[2]
-            # tf.random.set_seed would restart the user's sequence of op seeds, and
-            # there is no generator to put back where no seed was ever set.
-            vars(context).pop("_rng", None)
-            vars(context).update(tensorflow_before)
-            generator.set_global_attribute(name, keras_generator)
 
 
-def quick_variables():
-    """Make TensorFlow's variables at a fifth of their cost while it is entered.
-
-    Every variable is made by a kernel that TensorFlow 2.21 keeps under the variable's
-    name. Keras numbers its layers, so each name is a new one: another kernel to be built,
-    0.4 ms and some 30 KB that are never freed. Here the kernels' names are alike; the
-    variables themselves have the names that they would have had.
-
-    Returns
-    -------
-    context manager
-    """
-    return tf.variable_creator_scope(_make_variable)
-
-
-# Kernels of variables under names of their own are cleared after so many, some 30 MB.
-_NAMED_PER_CLEARING = 1024
-_named = itertools.count(1)
-
-
-def _make_variable(next_creator, **kwargs):
-    if not tf.executing_eagerly() or tf.distribute.has_strategy():
-        # As in Keras's own fit, which makes the optimizer's variables while it traces.
-        if next(_named) % _NAMED_PER_CLEARING == 0:
-            _tf_context.context().clear_kernel_cache()
-        return next_creator(**kwargs)
-    name = f"{_tf_context.context().scope_name}{kwargs.get('name') or 'Variable'}:0"
-    # With a slash, TensorFlow takes the name as it is.
-    variable = next_creator(**{**kwargs, "name": "variable/"})
-    variable._handle_name = name
-    return variable
+quick_variables = _private.quick_variables

@@ -12,9 +12,9 @@ import pytest
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.ops import gen_resource_variable_ops
 
-from skdl import _backend, _engine
+from skdl import _engine
 from skdl._backend import keras, quick_variables, seeded, tf
-from skdl._engine import _data, _programs, _rules
+from skdl._engine import _data, _epochs, _rules, _store
 
 N, D = 75, 6  # two full batches of 32, and a partial one
 rng = np.random.default_rng(0)
@@ -388,11 +388,14 @@ def test_two_threads_give_what_each_gives_alone(xla):
         assert all(same_bits(a, b) for a, b in zip(alone[seed], together[seed], strict=True))
 
 
-def test_the_pool_is_bounded(monkeypatch):
-    monkeypatch.setattr(_programs, "CAPACITY", 3)
+def test_programs_are_kept_by_their_size(monkeypatch):
+    _engine.clear_caches()
+    train(mlp(units=2), epochs=1)
+    (program,) = _store._programs.values()
+    monkeypatch.setattr(_store, "LIMIT", int(3.5 * program.size))
     for units in range(3, 9):
         train(mlp(units=units), epochs=1)
-    assert len(_programs._programs) == 3
+    assert len(_store._programs) == 3
     _, n = traced(lambda: train(mlp(units=8), epochs=1))
     assert n == 0
     _, n = traced(lambda: train(mlp(units=3), epochs=1))
@@ -495,31 +498,31 @@ def test_all_variables_of_a_training_are_made_by_the_same_kernels(monkeypatch):
     assert len(names) == 1
 
 
-def test_kernels_of_variables_that_keras_makes_while_it_traces_are_cleared(monkeypatch):
-    cleared = []
-    monkeypatch.setattr(_backend, "_NAMED_PER_CLEARING", 4)
-    monkeypatch.setattr(type(tf_context.context()), "clear_kernel_cache", lambda _: cleared.append(True))
-    train(mlp(), engine="keras", epochs=1)
-    assert cleared
+@pytest.mark.parametrize("case", ["validation", "own train_step", "nan"])
+@pytest.mark.parametrize("with_xla", [False, True])
+def test_an_epoch_in_parts_is_the_same_epoch(case, with_xla, monkeypatch):
+    monkeypatch.setattr(_rules, "XLA_STEPS", 1 if with_xla else 10**9)
+    make, args = CASES["dense" if case == "nan" else case]
+    args = {"x": X, "y": Y, "epochs": 3, "batch_size": 8, **args}
+    if case == "nan":
+        args["x"] = np.where(np.arange(N)[:, None] == 50, np.nan, X)
+    calls, run = [], _epochs.TrainProgram.run
+    monkeypatch.setattr(_epochs.TrainProgram, "run", lambda *a, **k: calls.append(a) or run(*a, **k))
 
+    def result(first_steps, seconds):
+        monkeypatch.setattr(_engine._train, "_FIRST_STEPS", first_steps)
+        monkeypatch.setattr(_engine._train, "_SECONDS", seconds)
+        calls.clear()
+        model = make()
+        callbacks = [keras.callbacks.TerminateOnNaN()] if case == "nan" else []
+        history = train(model, callbacks=callbacks, **args)
+        return len(calls), repr(history.history), model.get_weights()
 
-@pytest.mark.parametrize("enabled", [True, False])
-def test_the_garbage_collector_rests_while_a_program_is_traced(enabled):
-    seen = []
-
-    class Looking(keras.Sequential):
-        def train_step(self, data):
-            seen.append(gc.isenabled())
-            return super().train_step(data)
-
-    was = gc.isenabled()
-    (gc.enable if enabled else gc.disable)()
-    try:
-        train(mlp(cls=Looking), epochs=1)
-        assert gc.isenabled() is enabled
-    finally:
-        (gc.enable if was else gc.disable)()
-    assert seen == [False]
+    n_whole, history, weights = result(1000, 3600)
+    n_parts, history_in_parts, weights_in_parts = result(1, 0)
+    assert n_parts > 2 * n_whole
+    assert history_in_parts == history
+    assert same_bits(weights_in_parts, weights)
 
 
 def test_training_goes_on_where_it_stopped():
@@ -578,7 +581,7 @@ def test_early_stopping_goes_on_from_block_to_block(monkeypatch):
     args = {"validation_data": (X[:30], noise[::-1][:30]), "epochs": 12}
     one, many = mlp(learning_rate=0.1), mlp(learning_rate=0.1)
     expected = train(one, X, noise, callbacks=[stopper()], **args)
-    monkeypatch.setattr(_engine._train, "_BLOCK_STEPS", 6)
+    monkeypatch.setattr(_engine._train, "_SECONDS", 0.0)
     history = train(many, X, noise, callbacks=[stopper()], **args)
     assert history.history == expected.history
     assert same_bits(one.get_weights(), many.get_weights())

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skdl import _private
 from skdl._backend import keras, tf
 
 
@@ -59,8 +60,7 @@ def rule(callback, names):
     names : list of str
         Columns of the history; holds ``callback.monitor``.
     """
-    if callback.monitor_op is None:
-        callback._set_monitor_op()
+    _private.set_monitor_op(callback)
     return Rule(
         tf.constant(names.index(callback.monitor), tf.int32),
         tf.constant(callback.monitor_op is keras.ops.greater),

@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 
+from skdl import _private
 from skdl._backend import keras, tf
-from skdl._engine import _fingerprint, _programs
+from skdl._engine import _keras_only, _store
 from skdl._engine._data import n_rows, take, tensors
 from skdl._engine._program import Layout, Program
-from skdl._engine._rules import heavy
+from skdl._engine._rules import heavy, treats_rows_alone
 
 # Bounds of the rows of one pass: enough to make its overhead small, few enough to keep
 # the memory of a prediction constant. Between them, what the layers put out for these
@@ -35,16 +36,10 @@ class ForwardProgram(Program):
     block : int
         Rows of one pass.
     pad : bool
-        Fill the last block up to a few sizes.
-    user_code : bool
+        Fill the last block up to a few sizes. Only where no row looks at others.
     """
 
-    @staticmethod
-    def variables(model):
-        """Return the weights, and the states of random generators."""
-        return [v.value for v in model.variables]
-
-    def __init__(self, model, layout, *, block, pad, user_code):
+    def __init__(self, model, layout, *, block, pad):
         step = layout.function(lambda x: model.predict_step((x,)))
         outputs = step.get_concrete_function().structured_outputs
         self.structure = outputs
@@ -77,7 +72,7 @@ class ForwardProgram(Program):
             )
             return [part.concat() for part in parts]
 
-        super().__init__(model, forward, optimise=heavy(model), user_code=user_code)
+        super().__init__(forward, model.variables, optimise=heavy(model))
 
 
 def forward(model, x, *, batch_size=None):
@@ -107,10 +102,10 @@ def forward(model, x, *, batch_size=None):
     # Not the whole input at once: as a tensor it is a copy, and what is sparse is dense.
     row_bytes = sum(t.dtype.size * t.shape.num_elements() for t in tf.nest.flatten(first))
     many = max(1, _CALL_BYTES // (block * max(row_bytes, 1))) * block
-    parts = []
+    parts, variables = [], model.variables
     for start in range(0, n, many):
         data = tensors(take(x, slice(start, start + many)))
-        parts.append([output.numpy() for output in program(model, *tf.nest.flatten(data))])
+        parts.append([output.numpy() for output in program(variables, *tf.nest.flatten(data))])
     flat = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*parts, strict=True)]
     return tf.nest.pack_sequence_as(program.structure, flat)
 
@@ -118,7 +113,7 @@ def forward(model, x, *, batch_size=None):
 def _block(model):
     """Return how many rows to pass at once, from the sizes of the layers' outputs."""
     numbers = 1
-    for layer in model._flatten_layers(include_self=False):
+    for layer in _private.flat_layers(model, include_self=False):
         try:
             shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.output)]
         except (AttributeError, ValueError):
@@ -133,21 +128,20 @@ def _find(model, first, block):
     if model.run_eagerly or tf.config.functions_run_eagerly() or not model.built:
         return None
     layout = Layout(first)
+    # The program of a model is kept as long as the model, as Keras keeps its own.
+    kept, variables = _store.of_model(model), tuple(map(id, model.variables))
+    place = layout.key, block, variables, _keras_only.environment()
+    if place in kept:
+        return kept[place]
+    described = _keras_only.describe(model)
+    key = described and ("forward", described, layout.key, block)
+    pad = described is not None and treats_rows_alone(model)
     try:
-        described, user_code = _fingerprint.fingerprint(model, compiled=False)
-    except _fingerprint.Opaque:
-        # Tracing the model for itself alone takes longer than most of its predictions.
-        return None
-    key = ("forward", described, layout.key, block)
-    try:
-        _, program = _programs.find(
-            model,
-            key,
-            lambda: ForwardProgram(model, layout, block=block, pad=not user_code, user_code=user_code),
-            kind="forward",
-            seed=0,
+        program = _store.find(
+            key, lambda: ForwardProgram(model, layout, block=block, pad=pad), kind="forward", seed=0
         )
     except Exception:
         # Whatever can't be traced runs eagerly, and raises there what is wrong with it.
-        return None
+        program = None
+    kept[place] = program
     return program

@@ -11,7 +11,10 @@ class _Batches(keras.utils.PyDataset):
 
     def __init__(self, x, y, sample_weight, *, batch_size, seed, epoch, shuffle):
         super().__init__()
-        self.data = (x, y) if sample_weight is None else (x, y, sample_weight)
+        if sample_weight is not None:
+            self.data = x, y, sample_weight
+        else:
+            self.data = (x, y) if y is not None else (x,)
         self.n = n_rows(x)
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self.start(epoch)
@@ -25,7 +28,14 @@ class _Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return tuple(take(part, rows) for part in self.data)
+        return tuple(_without_lists(take(part, rows)) for part in self.data)
+
+
+def _without_lists(data):
+    """Turn nested lists of arrays into tuples, which batches of Keras's may hold."""
+    if isinstance(data, dict):
+        return {name: _without_lists(part) for name, part in data.items()}
+    return tuple(map(_without_lists, data)) if isinstance(data, list | tuple) else data
 
 
 class _Orders(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skdl import _private
 from skdl._backend import keras, tf
 from skdl._engine._data import leaves, why_not_arrays
 
@@ -14,20 +15,29 @@ XLA_STEPS = 256
 # On a CPU, XLA's convolutions are several times slower than TensorFlow's own; it unrolls
 # or emulates what loops over time or sorts; and it makes the gradient of an embedding
 # dense.
+layers = keras.layers
 _NOT_FOR_XLA = (
-    keras.src.layers.convolutional.base_conv.BaseConv,
-    keras.src.layers.convolutional.base_conv_transpose.BaseConvTranspose,
-    keras.src.layers.convolutional.base_depthwise_conv.BaseDepthwiseConv,
-    keras.src.layers.convolutional.base_separable_conv.BaseSeparableConv,
-    keras.src.layers.pooling.base_pooling.BasePooling,
-    keras.layers.RNN,
-    keras.layers.Bidirectional,
-    keras.layers.TimeDistributed,
-    keras.layers.Embedding,
-    keras.layers.MultiHeadAttention,
+    *(layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.SeparableConv1D, layers.SeparableConv2D),
+    *(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose),
+    *(layers.DepthwiseConv1D, layers.DepthwiseConv2D),
+    *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
+    *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
+    *(layers.RNN, layers.Bidirectional, layers.TimeDistributed, layers.Embedding, layers.MultiHeadAttention),
 )
 
-_TRAINER = keras.src.backend.tensorflow.trainer.TensorFlowTrainer
+# Layers and activations that treat each row alone when they predict.
+_ROWS_ALONE = (
+    *(layers.InputLayer, layers.Dense, layers.Activation, layers.BatchNormalization, layers.Flatten),
+    *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.GaussianNoise),
+    *(layers.Conv1D, layers.Conv2D, layers.MaxPooling1D, layers.MaxPooling2D, layers.Embedding),
+    *(layers.AveragePooling1D, layers.AveragePooling2D, layers.GlobalAveragePooling2D),
+    *(layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.Add, layers.Reshape),
+)
+_ELEMENTWISE = tuple(
+    getattr(keras.activations, name)
+    for name in "elu gelu linear mish relu relu6 selu sigmoid silu softmax softplus softsign tanh".split()
+)
+
 _OWN_LOOP = ("fit", "evaluate", "make_train_function", "make_test_function")
 _BATCH_HOOKS = (
     "on_batch_begin",
@@ -47,7 +57,22 @@ _DEFAULTS = {
 
 
 def _hooks(callback, names):
-    return [name for name in names if not keras.src.utils.is_default(getattr(callback, name))]
+    def own(name):
+        plain = getattr(keras.callbacks.Callback, name)
+        return name in vars(callback) or getattr(type(callback), name) is not plain
+
+    return list(filter(own, names))
+
+
+def acts_before_training(callback):
+    """Whether a callback may change a model before its first step.
+
+    Keras's own callbacks set no more than variables.
+    """
+    own = type(callback).__module__.partition(".")[0] in ("keras", "skdl")
+    if own and type(callback) is not keras.callbacks.LambdaCallback:
+        return False
+    return bool(_hooks(callback, ("set_model", "on_train_begin", "on_epoch_begin")))
 
 
 def _why_not_callback(callback):
@@ -55,8 +80,7 @@ def _why_not_callback(callback):
     if kind is keras.callbacks.TerminateOnNaN:  # run inside the program
         return None
     if kind is keras.callbacks.TensorBoard:
-        quiet = callback.update_freq == "epoch" and not callback.write_steps_per_second
-        if quiet and callback._start_batch == callback._stop_batch == 0:
+        if _private.profiles_no_batches(callback):
             return None
     hooks = _hooks(callback, _BATCH_HOOKS)
     for known in (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore):
@@ -72,7 +96,7 @@ def _why_not_callback(callback):
 
 def _why_not_model(model):
     for name in _OWN_LOOP:
-        if getattr(type(model), name, None) is not getattr(_TRAINER, name):
+        if getattr(type(model), name, None) is not getattr(keras.Model, name):
             return f"{type(model).__name__} has a {name} of its own"
     if not model.compiled:
         return "the model is not compiled"
@@ -80,12 +104,14 @@ def _why_not_model(model):
         return "the model runs eagerly"
     if model.steps_per_execution != 1:
         return f"steps_per_execution is {model.steps_per_execution}"
-    if model._distribute_strategy is not None or tf.distribute.has_strategy():
+    if _private.is_distributed(model) or tf.distribute.has_strategy():
         return "the model is distributed over devices"
     if keras.distribution.distribution() is not None:
         return "a keras.distribution is set"
     if model.optimizer is None:
         return "the model has no optimizer"
+    if keras.config.max_steps_per_epoch() is not None:
+        return f"keras.config.max_steps_per_epoch() is {keras.config.max_steps_per_epoch()}"
     return None
 
 
@@ -155,7 +181,22 @@ def why_not(
 
 def heavy(model):
     """Whether a model's arithmetic is best left to TensorFlow's own kernels on a CPU."""
-    return any(isinstance(layer, _NOT_FOR_XLA) for layer in model._flatten_layers())
+    return any(isinstance(layer, _NOT_FOR_XLA) for layer in _private.flat_layers(model))
+
+
+def treats_rows_alone(model):
+    """Whether a row's prediction can't depend on the other rows, by the kinds of the layers.
+
+    Only of a model of which `skdl._engine._keras_only.describe` knows what it computes.
+    """
+    return all(map(_treats_rows_alone, _private.flat_layers(model)))
+
+
+def _treats_rows_alone(layer):
+    if isinstance(layer, keras.Model) and _private.is_functional(layer):
+        return True
+    activation = getattr(layer, "activation", None)
+    return type(layer) in _ROWS_ALONE and (activation is None or activation in _ELEMENTWISE)
 
 
 def wants_xla(model, *, n_rows, batch_size, epochs):
@@ -172,9 +213,11 @@ def wants_xla(model, *, n_rows, batch_size, epochs):
         False where the batches are never full (XLA would compile anew for each number
         of rows), where the steps are too few to repay it, for layers that XLA is slow
         at or can't compile. A model compiled with ``jit_compile=True`` gets what it asks.
+        Whether XLA computes the same is another question, which the graph answers.
     """
     full = n_rows // batch_size
-    if full == 0 or not all(layer.supports_jit for layer in model._flatten_layers()):
+    layers = _private.flat_layers(model)
+    if full == 0 or not all(layer.supports_jit for layer in layers):
         return False
     if model.jit_compile:
         return True

@@ -1,20 +1,24 @@
 """Training: compiled where it can be, Keras's ``fit`` where not."""
 
+import time
 import warnings
 
 import numpy as np
 
+from skdl import _private
 from skdl._backend import keras, tf
-from skdl._engine import _early_stopping, _fingerprint, _programs
-from skdl._engine._building import build
+from skdl._engine import _early_stopping, _keras_only, _store
+from skdl._engine._build import build
 from skdl._engine._data import epoch_order, n_rows, take, tensors
+from skdl._engine._epochs import TrainProgram
 from skdl._engine._keras_fit import keras_fit
-from skdl._engine._program import Layout, NotCompilable, TrainProgram
-from skdl._engine._rules import heavy, wants_xla, why_not
+from skdl._engine._program import Layout, NotCompilable
+from skdl._engine._rules import acts_before_training, heavy, wants_xla, why_not
 
-# Bounds of one call of a program, so that it can be interrupted from the keyboard and
-# the orders of its epochs stay small.
-_BLOCK_STEPS, _BLOCK_ORDERS = 2**14, 2**22
+# Bounds of one call of a program, in seconds and in rows: so that it can be interrupted
+# from the keyboard, and the orders of its epochs stay small. The first call makes few
+# steps, and each further one at most eight times as many as the one before.
+_SECONDS, _ORDERS, _FIRST_STEPS, _FASTER = 0.5, 2**22, 8, 8
 
 
 def train(
@@ -118,6 +122,11 @@ def _should_validate(epoch, validation_freq):
     return epoch + 1 in validation_freq
 
 
+def _reason(error, doing):
+    lines = str(error).strip().splitlines()
+    return f"{doing} raised {type(error).__name__}" + (f": {lines[0]}" if lines else "")
+
+
 class _Training:
     """One training by a compiled program.
 
@@ -159,8 +168,12 @@ class _Training:
         self.epochs, self.initial_epoch, self.shuffle, self.seed = epochs, initial_epoch, shuffle, seed
         data = _packed(x, y, sample_weight)
         self.steps = -(-self.n // self.batch_size)
+        self.block_steps = _FIRST_STEPS
         first_batch = tensors(take(data, slice(0, self.batch_size)))
-        build(model, (*first_batch, None, None)[:3], seed=seed)
+        try:
+            build(model, (*first_batch, None, None)[:3], seed=seed)
+        except Exception as error:
+            raise NotCompilable(_reason(error, "building it")) from error
         self.data = tensors(data)
         self.validation = None
         if validation_data is not None:
@@ -188,87 +201,151 @@ class _Training:
 
     def _find(self):
         """Find the program for the model as it is now."""
+        model = self.model
+        self.metric_names = list(model.get_metrics_result())
+        self.described = _keras_only.describe(model, self.metric_names)
+        epochs = self.epochs - self.initial_epoch
+        xla = wants_xla(model, n_rows=self.n, batch_size=self.batch_size, epochs=epochs)
+        self.program = self._program(xla)
+        if self.program.compiled.not_for_xla or not self._labels_in_range():
+            self.program = self._program(xla=False)
+        self._found_for = self._structure()
+
+    def _program(self, xla):
         model, train, validation = self.model, Layout(self.data), None
         if self.validation is not None:
             validation = Layout(self.validation)
         settings = {
             "batch_size": self.batch_size,
             "validation_batch_size": self.validation_batch_size if validation else None,
-            "xla": wants_xla(
-                model,
-                n_rows=self.n,
-                batch_size=self.batch_size,
-                epochs=self.epochs - self.initial_epoch,
-            ),
+            "xla": xla,
             "optimise": heavy(model),
             "stopping": self.stopper and ("restore" if self.stopper.restore_best_weights else "stop"),
             "stop_on_nan": self.stop_on_nan,
         }
-        try:
-            print_, user_code = _fingerprint.fingerprint(model, compiled=True)
-        except _fingerprint.Opaque:
-            # Keras, too, keeps a traced function for a model until it is compiled again.
-            print_, user_code = (_programs.Same(model), _programs.Same(model._loss_tracker)), True
-        key = ("training", print_, train.key, validation and validation.key, *settings.items())
+        key = self.described
+        if key is not None:
+            key = ("training", key, train.key, validation and validation.key, *settings.items())
 
-        def trace(**changed):
+        def trace():
             try:
-                return TrainProgram(model, train, validation, user_code=user_code, **{**settings, **changed})
+                return TrainProgram(model, train, validation, **settings)
             except NotCompilable:
                 raise
             except Exception as error:
-                raise NotCompilable(
-                    f"tracing it raised {type(error).__name__}: {str(error).strip().splitlines()[0]}"
-                    if str(error).strip()
-                    else f"tracing it raised {type(error).__name__}"
-                ) from error
+                raise NotCompilable(_reason(error, "tracing it")) from error
 
-        self._trace = trace
-        self.key, self.program = _programs.find(model, key, trace, kind="training", seed=self.seed)
-        self._found_for = self._structure()
+        # What a model draws while it is traced must not repeat when training goes on.
+        return _store.find(key, trace, kind="training", seed=(self.seed + self.initial_epoch) % 2**32)
+
+    def _labels_in_range(self):
+        """Whether class labels are what an XLA program takes without a check."""
+        flat = [tf.nest.flatten(data) for data in (self.data, self.validation)]
+        for of_validation, position, n_classes in self.program.labels:
+            labels = flat[of_validation][position]
+            labels = np.asarray(labels)
+            if not (labels.min(initial=0) >= 0 and labels.max(initial=0) < n_classes):
+                return False
+        return True
 
     def _structure(self):
         """Return what a callback may exchange that a program takes as fixed."""
         model = self.model
-        rate = getattr(model.optimizer, "_learning_rate", None)
-        flags = tuple(layer.trainable for layer in model._flatten_layers())
-        return id(model.optimizer), id(rate), id(model._loss_tracker), flags
+        rate = _private.learning_rate_of(model.optimizer)
+        flags = tuple(layer.trainable for layer in _private.flat_layers(model))
+        return id(model.optimizer), id(rate), id(_private.loss_tracker(model)), flags
+
+    def _may_be_changed(self):
+        """Whether callbacks may have changed what the model computes before its first epoch."""
+        return self.described is not None or any(map(acts_before_training, self.callbacks))
 
     def _names(self):
         """Return the columns of the history as this model names them."""
         program = self.program
         if not program.from_metrics:
             return program.names
-        names = list(self.model.get_metrics_result())
+        names = self.metric_names
         return [*names, *(f"val_{name}" for name in names if len(program.names) > len(names))]
 
-    def _call(self, epochs, stopping=None):
-        """Train the epochs of a range; return what `TrainProgram.run` returns, and flags."""
+    def _train(self, epochs, stopping=None, n_visited=None):
+        """Train the first of some epochs, as many as fit into one call.
+
+        Parameters
+        ----------
+        epochs : range
+        stopping : tuple (Rule, Stopping), default=None
+        n_visited : int, default=None
+            Train one epoch on so many of its rows.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_epochs_done, n_names)
+        stop : bool
+        steps : int
+            Made in the last epoch.
+        state : Stopping or None
+        validated : ndarray of bool of shape (n_epochs_done,)
+        """
+        n_epochs = min(len(epochs), self.block_steps // self.steps, max(1, _ORDERS // self.n))
+        epochs = epochs[: max(1, n_epochs)]
         orders = np.stack(
             [
                 epoch_order(self.n, seed=self.seed, epoch=epoch, shuffle=self.shuffle).astype(np.int32)
                 for epoch in epochs
             ]
-        )
+        )[:, :n_visited]
         evaluate = np.array([_should_validate(epoch, self.validation_freq) for epoch in epochs])
-        args = self.model, orders, evaluate, epochs[0], stopping, self.data, self.validation
-        if not self.program.proven and self.program.xla:
-            held = self.program.variables(self.model)
-            before = [v.read_value() for v in held]
-            try:
-                result = self.program.run(*args)
-            except tf.errors.OpError:
-                # XLA can't compile it, today as always: so this is no matter of luck.
-                for variable, value in zip(held, before, strict=True):
-                    variable.assign(value)
-                self.program = _programs.replace(
-                    self.key, lambda: self._trace(xla=False), kind="training", seed=self.seed
-                )
-                result = self.program.run(*args)
+        args = {"evaluate": evaluate, "first_epoch": epochs[0], "stopping": stopping}
+        carried, begin, steps = self.program.nothing_carried, True, 0
+        if n_epochs == 0:
+            # An epoch that takes long goes in parts.
+            orders, whole = [], orders
+            visited = 0
+            while whole.shape[1] - visited > self.block_steps * self.batch_size:
+                part = whole[:, visited : visited + self.block_steps * self.batch_size]
+                _, _, done, carried, _ = self._call(part, begin=begin, end=False, carried=carried, **args)
+                begin, visited, steps = False, visited + part.shape[1], steps + done
+                if done * self.batch_size < part.shape[1]:
+                    visited = whole.shape[1]  # the loss is not finite
+            orders = whole[:, visited:]
+        rows, stop, done, _, state = self._call(orders, begin=begin, end=True, carried=carried, **args)
+        return rows, stop, steps + done, state, evaluate[: len(rows)]
+
+    def _call(self, orders, **args):
+        """Run the program, and measure how many steps a call may make."""
+        if self.program.xla and not self.program.compiled.proven:
+            result = self._prove(orders, **args)
         else:
-            result = self.program.run(*args)
-        self.program.proven = True
-        return *result, evaluate
+            started = time.perf_counter()
+            result = self._run(orders, **args)
+            seconds = time.perf_counter() - started
+            if self.program.compiled.proven:
+                steps = max(1, -(-orders.size // self.batch_size))
+                fit = int(steps * _SECONDS / max(seconds, 1e-6))
+                self.block_steps = int(np.clip(fit, 1, _FASTER * self.block_steps))
+        self.program.compiled.proven = True
+        return result
+
+    def _run(self, orders, **args):
+        return self.program.run(self.model, orders, data=self.data, validation_data=self.validation, **args)
+
+    def _prove(self, orders, **args):
+        """Run an XLA program for the first time; where XLA can't compile it, another one.
+
+        That it can't is no matter of luck, but of the graph. What fails without XLA, too,
+        is an error of the model or the data, and says nothing about XLA.
+        """
+        held = _private.training_variables(self.model)
+        before = [v.value.read_value() for v in held]
+        try:
+            return self._run(orders, **args)
+        except tf.errors.OpError:
+            for variable, value in zip(held, before, strict=True):
+                variable.value.assign(value)
+            failed, self.program = self.program, self._program(xla=False)
+            result = self._run(orders, **args)
+            failed.compiled.not_for_xla = True
+            return result
 
     def _logs(self, row, names, validated):
         n = len(names) if validated else self.program.n_train_names
@@ -294,7 +371,7 @@ class _Training:
         model.stop_training = False
         callbacks.on_train_begin()
         # A callback that restores a training may have set where to go on.
-        first = model._initial_epoch or self.initial_epoch
+        first = _private.restored_epoch(model) or self.initial_epoch
         if self.stopper is None and (self.callbacks or self.verbose):
             logs = self._one_by_one(first, callbacks)
         else:
@@ -309,16 +386,15 @@ class _Training:
         if self.stopper is not None:
             rule = _early_stopping.rule(self.stopper, names)
             state = _early_stopping.start(self.stopper, self.model)
-        block = max(1, min(_BLOCK_STEPS // self.steps, _BLOCK_ORDERS // self.n))
         while first < self.epochs and not stop:
-            epochs = range(first, min(first + block, self.epochs))
-            rows, stop, _, state, evaluate = self._call(epochs, rule and (rule, state))
+            epochs = range(first, self.epochs)
+            rows, stop, _, state, evaluate = self._train(epochs, rule and (rule, state))
             for epoch, row, validated in zip(epochs, rows, evaluate, strict=False):
                 logs = self._logs(row, names, validated)
                 history.epoch.append(epoch)
                 for name, value in logs.items():
                     history.history.setdefault(name, []).append(value)
-            first = epochs.stop
+            first += len(rows)
         if self.stopper is not None:
             _early_stopping.finish(self.stopper, state, stop)
         return logs
@@ -327,10 +403,12 @@ class _Training:
         logs = None
         for epoch in range(first, self.epochs):
             callbacks.on_epoch_begin(epoch)
-            if epoch == first or self._structure() != self._found_for:
+            if (epoch == first and self._may_be_changed()) or self._structure() != self._found_for:
                 # Keras traces the model here, after the callbacks' first word.
                 self._find()
-            rows, _, steps, _, (validated,) = self._call(range(epoch, epoch + 1))
+            # Keras looks at stop_training after each batch.
+            n_visited = self.batch_size if self.model.stop_training else None
+            rows, _, steps, _, (validated,) = self._train(range(epoch, epoch + 1), n_visited=n_visited)
             names = self._names()
             logs = self._logs(rows[0], names, validated)
             for callback in self.callbacks:

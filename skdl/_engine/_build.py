@@ -1,9 +1,7 @@
 """What ``keras.Model.fit`` builds before its first step."""
 
+from skdl import _private
 from skdl._backend import keras, seeded
-
-_COMMON = (keras.Sequential, keras.src.models.functional.Functional, keras.Model)
-_MEAN = keras.src.metrics.reduction_metrics.MeanMetricWrapper
 
 
 def build(model, batch, *, seed):
@@ -19,7 +17,7 @@ def build(model, batch, *, seed):
     """
     with seeded(seed):
         _build_common(model, batch[1])
-        model._symbolic_build(data_batch=batch)
+        _private.build_all(model, batch)
 
 
 def _build_common(model, y):
@@ -29,15 +27,16 @@ def _build_common(model, y):
     than the training of a small network. Done only where nothing else is built on the
     way: one output, Keras's own model, metrics that are means.
     """
-    loss, metrics = model._compile_loss, model._compile_metrics
-    if type(model) not in _COMMON or not all(layer.built for layer in model._flatten_layers()):
+    loss, metrics = _private.compiled_parts(model)
+    common = type(model) in _private.functional_classes()
+    if not common or not all(layer.built for layer in _private.flat_layers(model)):
         return
     outputs = getattr(model, "outputs", None)
-    if not isinstance(outputs, list) or len(outputs) != 1 or _nests_output(model):
+    if not isinstance(outputs, list) or len(outputs) != 1 or _private.nests_output(model):
         return
     if y is None or keras.tree.is_nested(y):
         return
-    wanted = keras.tree.flatten([metrics and [metrics._user_metrics, metrics._user_weighted_metrics]])
+    wanted = keras.tree.flatten(_private.given_metrics(model))
     if not all(map(_is_mean, wanted)):
         return
     y = keras.KerasTensor(y.shape, keras.backend.standardize_dtype(y.dtype))
@@ -47,13 +46,8 @@ def _build_common(model, y):
         loss.build(y, outputs[0])
 
 
-def _nests_output(model):
-    """Whether a model with one output returns it in a list or a dict."""
-    return keras.tree.is_nested(getattr(model, "_outputs_struct", None))
-
-
 def _is_mean(metric):
     if isinstance(metric, str) and metric.lower() not in ("accuracy", "acc"):
-        metric = keras.src.metrics.ALL_OBJECTS_DICT.get(metric)
-        return isinstance(metric, type) and issubclass(metric, _MEAN)
-    return metric is None or isinstance(metric, str | _MEAN)
+        metric = _private.known_metrics().get(metric)
+        return isinstance(metric, type) and issubclass(metric, _private.mean_metric())
+    return metric is None or isinstance(metric, str | _private.mean_metric())

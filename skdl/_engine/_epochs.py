@@ -1,0 +1,355 @@
+"""Whole epochs of training as one program.
+
+It calls the model's own ``train_step`` and ``test_step``, so Keras keeps its meaning and
+only the Python between the steps goes.
+"""
+
+import numpy as np
+
+from skdl import _private
+from skdl._backend import tf
+from skdl._engine import _early_stopping
+from skdl._engine._graph import Graph
+from skdl._engine._program import NotCompilable, Program
+
+# Rows gathered for one launch of an XLA program: enough to hide what a launch costs,
+# few enough to stay in a processor's cache.
+CHUNK_BYTES, CHUNK_STEPS = 2**22, 32
+
+
+def _carried(logs, names):
+    return [tf.nest.flatten(logs[name])[0] for name in names]
+
+
+def _scalars(logs, what):
+    """Check that logs are named numbers, as the history of a program must be."""
+    if not isinstance(logs, dict):
+        raise NotCompilable(f"{what} returns no dict of logs")
+    for name, value in logs.items():
+        value = tf.convert_to_tensor(value)
+        if value.shape.rank != 0 or not (value.dtype.is_floating or value.dtype.is_integer):
+            raise NotCompilable(f"{what} gives {name!r}, which is not one number")
+
+
+class _Pass:
+    """One pass through data, a batch at a time: part of a program.
+
+    Parameters
+    ----------
+    model : keras.Model
+    method : {"train_step", "test_step"}
+    layout : Layout
+    batch_size : int
+    xla : bool
+        Compile the full batches with XLA, where it computes the same. The last, smaller
+        one runs without: XLA would compile anew for each number of rows.
+    stop_on_nan : bool
+        End the pass after the batch that made the loss NaN or infinite.
+
+    Attributes
+    ----------
+    names : list of str
+        Columns of the logs.
+    from_metrics : bool
+        Whether the logs are the results of the model's metrics.
+    labels : list of (int, int)
+        For XLA: position of an array that holds class labels, and the number of classes.
+    """
+
+    def __init__(self, model, method, layout, *, batch_size, xla, stop_on_nan=False):
+        self.layout, self.batch_size, self.stop_on_nan = layout, batch_size, stop_on_nan
+        self.step = layout.function(getattr(model, method))
+        concrete = self.step.get_concrete_function()
+        logs = concrete.structured_outputs
+        _scalars(logs, method)
+        metrics = model.get_metrics_result()
+        # As Keras has it: the logs of the last step, unless they are the metrics', which
+        # are then read once at the end of the epoch.
+        self.from_metrics = set(logs) == set(metrics)
+        if self.from_metrics:
+            _scalars(metrics, "a metric")
+        self.names = list(metrics if self.from_metrics else logs)
+        carried = [] if self.from_metrics else list(logs)
+        if stop_on_nan and "loss" not in carried and "loss" in logs:
+            carried.append("loss")
+        self.carried = carried
+        self.specs = [tf.TensorSpec((), logs[name].dtype) for name in carried]
+        graph = Graph(concrete) if xla else None
+        xla = xla and graph.safe_in_xla()
+        self.labels = graph.label_bounds() if xla else []
+        self.chunk = self._chunk() if xla else None
+
+    def _go_on(self, more, logs):
+        """Whether to make another step: where there are more, and the loss is finite."""
+        if self.stop_on_nan and "loss" in self.carried:
+            more &= tf.math.is_finite(logs[self.carried.index("loss")])
+        return more
+
+    def _chunk(self):
+        """Return an XLA program of up to ``self.chunk_steps`` full batches."""
+        row_bytes = sum(s.dtype.size * np.prod(s.shape[1:], dtype=int) for s in self.layout.specs)
+        self.chunk_steps = int(np.clip(CHUNK_BYTES // (row_bytes * self.batch_size), 1, CHUNK_STEPS))
+        specs = [
+            tf.TensorSpec((self.chunk_steps, self.batch_size, *s.shape[1:]), s.dtype)
+            for s in self.layout.specs
+        ]
+
+        @tf.function(
+            autograph=False,
+            jit_compile=True,
+            input_signature=[tf.TensorSpec((), tf.int32), self.specs, specs],
+        )
+        def chunk(steps, logs, batches):
+            def body(i, _):
+                return i + 1, _carried(self.step(*(b[i] for b in batches)), self.carried)
+
+            return tf.while_loop(
+                lambda i, logs: self._go_on(i < steps, logs),
+                body,
+                (tf.constant(0), [tf.identity(v) for v in logs]),
+                parallel_iterations=1,
+            )
+
+        return chunk
+
+    def __call__(self, flat, order, logs):
+        """Return the number of steps made and the logs that are carried.
+
+        Parameters
+        ----------
+        flat : list of tf.Tensor with n_rows rows each
+        order : tf.Tensor of shape (n_visited,)
+            Rows to visit.
+        logs : list of tf.Tensor
+            Those carried from the part of the pass before, or zeros.
+        """
+        n = tf.size(order)
+        size = self.batch_size
+
+        def one(done, _):
+            rows = order[done * size : (done + 1) * size]
+            return done + 1, _carried(self.step(*(tf.gather(t, rows) for t in flat)), self.carried)
+
+        start = (tf.constant(0), list(logs))
+        if self.chunk is None:
+            return tf.while_loop(
+                lambda done, logs: self._go_on(done * size < n, logs), one, start, parallel_iterations=1
+            )
+        full = n // size
+        padded = tf.concat([order, tf.zeros(self.chunk_steps * size, order.dtype)], 0)
+
+        def many(done, logs):
+            rows = tf.reshape(
+                padded[done * size : (done + self.chunk_steps) * size], (self.chunk_steps, size)
+            )
+            steps, logs = self.chunk(
+                tf.minimum(self.chunk_steps, full - done), logs, [tf.gather(t, rows) for t in flat]
+            )
+            return done + steps, logs
+
+        done, logs = tf.while_loop(
+            lambda done, logs: self._go_on(done < full, logs), many, start, parallel_iterations=1
+        )
+        return tf.cond(
+            self._go_on(full * size < n, logs),
+            lambda: one(done, logs),
+            lambda: (tf.identity(done), [tf.identity(v) for v in logs]),
+        )
+
+    def logs(self, model, carried):
+        """Return the logs of the pass, a float64 tensor of shape (n_names,)."""
+        values = (
+            model.get_metrics_result() if self.from_metrics else dict(zip(self.carried, carried, strict=True))
+        )
+        return tf.stack([tf.cast(values[name], tf.float64) for name in self.names])
+
+
+class TrainProgram(Program):
+    """Epochs of training, with validation and early stopping.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled and built, as are its metrics and its optimizer.
+    train, validation : Layout or None
+        Of ``(x, y)`` or ``(x, y, sample_weight)``.
+    batch_size, validation_batch_size : int
+    xla : bool
+        Compile with XLA where it computes the same, or run TensorFlow's operations one by one.
+    optimise : bool
+        As for `Program`.
+    stopping : {None, "stop", "restore"}
+        Evaluate an ``EarlyStopping`` callback, and keep the best weights or not.
+    stop_on_nan : bool
+
+    Attributes
+    ----------
+    names : list of str
+        Columns of the history, as the model that was traced names them.
+    n_train_names : int
+        How many of them are of training; the others are of validation.
+    xla : bool
+        Whether it is compiled with XLA.
+    labels : list of (bool, int, int)
+        What must hold for XLA: whether it is about validation data, the position of an
+        array of class labels, and the number of classes.
+    """
+
+    def __init__(
+        self,
+        model,
+        train,
+        validation,
+        *,
+        batch_size,
+        validation_batch_size,
+        xla,
+        optimise,
+        stopping,
+        stop_on_nan,
+    ):
+        with _private.without_graph_optimiser(not optimise):
+            training = _Pass(
+                model, "train_step", train, batch_size=batch_size, xla=xla, stop_on_nan=stop_on_nan
+            )
+            testing = validation and _Pass(
+                model, "test_step", validation, batch_size=validation_batch_size, xla=xla
+            )
+        passes = [p for p in (training, testing) if p]
+        self.xla = any(p.chunk is not None for p in passes)
+        self.labels = [(p is testing, *bound) for p in passes for bound in p.labels]
+        self.names = [*training.names, *(f"val_{name}" for name in (testing.names if testing else ()))]
+        self.n_train_names = len(training.names)
+        self.from_metrics = all(p.from_metrics for p in passes)
+        weights = model.weights if stopping == "restore" else []
+        state_specs = [
+            *_early_stopping.STATE_SPECS,
+            *(tf.TensorSpec(w.shape, w.value.dtype) for w in weights),
+        ]
+        rule_specs = list(_early_stopping.RULE_SPECS)
+        if stopping is None:
+            rule_specs, state_specs = [], []
+
+        def pack(state):
+            return _early_stopping.Stopping(*state[:5], tuple(state[5:]))
+
+        def epochs(orders, begin, end, evaluate, first_epoch, carried, rule, state, data, validation_data):
+            def validate():
+                model.reset_metrics()
+                nothing = [tf.zeros(s.shape, s.dtype) for s in testing.specs]
+                _, carried = testing(validation_data, tf.range(tf.shape(validation_data[0])[0]), nothing)
+                return testing.logs(model, carried)
+
+            def reset():
+                model.reset_metrics()
+                return tf.constant(True)
+
+            def finish(e, carried, state):
+                logs = training.logs(model, carried)
+                if testing:
+                    skipped = tf.fill([len(testing.names)], tf.constant(np.nan, tf.float64))
+                    logs = tf.concat([logs, tf.cond(evaluate[e], validate, lambda: skipped)], 0)
+                stop = tf.constant(False)
+                if state:
+                    updated, stop = _early_stopping.update(
+                        pack(state), _early_stopping.Rule(*rule), first_epoch + e, logs, weights
+                    )
+                    state = [*updated[:5], *updated.weights]
+                return logs, stop, list(state)
+
+            def epoch(e, stop, steps, history, carried, state):
+                tf.cond(begin, reset, lambda: tf.constant(False))
+                steps, carried = training(data, orders[e], carried)
+                nothing = tf.zeros([len(self.names)], tf.float64)
+                logs, stop, state = tf.cond(
+                    end,
+                    lambda: finish(e, carried, state),
+                    lambda: (nothing, tf.constant(False), [tf.identity(s) for s in state]),
+                )
+                return e + 1, stop, steps, history.write(e, logs), carried, state
+
+            n_epochs = tf.shape(orders)[0]
+            history = tf.TensorArray(tf.float64, n_epochs, element_shape=(len(self.names),))
+            done, stop, steps, history, carried, state = tf.while_loop(
+                lambda e, stop, *_: (e < n_epochs) & ~stop,
+                epoch,
+                (tf.constant(0), tf.constant(False), tf.constant(0), history, list(carried), list(state)),
+                parallel_iterations=1,
+            )
+            return history.stack()[:done], stop, steps, carried, state
+
+        self._arguments = [
+            tf.TensorSpec((None, None), tf.int32),
+            tf.TensorSpec((), tf.bool),
+            tf.TensorSpec((), tf.bool),
+            tf.TensorSpec((None,), tf.bool),
+            tf.TensorSpec((), tf.int32),
+            training.specs,
+            rule_specs,
+            state_specs,
+            train.specs,
+            validation.specs if validation else [],
+        ]
+        specs = tf.nest.flatten(self._arguments)
+
+        @tf.function(autograph=False, input_signature=specs)
+        def flat_epochs(*flat):
+            return epochs(*tf.nest.pack_sequence_as(self._arguments, flat))
+
+        self.n_carried = len(training.specs)
+        self.nothing_carried = [np.zeros((), s.dtype.as_numpy_dtype) for s in training.specs]
+        super().__init__(flat_epochs, _private.training_variables(model), optimise=optimise)
+        for traced in passes:
+            # Its functions refer to it, and it to them.
+            vars(traced).clear()
+        del self._arguments
+
+    def run(
+        self, model, orders, *, begin, end, evaluate, first_epoch, carried, stopping, data, validation_data
+    ):
+        """Train a model for as many epochs as there are orders, or until it stops early.
+
+        Parameters
+        ----------
+        model : keras.Model
+        orders : ndarray of int32 of shape (n_epochs, n_rows)
+            Rows in the order in which each epoch visits them; one epoch may be given in
+            parts, in one call each.
+        begin, end : bool
+            Whether these are the beginning and the end of epochs.
+        evaluate : ndarray of bool of shape (n_epochs,)
+            After which epochs to validate.
+        first_epoch : int
+        carried : list of scalar
+            Logs of the part before; ``nothing_carried`` at the beginning.
+        stopping : tuple (Rule, Stopping) or None
+        data, validation_data : nested tf.Tensor; the latter may be None
+
+        Returns
+        -------
+        history : ndarray of shape (n_epochs_done, n_names)
+            NaN where an epoch was not validated; zeros where it did not end.
+        stop : bool
+        steps : int
+            Made in the last epoch.
+        carried : list of scalar
+        state : Stopping or None
+        """
+        rule, state = stopping or ((), ())
+        history, stop, steps, *rest = self(
+            _private.training_variables(model),
+            tf.constant(orders),
+            tf.constant(begin),
+            tf.constant(end),
+            tf.constant(evaluate),
+            tf.constant(first_epoch, tf.int32),
+            *map(tf.constant, carried),
+            *rule,
+            *((*state[:5], *state.weights) if state else ()),
+            *tf.nest.flatten(data),
+            *(tf.nest.flatten(validation_data) if validation_data is not None else ()),
+        )
+        rest = tf.nest.flatten(rest)
+        carried, state = [c.numpy() for c in rest[: self.n_carried]], rest[self.n_carried :]
+        state = _early_stopping.Stopping(*state[:5], tuple(state[5:])) if stopping else None
+        return history.numpy(), bool(stop), int(steps), carried, state

@@ -1,0 +1,107 @@
+"""The programs of this process: traced once, kept for models that compute the same."""
+
+import collections
+import threading
+import weakref
+
+from skdl import _private
+from skdl._backend import seeded
+
+# Bytes of programs kept, by their own estimate: some hundreds of small networks.
+LIMIT = 2**30
+
+_lock = threading.Lock()
+_programs = collections.OrderedDict()
+_of_models = weakref.WeakKeyDictionary()
+_counts = collections.Counter()
+
+
+def get(key):
+    """Return the program of a key, or None."""
+    with _lock:
+        if key in _programs:
+            _programs.move_to_end(key)
+        return _programs.get(key)
+
+
+def put(key, program):
+    """Keep a program, and drop those that were used the longest time ago."""
+    with _lock:
+        _programs[key] = program
+        _programs.move_to_end(key)
+        total = sum(each.size for each in _programs.values())
+        while total > LIMIT and len(_programs) > 1:
+            total -= _programs.popitem(last=False)[1].size
+
+
+def of_model(model):
+    """Return the programs that are kept as long as a model lives.
+
+    Returns
+    -------
+    dict
+    """
+    with _lock:
+        return _of_models.setdefault(model, {})
+
+
+def find(key, build, *, kind, seed):
+    """Return the program of a key, tracing it where there is none.
+
+    Parameters
+    ----------
+    key : hashable or None
+        What the program computes, as `describe` tells. None where only the trace can
+        tell: the model is traced, and programs with the same graph are compiled once.
+    build : callable
+        Without arguments; returns a new `Program`.
+    kind : str
+        What is counted by `compilations`.
+    seed : int
+        For what the model draws while it is traced.
+
+    Returns
+    -------
+    Program
+    """
+    program = None if key is None else get(key)
+    if program is not None:
+        return program
+    # Two threads must not trace the same.
+    with seeded(seed, user_code=key is None):
+        program = None if key is None else get(key)
+        if program is not None:
+            return program
+        with _private.short_call_stacks():
+            program = build()
+        if key is None and program.shared:
+            known = get((kind, program.digest))
+            if known is not None:
+                program.adopt(known)
+                return program
+            key = kind, program.digest
+        _counts[kind] += 1
+        if program.shared:
+            put(key, program)
+    return program
+
+
+def compilations():
+    """Return how many programs this process has compiled so far.
+
+    Returns
+    -------
+    dict of str to int
+        ``"training"`` and ``"forward"``.
+    """
+    return {kind: _counts[kind] for kind in ("training", "forward")}
+
+
+def clear_caches():
+    """Forget all compiled programs.
+
+    Results do not change: the next training or prediction compiles anew.
+    """
+    with _lock:
+        _programs.clear()
+        _of_models.clear()
