@@ -28,7 +28,7 @@ from skdl._building import (
 )
 from skdl._callbacks import EpochTasks, fitted_copy, training_rows
 from skdl._data import DataMixin, mean_one, rows_of
-from skdl._persistence import copy_model, known_in, pack_all, unpack_all
+from skdl._persistence import copy_model, pack_all, unpack_all, with_parameters_copied
 from skdl._routing import RoutedParamsMixin
 from skdl._scikeras import route_params
 
@@ -254,17 +254,15 @@ class BaseWrapper(CallbackSupportMixin, RoutedParamsMixin, DataMixin, BaseEstima
         return tags
 
     def __sklearn_clone__(self):
-        # Parameters are copied by copy.deepcopy, in which Keras finds classes and
-        # functions by name, and only those that are registered.
-        with known_in(list(self.get_params(deep=False).values())):
-            return super().__sklearn_clone__()
+        # scikit-learn copies parameters by copy.deepcopy, which Keras answers by configuration.
+        return BaseEstimator.__sklearn_clone__(with_parameters_copied(self))
 
     def __getstate__(self):
         state = super().__getstate__()
-        return {name: pack_all(value) for name, value in state.items() if name not in _OF_A_RUNNING_FIT}
+        return pack_all({name: value for name, value in state.items() if name not in _OF_A_RUNNING_FIT})
 
     def __setstate__(self, state):
-        super().__setstate__({name: unpack_all(value) for name, value in state.items()})
+        super().__setstate__(unpack_all(state))
 
     @contextlib.contextmanager
     def _all_or_nothing(self, *, trains_on=False):

@@ -6,6 +6,7 @@ import re
 import warnings
 
 from skdl._backend import keras
+from skdl._persistence import copied, copies_in
 from skdl._routing import PREFIXES, nearest
 from skdl._scikeras import (
     accepts_kwargs,
@@ -127,6 +128,8 @@ def _parameters(cls):
 
 def _fresh(instance, params):
     """Copy an optimizer or metric for one model, with some of its parameters changed."""
+    if not params and not getattr(instance, "built", False):
+        return copied(instance)
     config = instance.get_config()
     unknown = set(params) - set(config)
     if unknown:
@@ -271,6 +274,7 @@ def build_model(estimator, meta):
     own_names = set(estimator._get_param_names())
     check_routed_params(params, own_names, builder)
     kwargs = route_params(params, destination="model", pass_filter=set(params) - own_names, strict=True)
+    kwargs = copies_in(kwargs)
 
     def wants(name):
         return has_param(builder, name) or accepts_kwargs(builder)
@@ -278,7 +282,7 @@ def build_model(estimator, meta):
     if wants("meta"):
         kwargs["meta"] = meta
     if wants("params"):
-        kwargs["params"] = params
+        kwargs["params"] = copies_in(params)
     if wants("compile_kwargs"):
         kwargs["compile_kwargs"] = estimator._get_compile_kwargs()
     model = builder(**kwargs)

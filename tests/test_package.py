@@ -21,7 +21,7 @@ ROOMS = {
     "_architectures": {"_backend"},
     "_callbacks": {"_backend", "_persistence"},
     "_routing": set(),
-    "_building": {"_backend", "_routing", "_scikeras"},
+    "_building": {"_backend", "_persistence", "_routing", "_scikeras"},
     "_data": {"_backend"},
     "_base": {
         "_backend",

@@ -1,0 +1,142 @@
+"""Estimators and Keras models copied, pickled and saved."""
+
+from skdl._persistence._graph import flatten, holds_keras, unflatten
+
+
+def copied(thing):
+    """Copy an object with all parts of Keras in it: a model, or parameters that hold layers.
+
+    Parameters
+    ----------
+    thing : object
+
+    Returns
+    -------
+    object
+        With the same values, states and functions, that shares no variable with the original.
+
+    Raises
+    ------
+    TypeError
+        If it holds what can't be copied. The message names the part and its attribute.
+    """
+    return unflatten(flatten(thing, share=True))
+
+
+def copy_model(model):
+    """Copy a Keras model with its weights, compile arguments and the states of optimizer and seeds.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    keras.Model
+    """
+    return copied(model)
+
+
+class Packed:
+    """An object with parts of Keras in it, that pickles and deep-copies.
+
+    Parameters
+    ----------
+    thing : object
+    """
+
+    def __init__(self, thing):
+        self.thing = thing
+
+    def __reduce__(self):
+        return _unpacked, tuple(flatten(self.thing, share=False))
+
+    def __deepcopy__(self, memo):
+        return Packed(copied(self.thing))
+
+
+def _unpacked(*flat):
+    from skdl._persistence._graph import Flat
+
+    return Packed(unflatten(Flat(*flat)))
+
+
+# Under this name the attributes that hold parts of Keras stand in a state.
+_PACKED = "_packed"
+
+
+def pack_all(state):
+    """Put the attributes of an estimator that hold parts of Keras together, for pickles and copies.
+
+    Together, since they may share parts: a callback has the model that it watched.
+
+    Parameters
+    ----------
+    state : dict of str to object
+
+    Returns
+    -------
+    dict of str to object
+    """
+    held = {name: value for name, value in state.items() if holds_keras(value)}
+    if not held:
+        return state
+    return {**{name: value for name, value in state.items() if name not in held}, _PACKED: Packed(held)}
+
+
+def unpack_all(state):
+    """Undo `pack_all`."""
+    state = dict(state)
+    packed = state.pop(_PACKED, None)
+    return state if packed is None else {**state, **packed.thing}
+
+
+def copies_in(params):
+    """Copy those of some parameters that hold parts of Keras, such as a layer for a builder.
+
+    Parameters
+    ----------
+    params : dict of str to object
+
+    Returns
+    -------
+    dict of str to object
+        The copies, which share among each other what the originals share, and all else as it is.
+    """
+    held = {name: value for name, value in params.items() if holds_keras(value)}
+    return {**params, **copied(held)} if held else params
+
+
+class _Clone:
+    """A parameter that is copied already when scikit-learn comes to clone it."""
+
+    def __init__(self, copy):
+        self._copy = copy
+
+    def __sklearn_clone__(self):
+        return self._copy
+
+
+def with_parameters_copied(estimator):
+    """Prepare an estimator for `sklearn.base.clone`.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With parameters that may hold parts of Keras.
+
+    Returns
+    -------
+    estimator
+        The same, or one like it of which a clone has copies of these parameters.
+    """
+    params = estimator.get_params(deep=False)
+    copies = copies_in({n: value for n, value in params.items() if not hasattr(value, "__sklearn_clone__")})
+    changed = {name: value for name, value in copies.items() if value is not params[name]}
+    if not changed:
+        return estimator
+    stand_in = object.__new__(type(estimator))
+    vars(stand_in).update(vars(estimator), _routed_params=dict(estimator._routed_params))
+    for name, value in changed.items():
+        setattr(stand_in, name, _Clone(value))
+    return stand_in

@@ -1,0 +1,518 @@
+"""Objects that hold parts of Keras, taken apart into a flat table and put together again.
+
+A Keras model is a graph of layers, calls, variables, losses and metrics that refer to each
+other. Keras copies and pickles it by configuration: it writes down the arguments of every
+layer and calls every constructor again, which needs a ``get_config`` in every class, knows
+functions by name alone and leaves out the state of seed generators. Here the objects are
+copied as they are, as ``copy.deepcopy`` does it for other objects: their attributes, in which
+every reference to another part is replaced by its position in a table. The table keeps the
+depth of recursion small, however long the chain of layers is.
+"""
+
+import _csv
+import _thread
+import functools
+import io
+import pickle
+import sys
+import types
+from typing import NamedTuple
+
+import cloudpickle
+import numpy as np
+
+from skdl._backend import keras, quick_variables, tf
+
+_SAVEABLE = keras.src.saving.keras_saveable.KerasSaveable
+_KERAS_TENSOR = keras.KerasTensor
+_NODE = keras.src.ops.node.Node
+_FUNCTION = keras.src.ops.function.Function
+_node_key = keras.src.ops.function.make_node_key
+# What is put into the table. All else is pickled where it is met.
+PARTS = (
+    _SAVEABLE,
+    _NODE,
+    _KERAS_TENSOR,
+    keras.Variable,
+    keras.random.SeedGenerator,
+    keras.callbacks.Callback,
+    tf.Variable,
+)
+_BY_REFERENCE = types.FunctionType | types.BuiltinFunctionType | type | types.ModuleType
+# Compiled functions and tensors of the last call, which the next one makes anew.
+_TRANSIENT = {
+    "train_function": lambda: None,
+    "test_function": lambda: None,
+    "predict_function": lambda: None,
+    "_losses": list,
+    "_losses_override": list,
+    "_loss_ids": set,
+}
+# What `keras.src.utils.tracking.Tracker` asks, by the name of the list that it fills.
+_TRACKED = {
+    "variables": lambda x: isinstance(x, keras.Variable),
+    "trainable_variables": lambda x: isinstance(x, keras.Variable) and x.trainable,
+    "non_trainable_variables": lambda x: isinstance(x, keras.Variable) and not x.trainable,
+    "metrics": lambda x: isinstance(x, keras.metrics.Metric),
+    "layers": lambda x: isinstance(x, keras.Layer) and not isinstance(x, keras.metrics.Metric),
+    "seed_generators": lambda x: isinstance(x, keras.random.SeedGenerator),
+}
+
+
+class Flat(NamedTuple):
+    """An object taken apart by `flatten`.
+
+    Attributes
+    ----------
+    kinds : bytes
+        Pickle of a list with each part's class, or a dict of arguments for ``tf.Variable``.
+    values : list of ndarray
+        The values of the variables, in the order of the parts.
+    given : list
+        What is not copied but handed on, such as functions and classes.
+    states : bytes
+        Pickles of the object and of each part's state, one after the other.
+    """
+
+    kinds: bytes
+    values: list
+    given: list
+    states: bytes
+
+
+def flatten(thing, *, share):
+    """Take an object apart.
+
+    Parameters
+    ----------
+    thing : object
+        A Keras model or anything that holds parts of Keras.
+    share : bool
+        Hand on functions and classes as they are, for a copy in this process; only functions
+        that hold parts of Keras, in a closure say, are copied. Else functions and classes that
+        a module can be asked for are handed on, if they are of ``__main__``, or pickled by
+        reference; others (lambdas, local functions) are pickled by value.
+
+    Returns
+    -------
+    Flat
+
+    Raises
+    ------
+    TypeError
+        If a part holds what can't be copied. The message names the part and its attribute.
+    """
+    return _Flattener(share).flatten(thing)
+
+
+def unflatten(flat):
+    """Put together what `flatten` took apart.
+
+    Parameters
+    ----------
+    flat : Flat
+
+    Returns
+    -------
+    object
+        A copy that shares nothing with the original but ``flat.given``.
+    """
+    kinds = _Unflattener(flat.kinds, (), flat.given).load()
+    values = iter(flat.values)
+    with quick_variables(), tf.init_scope():
+        parts = [_shell(kind, values) for kind in kinds]
+    states = _Unflattener(flat.states, parts, flat.given)
+    thing = states.load()
+    pairs = [(part, states.load()) for part in parts if not isinstance(part, tf.Variable)]
+    # Optimizers last, since they ask variables for their keys.
+    for part, state in sorted(pairs, key=lambda pair: isinstance(pair[0], keras.optimizers.Optimizer)):
+        _set_state(part, state)
+    return thing
+
+
+def holds_keras(value):
+    """Tell whether an object is or holds a part of Keras that has state.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+    """
+    if value is None or isinstance(value, bool | int | float | str | bytes | np.ndarray | np.generic | type):
+        return False
+    try:
+        _Probe(share=True).dump(value)
+    except _FoundError:
+        return True
+    except Exception:
+        return False  # What can't be pickled can't be copied here either.
+    return False
+
+
+class _FoundError(Exception):
+    """A part was found."""
+
+
+# Taking apart.
+
+
+class _Flattener(cloudpickle.Pickler):
+    """Writes objects, in which parts are replaced by their positions in a table."""
+
+    def __init__(self, share):
+        self._stream = io.BytesIO()
+        super().__init__(self._stream)
+        self._share = share
+        # The objects themselves, which also keeps their ids unique.
+        self._parts, self._given, self._positions = [], [], {}
+        self._globals = set()  # ids of the dicts of globals of functions
+        self._of_callback = False
+
+    def flatten(self, thing):
+        self._dump(thing, thing)
+        kinds, values = [], []
+        for part in self._parts:  # which grows meanwhile
+            if isinstance(part, tf.Variable):
+                kinds.append(_arguments(part))
+                values.append(np.array(part.numpy()))
+            else:
+                self._of_callback = isinstance(part, keras.callbacks.Callback)
+                self._dump(_state(part), part)
+                kinds.append(_kind(part))
+        # Read before the states, hence in a stream of their own.
+        of_kinds = _Flattener(self._share)
+        of_kinds._given, of_kinds._positions = self._given, self._positions
+        of_kinds.dump(kinds)
+        return Flat(of_kinds._stream.getvalue(), values, self._given, self._stream.getvalue())
+
+    def _dump(self, state, part):
+        try:
+            self.dump(state)
+        except Exception as error:
+            self._refuse(state, part, error)
+
+    def _refuse(self, state, part, error):
+        """Raise an error that names the attribute which can't be written."""
+        for name, value in state.items() if isinstance(state, dict) else ():
+            try:
+                _Flattener(self._share).dump(value)
+            except Exception as reason:
+                raise TypeError(
+                    f"{_described(part)} can't be copied or pickled: its attribute {name!r} holds "
+                    f"{value!r} ({reason}). Make it where it is used, or define __getstate__ and "
+                    f"__setstate__ in {type(part).__name__} to leave it out and make it anew."
+                ) from error
+        raise TypeError(f"{_described(part)} can't be copied or pickled: {error}") from error
+
+    def persistent_id(self, obj):
+        if isinstance(obj, PARTS) and _is_written_here(type(obj)):
+            return "part", self._position(obj, self._parts)
+        if isinstance(obj, _BY_REFERENCE) and self._is_given(obj):
+            return "given", self._position(obj, self._given)
+        if self._share and (
+            isinstance(obj, types.CodeType | tf.distribute.Strategy) or id(obj) in self._globals
+        ):
+            return "given", self._position(obj, self._given)
+        return None
+
+    def _position(self, obj, table):
+        if id(obj) not in self._positions:
+            self._positions[id(obj)] = len(table)
+            table.append(obj)
+        return self._positions[id(obj)]
+
+    def _is_given(self, obj):
+        if self._share:
+            return not (isinstance(obj, types.FunctionType) and _captures(obj, set()))
+        return getattr(obj, "__module__", None) == "__main__" and _is_importable(obj)
+
+    def reducer_override(self, obj):
+        kind = type(obj)
+        if kind is keras.src.utils.tracking.Tracker:
+            return _tracker, _of_tracker(obj)
+        if kind is keras.src.utils.backend_utils.DynamicBackend:
+            return kind, (obj._backend,)
+        if kind.__module__ == "keras.src.utils.tracking" and kind.__name__.startswith("Tracked"):
+            plain = dict(obj) if isinstance(obj, dict) else list(obj)
+            return _tracked, (kind, plain, obj.tracker)
+        if self._share and isinstance(obj, types.FunctionType):
+            self._globals.add(id(obj.__globals__))
+            return _of_function(obj)
+        if isinstance(obj, tf.lookup.StaticHashTable):
+            keys, entries = obj.export()
+            return _static_table, (keys.numpy(), entries.numpy(), *_of_table(obj))
+        if isinstance(obj, tf.lookup.experimental.MutableHashTable):
+            keys, entries = obj.export()
+            return _mutable_table, (keys.numpy(), entries.numpy(), *_of_table(obj))
+        if isinstance(obj, tf.Tensor) and not hasattr(obj, "numpy"):
+            return types.NoneType, ()  # of a trace that has ended
+        if kind is _thread.LockType:
+            return _thread.allocate_lock, ()
+        if kind is _thread.RLock:
+            return _thread.RLock, ()
+        if isinstance(obj, tf.distribute.Strategy) and not tf.distribute.has_strategy():
+            return tf.distribute.get_strategy, ()
+        if self._of_callback and isinstance(obj, io.IOBase | _csv.Writer | tf.summary.SummaryWriter):
+            return types.NoneType, ()  # opened again when the training begins
+        return super().reducer_override(obj)
+
+
+class _Probe(_Flattener):
+    def persistent_id(self, obj):
+        pid = super().persistent_id(obj)
+        if pid is not None and pid[0] == "part":
+            raise _FoundError
+        return pid
+
+
+def _is_written_here(kind):
+    """Tell whether a part's class leaves it to Keras or to Python how it is pickled."""
+    default = _SAVEABLE.__reduce__ if issubclass(kind, _SAVEABLE) else object.__reduce__
+    if issubclass(kind, tf.Variable):
+        return True
+    return kind.__reduce__ is default and kind.__reduce_ex__ is object.__reduce_ex__
+
+
+def _arguments(variable):
+    return {
+        "trainable": variable.trainable,
+        "name": variable.name.partition(":")[0],
+        "dtype": variable.dtype,
+        "shape": variable.shape,
+        "synchronization": variable.synchronization,
+        "aggregation": variable.aggregation,
+    }
+
+
+def _state(part):
+    """Return the attributes of a part that make up its state."""
+    state = part.__getstate__()
+    if not isinstance(state, dict):
+        return state
+    if isinstance(part, keras.Layer):
+        # Keras wraps these methods in __new__, anew for each object.
+        state = {name: value for name, value in state.items() if not _is_wrapper(name, value)}
+        state.update({name: empty() for name, empty in _TRANSIENT.items() if name in state})
+        # TensorFlow has lists of the same attributes besides.
+        for name, kept in (
+            (
+                "_self_unconditional_checkpoint_dependencies",
+                lambda refs: [r for r in refs if r.name not in _TRANSIENT],
+            ),
+            (
+                "_self_unconditional_dependency_names",
+                lambda refs: {n: r for n, r in refs.items() if n not in _TRANSIENT},
+            ),
+        ):
+            if name in state:
+                state[name] = kept(state[name])
+        if isinstance(part, _FUNCTION) and "_nodes" in state:
+            state["_nodes"] = _by_operation(part)
+    elif isinstance(part, keras.optimizers.Optimizer):
+        state = {name: _by_variable(value, part) for name, value in state.items()}
+    return state
+
+
+def _is_wrapper(name, value):
+    return name in ("build", "quantize") and hasattr(value, "__wrapped__")
+
+
+class _ByVariable(NamedTuple):
+    """A dict of an optimizer whose keys are the ids of variables."""
+
+    items: list
+
+
+def _by_variable(value, optimizer):
+    if not isinstance(value, dict) or not value:
+        return value
+    variables = {optimizer._var_key(variable): variable for variable in optimizer._trainable_variables}
+    if not value.keys() <= variables.keys():
+        return value
+    return _ByVariable([(variables[key], item) for key, item in value.items()])
+
+
+class _ByOperation(NamedTuple):
+    """The calls that belong to a functional model, which Keras writes with the ids of operations."""
+
+    calls: list
+
+
+def _by_operation(function):
+    operations = {id(op): op for op in function._operations}
+    operations.update(
+        {id(node.operation): node.operation for nodes in function._nodes_by_depth.values() for node in nodes}
+    )
+    calls = [(op, i) for op in operations.values() for i in range(len(op._inbound_nodes))]
+    return _ByOperation([call for call in calls if _node_key(*call) in function._nodes])
+
+
+def _described(part):
+    name = getattr(part, "name", None)
+    kind = "layer" if isinstance(part, keras.Layer) and not isinstance(part, keras.Model) else "object"
+    kind = "model" if isinstance(part, keras.Model) else kind
+    named = f" {name!r}" if isinstance(name, str) else ""
+    return f"The {kind}{named} of class {type(part).__name__}"
+
+
+def _is_importable(obj):
+    """Tell whether a function or class is found in its module by its name."""
+    found = sys.modules.get(obj.__module__)
+    for name in getattr(obj, "__qualname__", "<locals>").split("."):
+        found = getattr(found, name, None)
+    return found is obj
+
+
+def _captures(value, seen):
+    """Tell whether a function holds parts of Keras: in its closure or defaults, or in those of others."""
+    if isinstance(value, PARTS):
+        return True
+    if id(value) in seen:
+        return False
+    seen.add(id(value))
+    if isinstance(value, types.FunctionType):
+        held = [value.__defaults__, value.__kwdefaults__, vars(value)]
+        held += [cell.cell_contents for cell in value.__closure__ or () if not _is_empty(cell)]
+    elif isinstance(value, types.MethodType):
+        held = [value.__func__, value.__self__]
+    elif isinstance(value, functools.partial):
+        held = [value.func, value.args, value.keywords]
+    elif isinstance(value, dict):
+        held = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        held = value
+    else:
+        return False
+    return any(_captures(each, seen) for each in held)
+
+
+def _is_empty(cell):
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return True
+    return False
+
+
+def _of_function(function):
+    """Reduce a function to what it is made of, for a copy with the same code and globals."""
+    state = {
+        "__defaults__": function.__defaults__,
+        "__kwdefaults__": function.__kwdefaults__,
+        "__dict__": vars(function),
+        "__qualname__": function.__qualname__,
+        "__module__": function.__module__,
+        "__doc__": function.__doc__,
+        "__annotations__": function.__annotations__,
+    }
+    cells = function.__closure__ or ()
+    filled = {i: cell.cell_contents for i, cell in enumerate(cells) if not _is_empty(cell)}
+    args = function.__code__, function.__globals__, function.__name__, len(cells)
+    return _function, args, (state, filled), None, None, _set_function
+
+
+def _of_tracker(tracker):
+    lists = {name: store for name, (_, store) in tracker.config.items()}
+    asked = {name: test for name, (test, _) in tracker.config.items() if name not in _TRACKED}
+    return lists, asked, tracker.locked, tracker._lock_violation_msg, tracker.exclusions
+
+
+def _of_table(table):
+    return table.key_dtype, table.value_dtype, np.array(table._default_value), table._name
+
+
+# Putting together.
+
+
+class _Unflattener(pickle.Unpickler):
+    def __init__(self, stream, parts, given):
+        super().__init__(io.BytesIO(stream))
+        self._tables = {"part": parts, "given": given}
+
+    def persistent_load(self, pid):
+        table, position = pid
+        return self._tables[table][position]
+
+
+def _kind(part):
+    kind = type(part)
+    # Keras makes a subclass of Model one of Functional when the first is made of inputs and outputs.
+    return (kind, "functional") if isinstance(part, keras.src.Functional) else kind
+
+
+def _shell(kind, values):
+    """Make a part without its state."""
+    if isinstance(kind, dict):
+        return tf.Variable(next(values), **kind)
+    if isinstance(kind, tuple):
+        kind, _ = kind
+        if not issubclass(kind, keras.src.Functional):
+            keras.src.models.model.inject_functional_model_class(kind)
+    if issubclass(kind, keras.Layer):
+        return keras.Layer.__new__(kind)
+    if issubclass(kind, keras.Operation):
+        return keras.Operation.__new__(kind)
+    return object.__new__(kind)
+
+
+def _set_state(part, state):
+    if hasattr(type(part), "__setstate__"):
+        part.__setstate__(state)
+        return
+    slots = {}
+    if isinstance(state, tuple):
+        state, slots = state
+    for name, value in (state or {}).items():
+        if isinstance(value, _ByVariable):
+            value = {part._var_key(variable): item for variable, item in value.items}
+        elif isinstance(value, _ByOperation):
+            value = {_node_key(*call) for call in value.calls}
+        vars(part)[name] = value
+    for name, value in slots.items():
+        object.__setattr__(part, name, value)
+
+
+def _tracker(lists, asked, locked, message, exclusions):
+    config = {name: (asked.get(name) or _TRACKED[name], store) for name, store in lists.items()}
+    tracker = keras.src.utils.tracking.Tracker(config, exclusions)
+    tracker.stored_ids = {name: set(map(id, store)) for name, store in lists.items()}
+    tracker.locked, tracker._lock_violation_msg = locked, message
+    return tracker
+
+
+def _tracked(kind, items, tracker):
+    tracked = kind()
+    if isinstance(tracked, list):
+        list.extend(tracked, items)
+    else:
+        tracked.update(items)
+    tracked.tracker = tracker
+    return tracked
+
+
+def _function(code, function_globals, name, n_cells):
+    closure = tuple(types.CellType() for _ in range(n_cells))
+    return types.FunctionType(code, function_globals, name, None, closure or None)
+
+
+def _set_function(function, state):
+    attributes, filled = state
+    vars(function).update(attributes.pop("__dict__"))
+    for name, value in attributes.items():
+        setattr(function, name, value)
+    for i, value in filled.items():
+        function.__closure__[i].cell_contents = value
+
+
+def _static_table(keys, values, key_dtype, value_dtype, default, name):
+    initializer = tf.lookup.KeyValueTensorInitializer(keys, values, key_dtype, value_dtype)
+    return tf.lookup.StaticHashTable(initializer, default, name=name)
+
+
+def _mutable_table(keys, values, key_dtype, value_dtype, default, name):
+    table = tf.lookup.experimental.MutableHashTable(key_dtype, value_dtype, default, name=name)
+    table.insert(keys, values)
+    return table
