@@ -7,14 +7,14 @@ __version__ = "0.1.0.dev0"
 # Public name -> the module that defines it. Loaded on first use (PEP 562), so
 # that ``import skdl`` does not pay for the import of TensorFlow.
 _HOMES = {
-    "BaseWrapper": "_base",
-    "KerasClassifier": "_wrappers",
-    "KerasRegressor": "_wrappers",
+    "BaseWrapper": "_estimators",
+    "KerasClassifier": "_estimators",
+    "KerasRegressor": "_estimators",
     "DNNClassifier": "_estimators",
     "DNNRegressor": "_estimators",
     "CNNClassifier": "_estimators",
-    "ClassifierLabelEncoder": "_scikeras",
-    "RegressorTargetEncoder": "_scikeras",
+    "ClassifierLabelEncoder": "_targets",
+    "RegressorTargetEncoder": "_targets",
     "Pipeline": "_pipeline",
     "make_pipeline": "_pipeline",
     "clear_caches": "_engine",

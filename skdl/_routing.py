@@ -35,6 +35,15 @@ class RoutedParamsMixin:
     ``clone``, the repr and as attributes like any other parameter.
     """
 
+    # What a routed parameter may start with.
+    _prefixes = PREFIXES
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        # That of __new__ says nothing.
+        init = inspect.signature(cls.__init__)
+        cls.__signature__ = init.replace(parameters=list(init.parameters.values())[1:])
+
     def __new__(cls, *args, **kwargs):
         # Here and not in __init__, since subclasses written for scikeras name routed
         # parameters in their signature without storing them.
@@ -63,8 +72,34 @@ class RoutedParamsMixin:
     def _get_param_names(cls):
         return sorted(cls._init_signature())
 
-    def _is_routed(self, name):
-        return "__" in name and name.partition("__")[0] in PREFIXES
+    @classmethod
+    def _is_routed(cls, name):
+        return "__" in name and name.partition("__")[0] in cls._prefixes
+
+    @classmethod
+    def _nearest(cls, name, valid):
+        """Say which parameter is meant by a misspelt one, a misspelt prefix included."""
+        prefix, routed, rest = name.partition("__")
+        prefixes = (
+            {f"{each}__{rest}" for each in cls._prefixes} if routed and prefix not in PREFIXES else set()
+        )
+        return nearest(name, {*valid, *prefixes})
+
+    def _take_routed(self, params):
+        """Keep routed parameters, and refuse all others, as Python refuses arguments.
+
+        Raises
+        ------
+        TypeError
+            With the nearest valid name.
+        """
+        for name in params:
+            if not self._is_routed(name):
+                raise TypeError(
+                    f"{type(self).__name__}() got an unexpected keyword argument {name!r}."
+                    f"{self._nearest(name, self._get_param_names())}"
+                )
+        self._routed_params.update(params)
 
     def get_params(self, deep=True):
         """Get the parameters of this estimator, routed ones included.
@@ -106,8 +141,8 @@ class RoutedParamsMixin:
                 valid = sorted(own | set(routed))
                 raise ValueError(
                     f"Invalid parameter {name!r} for estimator {type(self).__name__}."
-                    f"{nearest(name, valid)} Valid parameters are: {valid}, and routed ones that start "
-                    f"with {', '.join(sorted(prefix + '__' for prefix in PREFIXES))}."
+                    f"{self._nearest(name, valid)} Valid parameters are: {valid}, and routed ones that start "
+                    f"with {', '.join(sorted(prefix + '__' for prefix in self._prefixes))}."
                 )
         plain = {}
         for name, value in params.items():

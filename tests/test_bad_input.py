@@ -390,13 +390,33 @@ def test_a_misspelt_parameter_in_set_params(make):
 
 
 @EVERY
-@pytest.mark.parametrize(
-    ("name", "valid"),
-    [("epohcs", "epochs"), ("fit__epohcs", "epochs"), ("predict__batchsize", "batch_size")],
-)
-def test_a_misspelt_parameter_at_construction(make, name, valid):
+@pytest.mark.parametrize(("name", "valid"), [("fit__epohcs", "epochs"), ("predict__batchsize", "batch_size")])
+def test_a_misspelt_routed_parameter_at_construction(make, name, valid):
     match = f"Invalid parameter '{name}'.* Did you mean '{valid}'?"
     assert_refused(make(**{name: 3}), ValueError, match, X, Y)
+
+
+@pytest.mark.parametrize("make", [keras_classifier, keras_regressor])
+def test_a_misspelt_parameter_that_may_be_the_builders_is_refused_by_fit(make):
+    match = "Invalid parameter 'epohcs'.* Did you mean 'epochs'?"
+    assert_refused(make(epohcs=3), ValueError, match, X, Y)
+
+
+@pytest.mark.parametrize("kind", [DNNClassifier, DNNRegressor, CNNClassifier])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("epohcs", " Did you mean 'epochs'?"),
+        ("optimiser__momentum", " Did you mean 'optimizer__momentum'?"),
+        ("model__units", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_a_ready_made_estimator_refuses_a_misspelt_argument_at_once(kind, name, hint):
+    match = re.escape(f"{kind.__name__}() got an unexpected keyword argument {name!r}.{hint}")
+    with pytest.raises(TypeError, match=match):
+        kind(**{name: 3})
+    assert kind(optimizer__momentum=0.5).optimizer__momentum == 0.5
 
 
 def test_a_parameter_that_the_builder_does_not_take():

@@ -22,7 +22,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler, scale
 
-import skdl._callbacks
+import skdl._training._epoch_tasks
 from skdl import DNNClassifier, DNNRegressor, KerasClassifier, Pipeline, make_pipeline
 from skdl._engine._program import TrainProgram
 
@@ -397,7 +397,7 @@ def counted(monkeypatch):
     count(TrainProgram, "run", "programs")
     count(keras.callbacks.CallbackList, "on_epoch_begin", "hooks")
     count(keras.callbacks.CallbackList, "on_epoch_end", "hooks")
-    count(skdl._callbacks, "copy_model", "copies")
+    count(skdl._training._epoch_tasks, "copy_model", "copies")
     return counts
 
 

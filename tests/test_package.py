@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,29 +13,26 @@ import skdl
 
 ROOT = Path(__file__).parent.parent
 
-# Room -> the rooms that it may import from; the house has no cycles.
-ROOMS = {
+# Module or folder -> those that it may import from; there are no cycles.
+ALLOWED = {
     "_backend": set(),
     "_scikeras": {"_backend"},
     "_engine": {"_backend"},
     "_persistence": {"_backend"},
-    "_architectures": {"_backend"},
-    "_callbacks": {"_backend", "_persistence"},
     "_routing": set(),
-    "_building": {"_backend", "_persistence", "_routing", "_scikeras"},
-    "_data": {"_backend"},
-    "_base": {
+    "_targets": {"_backend", "_scikeras"},
+    "_training": {"_backend", "_engine", "_persistence"},
+    "_model": {"_backend", "_engine", "_persistence", "_routing", "_scikeras", "_training"},
+    "_estimators": {
         "_backend",
-        "_building",
-        "_callbacks",
-        "_data",
         "_engine",
+        "_model",
         "_persistence",
         "_routing",
         "_scikeras",
+        "_targets",
+        "_training",
     },
-    "_wrappers": {"_backend", "_base", "_scikeras"},
-    "_estimators": {"_architectures", "_backend", "_building", "_scikeras", "_wrappers"},
     "_pipeline": set(),
     "_diagnosis": set(),
     "_display": {"_diagnosis"},
@@ -42,7 +40,7 @@ ROOMS = {
 }
 
 
-def rooms():
+def modules():
     return {
         path.relative_to(ROOT / "skdl").with_suffix("").parts[0]: path
         for path in sorted((ROOT / "skdl").rglob("*.py"))
@@ -50,8 +48,8 @@ def rooms():
     }
 
 
-def sources(room):
-    folder = ROOT / "skdl" / room
+def sources(module):
+    folder = ROOT / "skdl" / module
     return sorted(folder.glob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
 
 
@@ -75,21 +73,52 @@ def python(code, **environment):
     )
 
 
-def test_every_module_is_a_room_of_the_house():
-    assert set(rooms()) == set(ROOMS)
+def test_every_module_is_in_the_table():
+    assert set(modules()) == set(ALLOWED)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_from_the_rooms_it_may(room):
-    names = {name for path in sources(room) for name in imported(path) if name.startswith("skdl.")}
-    assert {name.split(".")[1] for name in names} - {room} <= ROOMS[room]
+@pytest.mark.parametrize("module", ALLOWED)
+def test_a_module_imports_only_from_those_it_may(module):
+    names = {name for path in sources(module) for name in imported(path) if name.startswith("skdl.")}
+    assert {name.split(".")[1] for name in names} - {module} <= ALLOWED[module]
 
 
-def test_only_one_room_imports_scikeras():
+def test_there_are_no_cycles_between_files():
+    def dotted(path):
+        return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+    paths = {dotted(path): path for path in (ROOT / "skdl").rglob("*.py") if path.parent.name != "skdl"}
+    paths |= {dotted(path): path for path in (ROOT / "skdl").glob("_*.py") if path.name != "__init__.py"}
+    graph = {}
+    for name, path in paths.items():
+        found = {each for each in imported(path) if each in paths}
+        # "from package import module" is no use of what the package itself defines.
+        graph[name] = {each for each in found if not (each in name and any(f"{each}." in f for f in found))}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(paths)
+
+
+@pytest.mark.parametrize("module", ["_engine", "_model", "_targets", "_training"])
+def test_below_the_estimators_no_one_looks_into_an_estimator(module):
+    looked_at = [
+        f"{path.name}:{node.lineno}"
+        for path in sources(module)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and "estimator" in (getattr(node.value, "id", ""), getattr(node.value, "attr", ""))
+    ]
+    assert looked_at == []
+
+
+def test_no_two_files_have_one_name():
+    names = [path.name for path in (ROOT / "skdl").rglob("*.py") if path.name != "__init__.py"]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_only_one_module_imports_scikeras():
     importers = {
-        room
-        for room in ROOMS
-        for path in sources(room)
+        module
+        for module in ALLOWED
+        for path in sources(module)
         if any(name.split(".")[0] == "scikeras" for name in imported(path))
     }
     assert importers == {"_scikeras"}
@@ -163,6 +192,6 @@ def test_the_changelog_names_the_version_in_work():
     )
 
 
-def test_the_architecture_page_has_the_rooms_as_they_are():
+def test_the_architecture_page_has_the_modules_as_they_are():
     rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", (ROOT / "ARCHITECTURE.md").read_text(), re.M)
-    assert {room: set(re.findall(r"`(\w+)`", allowed)) for room, allowed in rows} == ROOMS
+    assert {module: set(re.findall(r"`(\w+)`", allowed)) for module, allowed in rows} == ALLOWED

@@ -1,7 +1,6 @@
 """What ``keras.Model.fit`` builds before its first step."""
 
-from skdl import _private
-from skdl._backend import keras, seeded
+from skdl._backend import keras, private, seeded
 
 
 def build(model, batch, *, seed):
@@ -17,7 +16,7 @@ def build(model, batch, *, seed):
     """
     with seeded(seed):
         _build_common(model, batch[1])
-        _private.build_all(model, batch)
+        private.build_all(model, batch)
 
 
 def _build_common(model, y):
@@ -27,16 +26,16 @@ def _build_common(model, y):
     than the training of a small network. Done only where nothing else is built on the
     way: one output, Keras's own model, metrics that are means.
     """
-    loss, metrics = _private.compiled_parts(model)
-    common = type(model) in _private.functional_classes()
-    if not common or not all(layer.built for layer in _private.flat_layers(model)):
+    loss, metrics = private.compiled_parts(model)
+    common = type(model) in private.functional_classes()
+    if not common or not all(layer.built for layer in private.flat_layers(model)):
         return
     outputs = getattr(model, "outputs", None)
-    if not isinstance(outputs, list) or len(outputs) != 1 or _private.nests_output(model):
+    if not isinstance(outputs, list) or len(outputs) != 1 or private.nests_output(model):
         return
     if y is None or keras.tree.is_nested(y):
         return
-    wanted = keras.tree.flatten(_private.given_metrics(model))
+    wanted = keras.tree.flatten(private.given_metrics(model))
     if not all(map(_is_mean, wanted)):
         return
     y = keras.KerasTensor(y.shape, keras.backend.standardize_dtype(y.dtype))
@@ -48,6 +47,6 @@ def _build_common(model, y):
 
 def _is_mean(metric):
     if isinstance(metric, str) and metric.lower() not in ("accuracy", "acc"):
-        metric = _private.known_metrics().get(metric)
-        return isinstance(metric, type) and issubclass(metric, _private.mean_metric())
-    return metric is None or isinstance(metric, str | _private.mean_metric())
+        metric = private.known_metrics().get(metric)
+        return isinstance(metric, type) and issubclass(metric, private.mean_metric())
+    return metric is None or isinstance(metric, str | private.mean_metric())

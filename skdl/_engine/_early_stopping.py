@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skdl import _private
-from skdl._backend import keras, tf
+from skdl._backend import keras, private, tf
 
 
 class Stopping(NamedTuple):
@@ -60,7 +59,7 @@ def rule(callback, names):
     names : list of str
         Columns of the history; holds ``callback.monitor``.
     """
-    _private.set_monitor_op(callback)
+    private.set_monitor_op(callback)
     return Rule(
         tf.constant(names.index(callback.monitor), tf.int32),
         tf.constant(callback.monitor_op is keras.ops.greater),

@@ -6,8 +6,7 @@ only the Python between the steps goes.
 
 import numpy as np
 
-from skdl import _private
-from skdl._backend import tf
+from skdl._backend import private, tf
 from skdl._engine import _early_stopping
 from skdl._engine._graph import Graph
 from skdl._engine._program import NotCompilable, Program
@@ -208,7 +207,7 @@ class TrainProgram(Program):
         stopping,
         stop_on_nan,
     ):
-        with _private.without_graph_optimiser(not optimise):
+        with private.without_graph_optimiser(not optimise):
             training = _Pass(
                 model, "train_step", train, batch_size=batch_size, xla=xla, stop_on_nan=stop_on_nan
             )
@@ -298,7 +297,7 @@ class TrainProgram(Program):
 
         self.n_carried = len(training.specs)
         self.nothing_carried = [np.zeros((), s.dtype.as_numpy_dtype) for s in training.specs]
-        super().__init__(flat_epochs, _private.training_variables(model), optimise=optimise)
+        super().__init__(flat_epochs, private.training_variables(model), optimise=optimise)
         for traced in passes:
             # Its functions refer to it, and it to them.
             vars(traced).clear()
@@ -337,7 +336,7 @@ class TrainProgram(Program):
         """
         rule, state = stopping or ((), ())
         history, stop, steps, *rest = self(
-            _private.training_variables(model),
+            private.training_variables(model),
             tf.constant(orders),
             tf.constant(begin),
             tf.constant(end),

@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 
-from skdl import _private
-from skdl._backend import keras, tf
+from skdl._backend import keras, private, tf
 from skdl._engine import _keras_only, _store
 from skdl._engine._data import n_rows, take, tensors
 from skdl._engine._program import Layout, Program
@@ -113,7 +112,7 @@ def forward(model, x, *, batch_size=None):
 def _block(model):
     """Return how many rows to pass at once, from the sizes of the layers' outputs."""
     numbers = 1
-    for layer in _private.flat_layers(model, include_self=False):
+    for layer in private.flat_layers(model, include_self=False):
         try:
             shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.output)]
         except (AttributeError, ValueError):

@@ -7,7 +7,7 @@ compute the same from the same arguments and captures.
 
 import hashlib
 
-from skdl import _private
+from skdl._backend import private
 
 # Of a program that has run, measured over dense networks: graphs, kernels and XLA code.
 _BYTES_PER_NODE = 4096
@@ -193,7 +193,7 @@ class Graph:
 
         Calls of Python count: they see the objects of the model that was traced.
         """
-        return any(map(_private.is_stateful, self.operations - _STATE_IN_VARIABLES)) or bool(
+        return any(map(private.is_stateful, self.operations - _STATE_IN_VARIABLES)) or bool(
             self.operations & _CALLS_PYTHON
         )
 

@@ -11,8 +11,7 @@ import types
 
 import numpy as np
 
-from skdl import _private
-from skdl._backend import keras, tf
+from skdl._backend import keras, private, tf
 
 _OWN = ("keras", "skdl")
 _PLAIN = (bytes, int, bool, type(None), type(Ellipsis), complex, np.dtype, tf.DType, tf.TensorShape)
@@ -70,7 +69,7 @@ class _Writer:
         self.variables = {id(v): i for i, v in enumerate(variables)}
         self.seen = {}
         # Keras numbers the layers of a process: of such names only their place matters.
-        layers = enumerate(_private.flat_layers(model))
+        layers = enumerate(private.flat_layers(model))
         self.names = {layer.name: f"<{i}>" for i, layer in layers if _is_numbered(layer)}
 
     def describe(self, thing):
@@ -151,7 +150,7 @@ class _Writer:
         inner = getattr(layer, "_functional", None)
         if isinstance(layer, keras.Sequential) and inner is not None:
             return type(layer), self.held(layer), self.describe(inner)
-        if _private.is_functional(layer) and hasattr(layer, "_operations"):
+        if private.is_functional(layer) and hasattr(layer, "_operations"):
             return type(layer), self.held(layer), self.graph(layer)
         if isinstance(layer, keras.Model):
             raise NotKerasOnly("a model that is no graph of layers")
@@ -200,8 +199,8 @@ def environment():
         keras.config.floatx(),
         keras.config.epsilon(),
         keras.config.image_data_format(),
-        _private.op_determinism_enabled(),
-        _private.watches_operations(),
+        private.op_determinism_enabled(),
+        private.watches_operations(),
         keras.config.is_flash_attention_enabled(),
     )
 
@@ -232,30 +231,30 @@ def describe(model, names=None):
 
 
 def _describe(model, names):
-    if _private.watches_operations() or type(model) not in _private.functional_classes():
+    if private.watches_operations() or type(model) not in private.functional_classes():
         return None
-    variables = model.variables if names is None else _private.training_variables(model)
+    variables = model.variables if names is None else private.training_variables(model)
     writer = _Writer(model, variables)
     key = [environment(), writer.describe(model)]
     if names is not None:
-        loss, metrics = _private.compiled_parts(model)
+        loss, metrics = private.compiled_parts(model)
         key += [
             writer.held(loss) if loss is not None else None,
             writer.held(metrics) if metrics is not None else None,
             writer.describe(list(model._metrics)),
             writer.describe(model.optimizer),
-            writer.describe(_private.loss_tracker(model)),
+            writer.describe(private.loss_tracker(model)),
             len(names),
         ]
     key.append(tuple(map(_of_variable, variables)))
     for variable in variables:
         key.append((writer.describe(variable.regularizer), writer.describe(variable.constraint)))
-    key.append(tuple((type(layer), layer.trainable) for layer in _private.flat_layers(model)))
+    key.append(tuple((type(layer), layer.trainable) for layer in private.flat_layers(model)))
     return tuple(key)
 
 
 def _is_numbered(layer):
-    stem = _private.snake_case(type(layer).__name__)
+    stem = private.snake_case(type(layer).__name__)
     return layer.name == stem or layer.name.removeprefix(f"{stem}_").isdigit()
 
 

@@ -5,8 +5,7 @@ are handed to it anew at each call. So a program has no state, any number of thr
 run it at the same time, and a model's weights are never anyone else's.
 """
 
-from skdl import _private
-from skdl._backend import tf
+from skdl._backend import private, tf
 from skdl._engine._data import row_spec
 from skdl._engine._graph import Graph
 
@@ -51,7 +50,7 @@ class Compiled:
 
     Attributes
     ----------
-    function : result of `skdl._private.callable_part`
+    function : result of `skdl.private.callable_part`
     proven : bool
         Whether it has run without an error.
     not_for_xla : bool
@@ -88,7 +87,7 @@ class Program:
 
     def __init__(self, function, variables, *, optimise):
         self._optimise = optimise
-        with _private.without_graph_optimiser(not optimise):
+        with private.without_graph_optimiser(not optimise):
             concrete = function.get_concrete_function()
         position = {id(v.value.handle): i for i, v in enumerate(variables)}
         # A captured tensor that is no variable's handle is a constant, of any value.
@@ -100,8 +99,8 @@ class Program:
         # What is captured by its handle lives as long as the program does.
         known = set(map(id, (v.value for v in variables)))
         self._kept = [v for v in concrete.graph.variables if id(v) not in known]
-        self.compiled = Compiled(_private.callable_part(concrete))
-        _private.dismantle(self.compiled.function)
+        self.compiled = Compiled(private.callable_part(concrete))
+        private.dismantle(self.compiled.function)
 
     def adopt(self, other):
         """Run as another program does that computes the same, and is compiled already."""
@@ -110,8 +109,8 @@ class Program:
     def __call__(self, variables, *args):
         """Run with the variables of a model, in the order of the traced one's."""
         captures = [variables[c].value.handle if isinstance(c, int) else c for c in self._captures]
-        with _private.without_graph_optimiser(not self._optimise):
-            return _private.call(self.compiled.function, args, captures)
+        with private.without_graph_optimiser(not self._optimise):
+            return private.call(self.compiled.function, args, captures)
 
 
 def _is_handle(tensor):

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from skdl import _private
-from skdl._backend import keras, tf
+from skdl._backend import keras, private, tf
 from skdl._engine._data import leaves, why_not_arrays
 
 # A program of fewer steps than this runs TensorFlow's operations one by one. XLA makes
@@ -80,7 +79,7 @@ def _why_not_callback(callback):
     if kind is keras.callbacks.TerminateOnNaN:  # run inside the program
         return None
     if kind is keras.callbacks.TensorBoard:
-        if _private.profiles_no_batches(callback):
+        if private.profiles_no_batches(callback):
             return None
     hooks = _hooks(callback, _BATCH_HOOKS)
     for known in (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore):
@@ -104,7 +103,7 @@ def _why_not_model(model):
         return "the model runs eagerly"
     if model.steps_per_execution != 1:
         return f"steps_per_execution is {model.steps_per_execution}"
-    if _private.is_distributed(model) or tf.distribute.has_strategy():
+    if private.is_distributed(model) or tf.distribute.has_strategy():
         return "the model is distributed over devices"
     if keras.distribution.distribution() is not None:
         return "a keras.distribution is set"
@@ -181,7 +180,7 @@ def why_not(
 
 def heavy(model):
     """Whether a model's arithmetic is best left to TensorFlow's own kernels on a CPU."""
-    return any(isinstance(layer, _NOT_FOR_XLA) for layer in _private.flat_layers(model))
+    return any(isinstance(layer, _NOT_FOR_XLA) for layer in private.flat_layers(model))
 
 
 def treats_rows_alone(model):
@@ -189,11 +188,11 @@ def treats_rows_alone(model):
 
     Only of a model of which `skdl._engine._keras_only.describe` knows what it computes.
     """
-    return all(map(_treats_rows_alone, _private.flat_layers(model)))
+    return all(map(_treats_rows_alone, private.flat_layers(model)))
 
 
 def _treats_rows_alone(layer):
-    if isinstance(layer, keras.Model) and _private.is_functional(layer):
+    if isinstance(layer, keras.Model) and private.is_functional(layer):
         return True
     activation = getattr(layer, "activation", None)
     return type(layer) in _ROWS_ALONE and (activation is None or activation in _ELEMENTWISE)
@@ -216,7 +215,7 @@ def wants_xla(model, *, n_rows, batch_size, epochs):
         Whether XLA computes the same is another question, which the graph answers.
     """
     full = n_rows // batch_size
-    layers = _private.flat_layers(model)
+    layers = private.flat_layers(model)
     if full == 0 or not all(layer.supports_jit for layer in layers):
         return False
     if model.jit_compile:

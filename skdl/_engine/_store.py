@@ -4,8 +4,7 @@ import collections
 import threading
 import weakref
 
-from skdl import _private
-from skdl._backend import seeded
+from skdl._backend import private, seeded
 
 # Bytes of programs kept, by their own estimate: some hundreds of small networks.
 LIMIT = 2**30
@@ -72,7 +71,7 @@ def find(key, build, *, kind, seed):
         program = None if key is None else get(key)
         if program is not None:
             return program
-        with _private.short_call_stacks():
+        with private.short_call_stacks():
             program = build()
         if key is None and program.shared:
             known = get((kind, program.digest))

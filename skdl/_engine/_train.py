@@ -5,8 +5,7 @@ import warnings
 
 import numpy as np
 
-from skdl import _private
-from skdl._backend import keras, tf
+from skdl._backend import keras, private, tf
 from skdl._engine import _early_stopping, _keras_only, _store
 from skdl._engine._build import build
 from skdl._engine._data import epoch_order, n_rows, take, tensors
@@ -251,9 +250,9 @@ class _Training:
     def _structure(self):
         """Return what a callback may exchange that a program takes as fixed."""
         model = self.model
-        rate = _private.learning_rate_of(model.optimizer)
-        flags = tuple(layer.trainable for layer in _private.flat_layers(model))
-        return id(model.optimizer), id(rate), id(_private.loss_tracker(model)), flags
+        rate = private.learning_rate_of(model.optimizer)
+        flags = tuple(layer.trainable for layer in private.flat_layers(model))
+        return id(model.optimizer), id(rate), id(private.loss_tracker(model)), flags
 
     def _may_be_changed(self):
         """Whether callbacks may have changed what the model computes before its first epoch."""
@@ -335,7 +334,7 @@ class _Training:
         That it can't is no matter of luck, but of the graph. What fails without XLA, too,
         is an error of the model or the data, and says nothing about XLA.
         """
-        held = _private.training_variables(self.model)
+        held = private.training_variables(self.model)
         before = [v.value.read_value() for v in held]
         try:
             return self._run(orders, **args)
@@ -371,7 +370,7 @@ class _Training:
         model.stop_training = False
         callbacks.on_train_begin()
         # A callback that restores a training may have set where to go on.
-        first = _private.restored_epoch(model) or self.initial_epoch
+        first = private.restored_epoch(model) or self.initial_epoch
         if self.stopper is None and (self.callbacks or self.verbose):
             logs = self._one_by_one(first, callbacks)
         else:

@@ -67,7 +67,17 @@ def mlp(
     Returns
     -------
     keras.Sequential
+
+    Raises
+    ------
+    ValueError
+        If a row is no vector.
     """
+    if len(input_shape) != 1:
+        raise ValueError(
+            f"Found array with dim {len(input_shape) + 1}, while dim <= 2 is required by a multilayer "
+            "perceptron. Reshape it to (n_samples, n_features), or use CNNClassifier for images."
+        )
     penalty = keras.regularizers.L2(l2_regularization) if l2_regularization else None
     return keras.Sequential(
         [

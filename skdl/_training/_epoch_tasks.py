@@ -8,6 +8,7 @@ from sklearn.utils.validation import _num_samples
 
 from skdl._backend import keras
 from skdl._persistence import copy_model
+from skdl._training._outcome import learnt_from
 
 
 def training_rows(X, y, metadata, rows):
@@ -55,18 +56,18 @@ class EpochTasks(keras.callbacks.Callback):
     Parameters
     ----------
     estimator : estimator
-        The estimator that is fitted; its ``_learnt_from`` turns a history into attributes.
+        The estimator that is fitted, for the callbacks.
     context : sklearn.callback.CallbackContext
         The task of the whole fit.
-    initial_epoch : int
-        Number of epochs in ``history_`` that this training continues.
+    before : dict of str to list of float
+        History that this training continues.
     data : dict
         Of `training_rows`.
     """
 
-    def __init__(self, estimator, context, initial_epoch, data):
+    def __init__(self, estimator, context, before, data):
         super().__init__()
-        self.estimator, self.context, self.initial_epoch, self.data = estimator, context, initial_epoch, data
+        self.estimator, self.context, self.before, self.data = estimator, context, before, data
         self._history = {}
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -86,5 +87,4 @@ class EpochTasks(keras.callbacks.Callback):
 
     def _attributes(self):
         """Return what makes a copy of the estimator as if training ended here."""
-        learnt = self.estimator._learnt_from(self._history, self.initial_epoch)
-        return fitted_copy(self.model, **learnt)
+        return fitted_copy(self.model, **learnt_from(self._history, self.before))

@@ -12,8 +12,7 @@ import random
 import sys
 import threading
 
-import keras
-import tensorflow as tf
+from skdl._backend._start import keras, tf
 
 # Models.
 

@@ -1,0 +1,13 @@
+"""TensorFlow and Keras, imported once and quietly; seeds that stay local.
+
+Every other module takes ``keras`` and ``tf`` from here. What is private to them is in
+`skdl._backend.private` alone.
+"""
+
+from skdl._backend import private
+from skdl._backend._process import check_not_forked
+from skdl._backend._seeds import seeded
+from skdl._backend._start import keras, tf
+from skdl._backend.private import quick_variables
+
+__all__ = ["check_not_forked", "keras", "private", "quick_variables", "seeded", "tf"]

@@ -1,0 +1,55 @@
+"""What TensorFlow does with the process: its threads, and forks of it."""
+
+import os
+
+from skdl._backend import private
+from skdl._backend._start import tf
+
+
+def _follow_thread_limit():
+    """Give TensorFlow's pools as many threads as the process may have.
+
+    joblib and Dask tell their workers by OMP_NUM_THREADS, which TensorFlow's own pools
+    do not look at: two workers on two cores would run four threads. What the user has
+    set stays, as do pools that run already.
+    """
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if not limit.isdigit() or int(limit) == 0 or private.tensorflow_has_started():
+        return
+    for name in ("intra_op", "inter_op"):
+        by_user = f"TF_NUM_{name.replace('_', '').upper()}_THREADS" in os.environ
+        if not by_user and getattr(tf.config.threading, f"get_{name}_parallelism_threads")() == 0:
+            getattr(tf.config.threading, f"set_{name}_parallelism_threads")(int(limit))
+
+
+_follow_thread_limit()
+
+_forked_from = None
+
+
+def _remember_fork():
+    global _forked_from
+    if private.tensorflow_has_started():
+        _forked_from = os.getppid()
+
+
+# A fork copies TensorFlow's state but not its threads: the first operation of the child
+# would wait for ever. Before TensorFlow's first operation there are no threads to miss.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_remember_fork)
+
+
+def check_not_forked():
+    """Refuse to go on in a process in which TensorFlow would hang.
+
+    Raises
+    ------
+    RuntimeError
+        If this process was forked from one that had used TensorFlow.
+    """
+    if _forked_from is not None:
+        raise RuntimeError(
+            f"This process was forked from process {_forked_from} after TensorFlow had started there, and "
+            "TensorFlow's threads do not survive a fork: it would hang. Use joblib's loky or threading "
+            "backend, or start processes with multiprocessing.get_context('spawn')."
+        )

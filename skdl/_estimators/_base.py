@@ -1,0 +1,572 @@
+"""What all estimators share: the way from parameters and data to a trained model."""
+
+import contextlib
+import logging
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
+
+from skdl import _engine
+from skdl._backend import check_not_forked, keras, seeded
+from skdl._model import (
+    PREDICT_PARAMS,
+    ModelSpec,
+    acts_on_predict,
+    build,
+    check_arguments,
+    check_input,
+    compile_model,
+    count_nan,
+    detach,
+    find_builder,
+    make_callbacks,
+    output_shapes,
+    predict_outputs,
+)
+from skdl._persistence import copy_model, pack_all, unpack_all, with_parameters_copied
+from skdl._routing import RoutedParamsMixin
+from skdl._scikeras import has_param, route_params
+from skdl._targets import Target, learnt_by
+from skdl._training import (
+    FIT_PARAMS,
+    EpochTasks,
+    Holdout,
+    Plan,
+    Rows,
+    divergence,
+    fit_model,
+    fit_settings,
+    fitted_copy,
+    given_rows,
+    learnt_from,
+    training_rows,
+)
+
+_log = logging.getLogger("skdl")
+_SEEDS = np.iinfo(np.int32).max
+# What scikit-learn keeps on an estimator during a fit. The copies that callbacks get, and
+# may keep and fit again, are of their own.
+_OF_A_RUNNING_FIT = {"_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown"}
+
+_BATCH_SIZE = [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1}), None]
+# Parameters of training that every estimator has.
+TRAINING_CONSTRAINTS = {
+    "optimizer": [str, dict, callable, keras.optimizers.Optimizer],
+    "metrics": [str, dict, list, tuple, callable, keras.metrics.Metric, None],
+    "epochs": [Interval(Integral, 1, None, closed="left")],
+    "batch_size": _BATCH_SIZE,
+    "shuffle": ["boolean"],
+    "validation_split": [Interval(Real, 0, 1, closed="left"), None],
+    "early_stopping": ["boolean"],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "engine": [StrOptions({"auto", "compiled", "keras"})],
+    "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
+    "warm_start": ["boolean"],
+    "verbose": ["boolean", Options(Integral, {0, 1, 2}), StrOptions({"auto"})],
+    "random_state": ["random_state"],
+}
+
+
+class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
+    """Base of all estimators: what they do, without a signature and without a builder.
+
+    A subclass has a signature with at least the parameters of `TRAINING_CONSTRAINTS`, and a
+    method ``_keras_build_fn`` that returns a model.
+    """
+
+    # The kind of target, and whether integers reach the model as they are.
+    _target_kind = Target
+    _keeps_integers = True
+
+    # Extension points, as in scikeras.
+
+    @property
+    def target_encoder(self):
+        """Transformer from ``y`` to what the model takes; override to use another.
+
+        Its ``get_metadata()``, if any, becomes attributes and goes to the builder.
+        """
+        return FunctionTransformer()
+
+    @property
+    def feature_encoder(self):
+        """Transformer from ``X`` to what the model takes; override to use another."""
+        return FunctionTransformer()
+
+    @staticmethod
+    def scorer(y_true, y_pred, **kwargs):
+        """Score predictions; for subclasses to define.
+
+        Raises
+        ------
+        NotImplementedError
+            In this base class, which does not know what is good.
+        """
+        raise NotImplementedError("Define a static method scorer(y_true, y_pred, **kwargs) in the subclass.")
+
+    def _type_of_target(self, y):
+        return type_of_target(y)
+
+    def _get_metadata(self):
+        """Return what was learnt, for a builder that takes ``meta``."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
+
+    # State.
+
+    @property
+    def initialized_(self):
+        """Whether there is a model, so that `predict` can be called."""
+        return hasattr(self, "model_")
+
+    @property
+    def current_epoch(self):
+        """Number of epochs recorded in ``history_``."""
+        return len(next(iter(self._history().values()), []))
+
+    def _history(self):
+        return vars(self).get("history_", {})
+
+    @property
+    def _target(self):
+        """What was learnt about the target."""
+        learnt = vars(self)
+        return self._target_kind.of(
+            learnt.get("target_encoder_"),
+            learnt.get("target_type_"),
+            dtype=learnt.get("y_dtype_"),
+            ndim=learnt.get("y_ndim_"),
+            n=learnt.get("n_classes_", learnt.get("n_outputs_")),
+        )
+
+    def __sklearn_is_fitted__(self):
+        return self.initialized_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def __sklearn_clone__(self):
+        # scikit-learn copies parameters by copy.deepcopy, which Keras answers by configuration.
+        return BaseEstimator.__sklearn_clone__(with_parameters_copied(self))
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return pack_all({name: value for name, value in state.items() if name not in _OF_A_RUNNING_FIT})
+
+    def __setstate__(self, state):
+        super().__setstate__(unpack_all(state))
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self, *, trains_on=False):
+        """Leave the estimator as it was where a fit fails, weights that were trained on included."""
+        before = {
+            name: dict(value) if isinstance(value, dict) else value for name, value in vars(self).items()
+        }
+        model = before.get("model_")
+        weights = model.get_weights() if trains_on and model.built else None
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            if weights is not None:
+                model.set_weights(weights)
+            raise
+
+    # From parameters to values.
+
+    def _draw_seeds(self, n):
+        """Draw ``n`` seeds from ``random_state``, which advances where it is a generator."""
+        return [int(seed) for seed in check_random_state(self.random_state).randint(_SEEDS, size=n)]
+
+    def _draw_seed(self):
+        return self._draw_seeds(1)[0]
+
+    def _routed_to(self, method):
+        return route_params(self.get_params(deep=False), destination=method, pass_filter=set())
+
+    def _fit_settings(self, call):
+        return fit_settings(self.get_params(deep=False), self._routed_to("fit"), call)
+
+    def _make_plan(self, given, call):
+        """Return the validation rows that a call gives, or None, and how it trains."""
+        check_arguments("fit", call, FIT_PARAMS)
+        settings = self._fit_settings(call)
+        given = given_rows(*given, settings.get("validation_data"))
+        return given, Plan.of(
+            settings,
+            callbacks=self._make_callbacks("callbacks", "fit__callbacks", of_call=call.get("callbacks")),
+            rows_given=given is not None,
+            draw_seed=self._draw_seed,
+        )
+
+    def _make_callbacks(self, *destinations, of_call=None):
+        """Make the callbacks of one call, from parameters and from what the call gives."""
+        params = self.get_params(deep=False)
+        made = make_callbacks(of_call, {})
+        for name in reversed(destinations):
+            routed = route_params(params, destination=name, pass_filter=set())
+            made = make_callbacks(params.get(name), routed) + made
+        return made
+
+    def _encoded_loss(self):
+        """Return the loss that the target is encoded for."""
+        return getattr(self, "loss", None)
+
+    def _compile_params(self):
+        """Return the parameters of compiling, with what the target decides."""
+        return self.get_params(deep=False)
+
+    def _spec(self):
+        return ModelSpec(
+            type(self).__name__,
+            self.get_params(deep=False),
+            {name: parameter.default for name, parameter in self._init_signature().items()},
+            self._compile_params(),
+        )
+
+    def _split_validation(self, X, y):
+        """Choose the rows to hold out; `skdl.Pipeline` asks for them before its first step.
+
+        Returns
+        -------
+        tuple of ndarray (train_rows, validation_rows), or None
+            Sorted positions of the rows; None where no rows are to be held out.
+        """
+        holdout = Holdout.of(self._fit_settings({}), self._draw_seed)
+        return None if holdout is None else holdout.split(_num_samples(X), self._target_kind.strata(y))
+
+    # From data to values.
+
+    def _validate_data(self, X, y=None, *, reset=False):
+        """Check X and y, and learn or compare their number of features, shape and type."""
+        X = self._validate_features(X, reset=reset)
+        if y is not None:
+            y = self._validate_target(y)
+            check_consistent_length(X, y)
+            if not reset and y.ndim != self.y_ndim_:
+                raise ValueError(
+                    f"y has {y.ndim} dimensions, but {type(self).__name__} was fitted on a target of "
+                    f"{self.y_ndim_}."
+                )
+        return X, y
+
+    def _validate_target(self, y):
+        return self._target_kind.validate(y, type(self).__name__)
+
+    def _validate_features(self, X, *, reset):
+        # Types that reach the model as they are; others become the first.
+        dtypes = [np.dtype(keras.config.floatx())]
+        if self._keeps_integers:
+            dtypes += [np.dtype(kind) for kind in "?bhilqBHILQ"]
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            allow_nd=True,
+            dtype=dtypes,
+            accept_large_sparse=False,
+        )
+        if reset:
+            self.X_shape_, self.X_dtype_ = X.shape, X.dtype
+        elif X.shape[1:] != self.X_shape_[1:]:
+            raise ValueError(
+                f"X has rows of shape {X.shape[1:]}, but {type(self).__name__} was fitted on rows of "
+                f"shape {self.X_shape_[1:]}."
+            )
+        return X
+
+    def _initialize(self, X, y=None, *, classes=None, split=None):
+        """Validate the data, learn from it, and build the model.
+
+        Subclasses written for scikeras override it with X and y alone.
+
+        Parameters
+        ----------
+        X, y : array-like
+        classes : ndarray, default=None
+            All classes, where ``y`` may lack some.
+        split : callable, default=None
+            From X and y to rows to train on and rows to validate on. The latter teach
+            encoders nothing but which classes there are.
+
+        Returns
+        -------
+        X, y : ndarray or sparse matrix
+            The data, validated.
+        """
+        if y is None and self.__sklearn_tags__().target_tags.required:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+            )
+        X, y = self._validate_data(X, y, reset=True)
+        if y is not None:
+            self.target_type_ = self._type_of_target(y if classes is None else classes)
+            self.y_dtype_, self.y_ndim_ = y.dtype, y.ndim
+        train = Rows(X, y) if split is None else split(X, y)[0]
+        encoder = self._unfitted_target_encoder(classes)
+        self.target_encoder_ = encoder.fit(y if self._target_kind.has_labels else train.y)
+        vars(self).update(learnt_by(self.target_encoder_))
+        self.feature_encoder_ = self.feature_encoder.fit(train.X)
+        vars(self).update(learnt_by(self.feature_encoder_))
+        # Nested inputs have no one shape; their builder knows it.
+        row = self.feature_encoder_.transform(_engine.take(train.X, slice(0, 1)))
+        self._row_shape = getattr(row, "shape", (1,))[1:]
+        build_seed, self._seed = self._draw_seeds(2)
+        with seeded(build_seed):
+            self.model_ = build(self._spec(), self._find_builder(), self._get_metadata())
+        return X, y
+
+    def _unfitted_target_encoder(self, classes):
+        return self.target_encoder
+
+    def _find_builder(self):
+        return find_builder(type(self).__name__, getattr(self, "_keras_build_fn", None))
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def initialize(self, X, y=None):
+        """Build the model without training it, for one that is trained already.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+
+        Returns
+        -------
+        estimator
+            Ready to predict. A model given as ``model`` is used as it is, and copied
+            by the first fit that goes on from here.
+        """
+        check_not_forked()
+        with self._all_or_nothing():
+            self._initialize(X, y)
+        return self
+
+    # Training.
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, **kwargs):
+        """Build a model and train it.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+            Rows to train on. A sparse matrix is made dense a batch at a time.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; only their ratios count. Rows of weight 0 are left out.
+        X_val : array-like of shape (n_val, n_features) or (n_val, ...), default=None
+            Rows to validate on, in place of those that ``validation_split`` holds out.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their target.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
+        **kwargs : dict
+            Arguments of ``keras.Model.fit`` for this fit alone, as in scikeras; parameters
+            named ``fit__<name>`` do the same and can be searched.
+
+        Returns
+        -------
+        estimator
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Before training, if parameters, data and model do not fit together. The
+            estimator is left as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the training diverged: the weights are infinite or no numbers. ``history_``
+            shows when; `predict` raises an error.
+        """
+        given, plan = self._make_plan((X_val, y_val, sample_weight_val), kwargs)
+        return self._fit(Rows(X, y, sample_weight), given, plan, continues=self.warm_start)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, **kwargs
+    ):
+        """Train for one more epoch, from the weights as they are.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Rows to validate on, see `fit`.
+        **kwargs : dict
+            Arguments of ``keras.Model.fit`` for this call alone.
+
+        Returns
+        -------
+        estimator
+            The estimator itself, its ``history_`` one epoch longer.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, and with ``early_stopping``, which makes no sense for one epoch.
+        """
+        return self._fit_epoch(Rows(X, y, sample_weight), (X_val, y_val, sample_weight_val), kwargs)
+
+    def _fit_epoch(self, data, given, call, *, classes=None):
+        for name in ("epochs", "initial_epoch"):
+            if name in call:
+                raise TypeError(f"partial_fit trains one epoch from the current one; leave out {name}=.")
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True; use fit, or set it to False.")
+        given, plan = self._make_plan(given, {**call, "epochs": 1, "initial_epoch": self.current_epoch})
+        return self._fit(data, given, plan, continues=True, classes=classes)
+
+    def _fit(self, data, given, plan, *, continues, classes=None):
+        """Train on rows as the user gave them.
+
+        Parameters
+        ----------
+        data : Rows
+        given : Rows or None
+            To validate on.
+        plan : Plan
+        continues : bool
+            Whether to train the model that is there, if any.
+        classes : ndarray, default=None
+            All classes, where the target may lack some.
+        """
+        check_not_forked()
+        task = self._init_callback_context(max_subtasks=plan.epochs)
+        metadata = None if data.weight is None else {"sample_weight": data.weight}
+        task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
+        continues = continues and self.initialized_
+        split = plan.splitter(data.weight, self._target_kind.strata)
+        with self._all_or_nothing(trains_on=continues):
+            if continues:
+                X, y = self._validate_data(data.X, data.y)
+            else:
+                how = {"classes": classes, "split": split}
+                how = {name: value for name, value in how.items() if has_param(self._initialize, name)}
+                X, y = self._initialize(data.X, data.y, **how)
+            target = self._target
+            train, held_out = split(X, y)
+            target.check_learnable(train.y, type(self).__name__, classes)
+            if given is not None:
+                held_out = Rows(*self._validate_data(given.X, given.y), given.weight).checked_weight()
+                target.check_known(held_out.y)
+            shown = training_rows(data.X, data.y, metadata, train.where())
+            self._prepare_model(self.feature_encoder_.transform(_engine.take(X, slice(0, 1))), target)
+            if plan.class_weight is not None:
+                train = train.weighted(target.class_weights(train.y, plan.class_weight))
+            train = train.of_mean_weight_one().encode(self.feature_encoder_, target)
+            if held_out is not None:
+                held_out = held_out.of_mean_weight_one().encode(self.feature_encoder_, target)
+            # Without callbacks no Python runs between the epochs.
+            before = self._history() if plan.initial_epoch else {}
+            watched = bool(getattr(self, "_skl_callbacks", None))
+            watchers = [EpochTasks(self, task, before, shown)] if watched else []
+            history = fit_model(self.model_, train, held_out, plan, seed=self._seed, watchers=watchers)
+            detach(plan.callbacks)
+            self.engine_, self.engine_reason_ = history.engine, history.reason
+            self.callbacks_ = plan.callbacks
+            vars(self).update(learnt_from(history.history, before))
+        if self.engine_reason_ is not None and plan.engine == "auto":
+            _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, self.engine_reason_)
+        diverged = divergence(self.model_, self.history_)
+        if diverged:
+            # Not an error: the history shows what happened. Predicting is one.
+            warnings.warn(diverged, ConvergenceWarning, stacklevel=4)
+        task.call_on_fit_task_end(
+            estimator=self, reconstruction_attributes=lambda: fitted_copy(self.model_), **shown
+        )
+        return self
+
+    def _prepare_model(self, x, target):
+        """Make sure that the model is compiled and fits the encoded data."""
+        if self.model_ is getattr(self, "model", None):
+            self.model_ = copy_model(self.model_)
+        compile_model(self.model_, self._spec())
+        check_input(self.model_, x)
+        expected = vars(self).get("n_outputs_expected_")
+        target.match(self.model_.loss, output_shapes(self.model_, x, seed=self._seed, expected=expected))
+
+    # Prediction.
+
+    def _predict_raw(self, X, **kwargs):
+        """Return the model's outputs for X."""
+        check_not_forked()
+        check_is_fitted(self)
+        X, _ = self._validate_data(X)
+        x = self.feature_encoder_.transform(X)
+        check_arguments("predict", kwargs, PREDICT_PARAMS)
+        routed = route_params(self._routed_params, destination="predict", pass_filter=set(), strict=True)
+        callbacks = []
+        if any(map(acts_on_predict, keras.tree.flatten(getattr(self, "callbacks", None) or []))):
+            callbacks += [each for each in self._make_callbacks("callbacks") if acts_on_predict(each)]
+        callbacks += self._make_callbacks("predict__callbacks", of_call=kwargs.get("callbacks"))
+        outputs = predict_outputs(self.model_, x, **{**routed, **kwargs, "callbacks": callbacks})
+        n = count_nan(outputs)
+        if n:
+            # As labels they would be the first class.
+            reason = divergence(self.model_, self._history()) or (
+                "Its weights are finite: are there very large values in X?"
+            )
+            raise ValueError(f"{type(self).__name__} predicts NaN for {n} of {X.shape[0]} rows. {reason}")
+        return outputs
+
+    def predict(self, X, **kwargs):
+        """Predict the target.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        **kwargs : dict
+            Arguments of ``keras.Model.predict`` (``batch_size``, ``verbose``, ``steps``,
+            ``callbacks``), also as parameters ``predict__<name>``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Raises
+        ------
+        NotFittedError
+            If there is no model yet.
+        ValueError
+            If X is not like that of `fit`, or the model predicts NaN.
+        """
+        outputs = self._predict_raw(X, **kwargs)
+        return self._target.decode(outputs)
+
+    def score(self, X, y, sample_weight=None):
+        """Score the predictions for X against y.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+            By `scorer`: accuracy for classifiers, R squared for regressors. Parameters
+            ``score__<name>`` are handed to it.
+        """
+        return self.scorer(
+            np.asarray(y), self.predict(X), sample_weight=sample_weight, **self._routed_to("score")
+        )

@@ -1,0 +1,157 @@
+"""What every classifier does beyond `KerasEstimator`: labels and probabilities."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.utils._param_validation import StrOptions
+
+from skdl._estimators._base import KerasEstimator
+from skdl._targets import ClassifierLabelEncoder, DiscreteTarget, probabilities
+from skdl._training import Rows
+
+CLASS_WEIGHT = [dict, list, StrOptions({"balanced"}), None]
+
+
+class KerasClassifierMixin(ClassifierMixin):
+    """What every classifier does; stands before `KerasEstimator` among the bases."""
+
+    _target_kind = DiscreteTarget
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    # scikit-learn's mixin comes first and knows neither scorer nor score__ parameters.
+    score = KerasEstimator.score
+
+    @staticmethod
+    def scorer(y_true, y_pred, **kwargs):
+        """Score predictions by their accuracy; override for another score.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        **kwargs : dict
+            ``sample_weight`` and the parameters ``score__<name>``.
+
+        Returns
+        -------
+        float
+        """
+        return accuracy_score(y_true, y_pred, **kwargs)
+
+    @property
+    def target_encoder(self):
+        """Transformer from labels to what the model takes; override to use another.
+
+        Its ``inverse_transform`` takes ``return_proba``, for `predict_proba`.
+        """
+        return ClassifierLabelEncoder(loss=self._encoded_loss())
+
+    def _unfitted_target_encoder(self, classes):
+        encoder = self.target_encoder
+        if classes is not None and isinstance(encoder, ClassifierLabelEncoder):
+            encoder.set_params(categories=[classes])
+        return encoder
+
+    def _validate_target(self, y):
+        own_encoder = type(self).target_encoder is not KerasClassifierMixin.target_encoder
+        return self._target_kind.validate(y, type(self).__name__, own_encoder=own_encoder)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X,
+        y,
+        classes=None,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        **kwargs,
+    ):
+        """Train for one more epoch, from the weights as they are.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come; needed in the first call where its ``y``
+            lacks some.
+        sample_weight : array-like of shape (n_samples,), default=None
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Rows to validate on, see `fit`.
+        **kwargs : dict
+            Arguments of ``keras.Model.fit`` for this call alone.
+
+        Returns
+        -------
+        estimator
+            The estimator itself, its ``history_`` one epoch longer.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, and if ``classes`` differ from those of the first call, or with
+            ``early_stopping``, which makes no sense for one epoch.
+        """
+        known = None if classes is None else np.unique(classes)
+        if self.initialized_ and np.ndim(y) == 1 and self._target.has_classes:
+            first = self.classes_
+            if known is not None and not np.array_equal(known, first):
+                raise ValueError(
+                    f"classes={known.tolist()} differs from the first call to partial_fit, where it was "
+                    f"{first.tolist()}."
+                )
+            known = first
+        return self._fit_epoch(
+            Rows(X, y, sample_weight), (X_val, y_val, sample_weight_val), kwargs, classes=known
+        )
+
+    def _predict_raw(self, X, **kwargs):
+        outputs = super()._predict_raw(X, **kwargs)
+        return probabilities(outputs, self.model_.loss) if self.model_.compiled else outputs
+
+    def predict_proba(self, X, **kwargs):
+        """Predict the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        **kwargs : dict
+            Arguments of ``keras.Model.predict``, see `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``; two columns for two classes. For a
+            multilabel target, the probability of each label.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no model yet.
+        ValueError
+            If X is not like that of `fit`, or the model predicts NaN.
+        """
+        return self._target.decode(self._predict_raw(X, **kwargs), return_proba=True)
+
+    def predict_log_proba(self, X, **kwargs):
+        """Predict the logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
+        **kwargs : dict
+            Arguments of ``keras.Model.predict``, see `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            ``-inf`` where a probability is 0.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X, **kwargs))

@@ -1,0 +1,60 @@
+"""Base of the estimators that build their networks themselves."""
+
+import inspect
+from numbers import Integral, Real
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skdl._backend import keras
+from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
+
+_ACTIVATIONS = {name for name, value in vars(keras.activations).items() if callable(value)} - {
+    *("get", "serialize", "deserialize")
+}
+SIZES = [Interval(Integral, 1, None, closed="left"), "array-like"]
+NETWORK_CONSTRAINTS = {
+    "hidden_layer_sizes": SIZES,
+    "activation": [StrOptions(_ACTIVATIONS), callable],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+}
+READY_MADE_CONSTRAINTS = {
+    **TRAINING_CONSTRAINTS,
+    "loss": [str, callable, keras.losses.Loss],
+    "learning_rate": [
+        Interval(Real, 0, None, closed="neither"),
+        keras.optimizers.schedules.LearningRateSchedule,
+        None,
+    ],
+}
+
+
+class ReadyMade(KerasEstimator):
+    """An estimator that builds its network itself: a subclass adds a signature and a network.
+
+    The output layer, ``loss="auto"`` and the encoding fit the target.
+    """
+
+    # Function that builds the network of an input shape, the units and the activation of the
+    # output layer, and those parameters of the estimator that it names.
+    _network = None
+    _keeps_integers = False
+    _prefixes = KerasEstimator._prefixes - {"model", "compile"}
+
+    def _keras_build_fn(self):
+        output = self._target.output(self._encoded_loss())
+        names = inspect.signature(self._network).parameters
+        params = {name: value for name, value in self.get_params(deep=False).items() if name in names}
+        return self._network(self._row_shape, output.units, output.activation, **params)
+
+    def _encoded_loss(self):
+        return self._target.loss(self.loss)
+
+    def _compile_params(self):
+        params = {**self.get_params(deep=False), "loss": self._encoded_loss()}
+        rate = params.pop("learning_rate")
+        if rate is not None:
+            if "optimizer__learning_rate" in params:
+                raise ValueError("Both learning_rate and optimizer__learning_rate are given; give one.")
+            # Keras takes no integers.
+            params["optimizer__learning_rate"] = float(rate) if isinstance(rate, Real) else rate
+        return params

@@ -1,0 +1,93 @@
+"""Keras callbacks, made or copied for one call."""
+
+import copy
+import inspect
+
+from skdl._backend import keras
+from skdl._model._objects import make
+from skdl._routing import nearest
+from skdl._scikeras import route_params
+
+
+def make_callbacks(items, params):
+    """Make the callbacks of one fit.
+
+    Parameters
+    ----------
+    items : callback class or instance, or list, tuple or dict of them, or None
+    params : dict
+        Parameters for them, without prefix: ``{"patience": 3, "0__monitor": "loss"}``.
+
+    Returns
+    -------
+    list of keras.callbacks.Callback
+        Instances are copied.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no callback, or can't be made or copied.
+    """
+    if items is None:
+        return []
+    if inspect.isclass(items):
+        made = make("callback", items, params, None, ())
+    elif isinstance(items, keras.callbacks.Callback):
+        made = _copied_callback(items, params)
+    elif isinstance(items, list | tuple | dict):
+        named = items.items() if isinstance(items, dict) else enumerate(items)
+        common = {name: value for name, value in params.items() if "__" not in name}
+        return [
+            callback
+            for name, item in named
+            for callback in make_callbacks(
+                item, {**common, **route_params(params, destination=str(name), pass_filter=set())}
+            )
+        ]
+    else:
+        made = items
+    if not isinstance(made, keras.callbacks.Callback):
+        raise TypeError(
+            "callbacks must be a keras.callbacks.Callback, a class of them, or a list or dict of "
+            f"these; got {made!r} of type {type(made).__name__}."
+        )
+    return [made]
+
+
+def acts_on_predict(callback):
+    """Tell whether a callback, or a class of them, has something to do in ``keras.Model.predict``."""
+    names = [name for name in dir(keras.callbacks.Callback) if name.startswith("on_predict")]
+    # What is no callback at all is left to `make_callbacks` to refuse.
+    return any(_own(callback, name) is not getattr(keras.callbacks.Callback, name) for name in names)
+
+
+def _own(callback, name):
+    """Return a method of a callback, or of a class of them, as a function."""
+    method = getattr(callback, name, None)
+    return getattr(method, "__func__", method)
+
+
+def detach(callbacks):
+    """Let callbacks forget the model that they watched."""
+    for callback in callbacks:
+        # Not by set_model, which a callback may extend and which expects a model.
+        callback._model = None
+
+
+def _copied_callback(callback, params):
+    try:
+        # Not with the model that it watched in an earlier fit.
+        # A subclass that doesn't call its parent's __init__ has no _model yet.
+        copied = copy.deepcopy(callback, {id(getattr(callback, "_model", None)): None})
+    except Exception as error:
+        raise TypeError(
+            f"The callback {callback!r} can't be copied for this fit ({error}). Give its class, with "
+            "its parameters as callbacks__<name>, instead of an instance."
+        ) from error
+    for name, value in params.items():
+        if not hasattr(copied, name):
+            raise ValueError(
+                f"{type(callback).__name__} has no parameter {name!r}.{nearest(name, vars(copied))}"
+            )
+        setattr(copied, name, value)
+    return copied

@@ -1,0 +1,105 @@
+"""From an estimator's parameters to a compiled Keras model."""
+
+import re
+
+from skdl._backend import keras, quick_variables
+from skdl._model._arguments import COMPILE_PARAMS
+from skdl._model._objects import copy_with, make
+from skdl._scikeras import (
+    get_loss_class_function_or_string,
+    get_metric_class,
+    get_optimizer_class,
+    loss_name,
+    route_params,
+)
+
+
+def _metrics(items, params):
+    made = make("metric", items, params, get_metric_class, dir(keras.metrics))
+
+    named = {value for name, value in params.items() if name.rpartition("__")[2] == "name"}
+
+    def settle(metric, given):
+        if isinstance(given, list | tuple):
+            return [settle(m, g) for m, g in zip(metric, given, strict=True)]
+        if isinstance(given, dict):
+            return {key: settle(metric[key], given[key]) for key in given}
+        if isinstance(given, keras.metrics.Metric):
+            return copy_with(given, {})
+        if isinstance(metric, keras.metrics.Metric) and metric.name not in named:
+            # Keras numbers the metrics of a process (auc, auc_1, ...); the keys of a
+            # history must not depend on what was fitted before.
+            name = re.sub(r"_\d+$", "", metric.name)
+            if name.replace("_", "") == type(metric).__name__.lower():
+                return copy_with(metric, {"name": name})
+        return metric
+
+    made = settle(made, items)
+    return made if made is None or isinstance(made, list | dict) else [made]
+
+
+def compile_kwargs(params):
+    """Make the arguments of ``keras.Model.compile``.
+
+    Parameters
+    ----------
+    params : dict
+        As of ``get_params(deep=False)``.
+
+    Returns
+    -------
+    dict
+        Fresh objects, for one model.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or an object can't be made.
+    """
+    kwargs = route_params(params, destination="compile", pass_filter=COMPILE_PARAMS)
+
+    def routed(destination, strict=False):
+        return route_params(params, destination=destination, pass_filter=set(), strict=strict)
+
+    optimizer = kwargs.get("optimizer")
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        kwargs["optimizer"] = copy_with(optimizer, routed("optimizer"))
+    else:
+        kwargs["optimizer"] = make(
+            "optimizer", optimizer, routed("optimizer"), get_optimizer_class, dir(keras.optimizers)
+        )
+    kwargs["loss"] = make(
+        "loss", kwargs.get("loss"), routed("loss"), get_loss_class_function_or_string, dir(keras.losses)
+    )
+    kwargs["metrics"] = _metrics(kwargs.get("metrics"), routed("metrics"))
+    if kwargs.get("weighted_metrics") is not None:
+        kwargs["weighted_metrics"] = _metrics(kwargs["weighted_metrics"], {})
+    return kwargs
+
+
+def compile_model(model, spec):
+    """Compile a model, unless it is compiled already.
+
+    Parameters
+    ----------
+    model : keras.Model
+    spec : ModelSpec
+
+    Raises
+    ------
+    ValueError
+        If there is no loss, or the model was compiled with another one than asked for.
+    """
+    if not model.compiled:
+        with quick_variables():
+            kwargs = compile_kwargs(spec.compile_params)
+            if kwargs.get("loss") is None and type(model).train_step is keras.Model.train_step:
+                raise ValueError("There is no loss: give the parameter loss, or return a compiled model.")
+            model.compile(**kwargs)
+    asked, got = spec.params.get("loss"), model.loss
+    if all(isinstance(loss, str | keras.losses.Loss | type) for loss in (asked, got)):
+        if asked != spec.defaults["loss"] and loss_name(asked) != loss_name(got):
+            raise ValueError(
+                f"loss={asked!r}, but the model is compiled with {got!r}, and the target may not fit "
+                "it. Give the same loss, or leave model.compile to the estimator."
+            )

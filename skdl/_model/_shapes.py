@@ -1,0 +1,66 @@
+"""Shapes of a model's input and output, compared with the data before training."""
+
+from skdl import _engine
+from skdl._backend import keras, seeded
+
+
+def check_input(model, x):
+    """Refuse rows that a model does not take.
+
+    Parameters
+    ----------
+    model : keras.Model
+    x : array, or nested lists or dicts of arrays
+        One row, encoded.
+
+    Raises
+    ------
+    ValueError
+        If the row has another shape than the model's input.
+    """
+    expected = getattr(model, "input_shape", None) if model.built else None
+    if not isinstance(expected, tuple) or not hasattr(x, "shape"):
+        return
+    given = x.shape if len(x.shape) == len(expected) else (*x.shape, 1)
+    if len(given) != len(expected) or any(
+        want is not None and want != got for want, got in zip(expected[1:], given[1:], strict=True)
+    ):
+        raise ValueError(
+            f"The model takes rows of shape {expected[1:]}, but X has rows of shape {x.shape[1:]}. "
+            "Let the builder take meta, and size the input by meta['n_features_in_'] or "
+            "meta['X_shape_'][1:]."
+        )
+
+
+def output_shapes(model, x, *, seed, expected=None):
+    """Return the shapes of a model's outputs, building it where it is not built.
+
+    Parameters
+    ----------
+    model : keras.Model
+    x : array, or nested lists or dicts of arrays
+        One row, encoded.
+    seed : int
+        Of the weights, where the model is not built.
+    expected : int, default=None
+        Number of outputs that the target needs.
+
+    Returns
+    -------
+    list of tuple
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer outputs than the target needs.
+    """
+    outputs = getattr(model, "outputs", None)
+    if not (model.built and outputs and all(isinstance(each, keras.KerasTensor) for each in outputs)):
+        with seeded(seed):
+            outputs = keras.tree.flatten(_engine.forward(model, x))
+    if expected is not None and expected != len(outputs):
+        raise ValueError(
+            f"The target needs a model with {expected} output{'s' * (expected != 1)}, but this one "
+            f"has {len(outputs)}."
+        )
+    return [output.shape for output in outputs]

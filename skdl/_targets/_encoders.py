@@ -1,0 +1,186 @@
+"""Transformers from a target to what a Keras model takes, and back."""
+
+import numpy as np
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.utils.validation import check_array
+
+from skdl._backend import keras
+from skdl._scikeras import transformers
+from skdl._targets._output import check_output, fitting_outputs
+
+
+class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
+    """Encode class labels as a Keras model takes them, and decode its outputs.
+
+    Derived from the encoder of scikeras 0.13.0, with these mends:
+
+    - one-hot targets for two classes too, and for every loss that compares one column
+      per class (scikeras knew categorical cross-entropy for three classes or more, and
+      trained on a broadcast of wrong shape for the others);
+    - ``inverse_transform(..., return_proba=True)`` keeps two dimensions for one row;
+    - an output that neither fits the classes nor the loss is refused.
+
+    Parameters
+    ----------
+    loss : str, keras.losses.Loss, type, callable or None, default=None
+        Loss of the model; decides between integer and one-hot targets.
+    categories : "auto" or list of one ndarray, default="auto"
+        All classes, where the target that is fitted may lack some of them.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted class labels.
+    n_classes_ : int
+    """
+
+    def fit(self, y):
+        """Learn the classes of a target.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        ClassifierLabelEncoder
+        """
+        loss, self.loss = self.loss, None  # integer codes for now, see match_output
+        try:
+            super().fit(y)
+        finally:
+            self.loss = loss
+        if self._has_classes:
+            self._encode_as(fitting_outputs("classes", self.n_classes_, loss)[0].encoding)
+        return self
+
+    @property
+    def _has_classes(self):
+        return self._target_type in ("binary", "multiclass")
+
+    def match_output(self, loss, n_units):
+        """Choose integer or one-hot targets, as a loss and a model's output need them.
+
+        Parameters
+        ----------
+        loss : str, keras.losses.Loss, type, callable or None
+        n_units : int
+            Width of the model's output.
+
+        Raises
+        ------
+        ValueError
+            If the output has neither one unit per class nor, for two classes and a loss
+            that allows it, one unit in all.
+        """
+        if self._target_type == "multiclass-multioutput":
+            return
+        output = check_output(n_units, "classes" if self._has_classes else "labels", self.n_classes_, loss)
+        if self._has_classes:
+            self._encode_as(output.encoding)
+
+    def _encode_as(self, encoding):
+        """Encode labels as "codes" or "one-hot" from here on."""
+        dtype = np.dtype(keras.config.floatx())
+        encoder = (
+            OneHotEncoder(categories=[self.classes_], sparse_output=False, dtype=dtype)
+            if encoding == "one-hot"
+            else OrdinalEncoder(categories=[self.classes_], dtype=dtype)
+        )
+        self._final_encoder = make_pipeline(transformers.TargetReshaper(), encoder).fit(self.classes_)
+
+    def transform(self, y):
+        """Encode a target.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 1), (n_samples, n_classes) or (n_samples, n_outputs)
+
+        Raises
+        ------
+        ValueError
+            If ``y`` holds labels that were not seen by `fit`.
+        """
+        if self._has_classes:
+            unseen = np.setdiff1d(y, self.classes_)
+            if unseen.size:
+                raise ValueError(
+                    f"y contains labels that were not among the classes of training: {unseen.tolist()}; "
+                    f"known classes: {self.classes_.tolist()}. With partial_fit, name all classes in "
+                    "the first call: partial_fit(X, y, classes=...)."
+                )
+        return super().transform(y)
+
+    def inverse_transform(self, y, return_proba=False):
+        """Decode the outputs of a model.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples,) or (n_samples, n_units)
+            Outputs of the model.
+        return_proba : bool, default=False
+            Return probabilities instead of labels.
+
+        Returns
+        -------
+        ndarray
+            Labels in the shape and type of the fitted target, or probabilities of
+            shape (n_samples, n_classes).
+        """
+        if self._has_classes:
+            y = y.reshape(len(y), -1)
+            proba = np.column_stack([1 - y, y]) if y.shape[1] == 1 else y
+            return proba if return_proba else self.classes_[np.argmax(proba, axis=1)]
+        if return_proba:
+            return y
+        return super().inverse_transform(y)
+
+
+class RegressorTargetEncoder(transformers.RegressorTargetEncoder):
+    """Hand a numeric target on to a Keras model, and shape its outputs alike.
+
+    Derived from the encoder of scikeras 0.13.0, with these mends:
+
+    - predictions have the floating type of the target, as it promised;
+    - a single target is a column, as the model's output is: losses and metrics of one's
+      own, written as classes, compared each prediction with all targets.
+    """
+
+    def transform(self, y):
+        """Check a target and give it the model's floating type.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        ndarray of the same shape, or (n_samples, 1) for one of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If the number of columns is not that of `fit`, or a value is too large.
+        """
+        y = super().transform(y)
+        y = check_array(y, ensure_2d=False, allow_nd=True, dtype=keras.config.floatx(), input_name="y")
+        return y.reshape(-1, 1) if y.ndim == 1 else y
+
+    def inverse_transform(self, y):
+        """Give outputs the shape and the floating type of the fitted target.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples, n_units)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        dtype = self._y_dtype if self._y_dtype.kind == "f" else np.float64
+        return super().inverse_transform(y).astype(dtype, copy=False)

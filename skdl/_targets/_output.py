@@ -1,0 +1,133 @@
+"""Which output layer, and which encoding of the target, fits a target and a loss.
+
+The only place that says so. The ready-made estimators ask it for their output layer, the
+encoder of labels for the encoding, and the check before training for both.
+"""
+
+from typing import NamedTuple
+
+import scipy.special
+
+from skdl._backend import keras
+from skdl._scikeras import loss_name
+
+
+class Output(NamedTuple):
+    """An output layer, and what the target must look like for it."""
+
+    units: int
+    activation: str
+    encoding: str  # "codes", "one-hot" or "columns"
+
+
+def fitting_outputs(kind, n, loss):
+    """Return the output layers that fit a target and a loss.
+
+    Parameters
+    ----------
+    kind : {"classes", "labels", "numbers"} or None
+        One class for each row; several labels for each row, as columns of 0 and 1; numbers.
+        None where nothing is known about the target.
+    n : int
+        Number of classes, labels or columns of numbers.
+    loss : str, keras.losses.Loss, type, callable or None
+
+    Returns
+    -------
+    tuple of Output
+        The first is the one that a network gets by default. Empty where nothing is known.
+    """
+    if kind == "numbers":
+        return (Output(n, "linear", "columns"),)
+    form = _target_form(loss)
+    if kind == "labels":
+        return (Output(n, "softmax" if form == "one-hot" else "sigmoid", "columns"),)
+    if kind is None:
+        return ()
+    # A loss that skdl does not know gets integer codes, as in scikeras.
+    one_per_class = Output(n, "softmax", "codes" if form in ("codes", "unknown") else "one-hot")
+    if n == 2 and form in ("either", "unknown"):
+        return Output(1, "sigmoid", "codes"), one_per_class
+    return (one_per_class,)
+
+
+def check_output(n_units, kind, n, loss):
+    """Find the output layer that a model has among those that fit.
+
+    Parameters
+    ----------
+    n_units : int
+        Width of the model's output.
+    kind, n, loss
+        See `fitting_outputs`.
+
+    Returns
+    -------
+    Output
+
+    Raises
+    ------
+    ValueError
+        If the model's output fits neither the target nor the loss.
+    """
+    fitting = fitting_outputs(kind, n, loss)
+    for output in fitting:
+        if output.units == n_units:
+            return output
+    units = f"The model's output has {n_units} unit{'s' * (n_units != 1)}"
+    if kind == "classes":
+        allowed = f"{n} units" + (", or one sigmoid unit" if fitting[0].units == 1 else "")
+        raise ValueError(
+            f"{units}, but {n} classes with loss={getattr(loss, '__name__', loss)!r} need {allowed}. "
+            "Change the model's last layer, or the loss."
+        )
+    columns = f"column{'s' * (n != 1)}"
+    raise ValueError(
+        f"{units}, but the target has {n} {columns}. End the model with a layer of {n} unit{'s' * (n != 1)}."
+    )
+
+
+def probabilities(outputs, loss):
+    """Turn the outputs of a model into probabilities, where its loss takes logits.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_samples, n_units)
+    loss : str, keras.losses.Loss, type, callable or None
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_units)
+    """
+    if not isinstance(loss, keras.losses.Loss) or not loss.get_config().get("from_logits"):
+        return outputs
+    if isinstance(loss, keras.losses.BinaryCrossentropy | keras.losses.BinaryFocalCrossentropy):
+        return scipy.special.expit(outputs)
+    return scipy.special.softmax(outputs, axis=-1)
+
+
+def _target_form(loss):
+    """Tell in which form a loss takes the labels of a classifier.
+
+    "one-hot" is one column for each class, also for two classes; "codes" one integer for
+    each row; "either" as many columns as the model has units; "unknown" a loss that is not
+    Keras's.
+    """
+    name = _keras_name(loss)
+    if name.startswith("categorical") or name in ("kldivergence", "cosinesimilarity"):
+        return "one-hot"
+    if name.startswith("sparse"):
+        return "codes"
+    return "either" if name else "unknown"
+
+
+def _keras_name(loss):
+    """Return the name of one of Keras's own losses without underscores, else ""."""
+    if not isinstance(loss, str | keras.losses.Loss | type) and not (
+        callable(loss) and getattr(loss, "__module__", "").startswith("keras.")
+    ):
+        return ""
+    try:
+        return loss_name(loss).replace("_", "")
+    except ValueError:  # no name of Keras's: refused where the model is compiled
+        return ""

@@ -1,0 +1,251 @@
+"""What a target is: how it is checked, divided, weighted, encoded and decoded."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from sklearn.base import TransformerMixin
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_array, column_or_1d
+
+from skdl._backend import keras
+from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder
+from skdl._targets._output import check_output, fitting_outputs
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target of which only the encoder knows more: that of `BaseWrapper`.
+
+    Parameters
+    ----------
+    encoder : transformer
+        Fitted; from ``y`` to what the model takes, and back.
+    type : str
+        As of `sklearn.utils.multiclass.type_of_target`.
+    dtype : numpy.dtype
+    ndim : int
+    n : int, default=None
+        Number of classes, labels or columns, as far as the encoder tells.
+    """
+
+    encoder: TransformerMixin
+    type: str
+    dtype: np.dtype
+    ndim: int
+    n: int | None = None
+
+    kind = None  # as `fitting_outputs` calls it
+    default_loss = None  # that of loss="auto"
+    has_labels = False  # whether every label must be known, those of rows to validate on too
+
+    # Before anything is learnt.
+
+    @classmethod
+    def of(cls, encoder, type, **learnt):
+        """Return the target that an encoder and the type of ``y`` make."""
+        return cls(encoder, type, **learnt)
+
+    @staticmethod
+    def validate(y, name, *, own_encoder=False):
+        """Check ``y`` and return it as an array.
+
+        Parameters
+        ----------
+        y : array-like or sparse matrix of n_samples rows
+        name : str
+            Class of the estimator, for messages.
+        own_encoder : bool, default=False
+            Whether the user has given the encoder, which decides what is allowed.
+        """
+        return _checked(y, name, dtype=None)
+
+    @staticmethod
+    def strata(y):
+        """Return the labels that training and validation rows must have in equal shares, or None."""
+        return None
+
+    # What was learnt.
+
+    @property
+    def knows_output(self):
+        """Whether skdl, not a user's encoder, decides which outputs fit."""
+        return False
+
+    @property
+    def has_classes(self):
+        """Whether every row has one class, and skdl's own encoder knows them all."""
+        return False
+
+    def check_learnable(self, y, name, classes=None):
+        """Refuse rows that nothing can be learnt from."""
+
+    def check_known(self, y):
+        """Refuse labels of validation rows that training has not."""
+
+    def class_weights(self, y, class_weight):
+        """Return one weight for each row."""
+        return compute_sample_weight(class_weight, y)
+
+    def loss(self, loss):
+        """Return the loss that is meant: "auto" is the default one of the target."""
+        return self.default_loss if isinstance(loss, str) and loss == "auto" else loss
+
+    def output(self, loss):
+        """Return the output layer that a network gets by default."""
+        return fitting_outputs(self.kind, self.n, loss)[0]
+
+    def match(self, loss, shapes):
+        """Refuse a model whose output does not fit, and encode as it needs.
+
+        Parameters
+        ----------
+        loss : loss, or list or dict of losses
+            That of the compiled model.
+        shapes : list of tuple
+            Shapes of the model's outputs.
+        """
+        if self.knows_output and len(shapes) == 1:
+            self._match_units(loss, shapes[0][-1])
+
+    def _match_units(self, loss, n_units):
+        check_output(n_units, self.kind, self.n, loss)
+
+    def encode(self, y):
+        """Return a target as the model takes it."""
+        return self.encoder.transform(y)
+
+    def decode(self, outputs, **kwargs):
+        """Return the outputs of the model as a target."""
+        return self.encoder.inverse_transform(outputs, **kwargs)
+
+
+class DiscreteTarget(Target):
+    """The target of a classifier."""
+
+    has_labels = True
+
+    @classmethod
+    def of(cls, encoder, type, **learnt):
+        """Return a `ClassTarget` or a `LabelsTarget`."""
+        return (ClassTarget if type in ("binary", "multiclass") else LabelsTarget)(encoder, type, **learnt)
+
+    @staticmethod
+    def validate(y, name, *, own_encoder=False):
+        """Check ``y`` and return it as an array; a column becomes one-dimensional."""
+        y = _checked(y, name, dtype=None)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not own_encoder:
+            check_classification_targets(y)
+        return y
+
+    @staticmethod
+    def strata(y):
+        """Return ``y`` where it has one class for each row."""
+        return y if type_of_target(y) in ("binary", "multiclass") else None
+
+    @property
+    def knows_output(self):
+        """Whether skdl's own encoder is at work."""
+        return isinstance(self.encoder, ClassifierLabelEncoder)
+
+    def _match_units(self, loss, n_units):
+        if not isinstance(loss, list | dict):
+            self.encoder.match_output(loss, n_units)
+
+
+class ClassTarget(DiscreteTarget):
+    """One class for each row."""
+
+    kind = "classes"
+
+    @property
+    def has_classes(self):
+        """Whether skdl's own encoder knows all classes."""
+        return self.knows_output
+
+    @property
+    def default_loss(self):
+        """Cross-entropy, by the number of classes."""
+        return "sparse_categorical_crossentropy" if self.type == "multiclass" else "binary_crossentropy"
+
+    def check_learnable(self, y, name, classes=None):
+        """Refuse rows of one class.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples,)
+        name : str
+            Class of the estimator, for messages.
+        classes : ndarray, default=None
+            All classes, where ``y`` may lack some.
+        """
+        if not self.has_classes:
+            return
+        classes = np.unique(y) if classes is None else classes
+        if len(classes) < 2:
+            raise ValueError(
+                f"{name} needs rows of at least 2 classes, but the data contains only one "
+                f"class: {classes[0]!r}. With partial_fit, name all classes: classes=[...]."
+            )
+
+    def check_known(self, y):
+        """Refuse labels of validation rows that training has not."""
+        if not self.has_classes:
+            return
+        unseen = np.setdiff1d(y, self.encoder.classes_)
+        if unseen.size:
+            raise ValueError(
+                f"y_val contains labels that y does not: {unseen.tolist()}; classes of y: "
+                f"{self.encoder.classes_.tolist()}. Validate on rows of these classes only."
+            )
+
+    def class_weights(self, y, class_weight):
+        """Return one weight for each row, by its class."""
+        if isinstance(class_weight, dict) and self.has_classes:
+            classes = self.encoder.classes_.tolist()
+            unknown = [label for label in class_weight if label not in set(classes)]
+            if unknown:
+                raise ValueError(
+                    f"class_weight has labels that y does not: {unknown}; classes of y: {classes}."
+                )
+        return super().class_weights(y, class_weight)
+
+
+class LabelsTarget(DiscreteTarget):
+    """Several labels for each row, as columns of 0 and 1; or whatever a user's encoder takes."""
+
+    kind = "labels"
+    default_loss = "binary_crossentropy"
+
+
+class NumberTarget(Target):
+    """The target of a regressor."""
+
+    kind = "numbers"
+    default_loss = "mean_squared_error"
+
+    @staticmethod
+    def validate(y, name, *, own_encoder=False):
+        """Check ``y`` and return it as an array of numbers."""
+        as_numbers = np.asarray(y).dtype.kind in "OUS" if not scipy.sparse.issparse(y) else False
+        return _checked(y, name, dtype=keras.config.floatx() if as_numbers else None)
+
+    @property
+    def knows_output(self):
+        """Whether skdl's own encoder is at work, and one column is one output."""
+        return isinstance(self.encoder, RegressorTargetEncoder) and self.ndim < 3
+
+
+def _checked(y, name, dtype):
+    if scipy.sparse.issparse(y):
+        y = y.toarray()
+    return check_array(y, ensure_2d=False, allow_nd=True, dtype=dtype, input_name="y", estimator=name)
+
+
+def learnt_by(encoder) -> dict[str, Any]:
+    """Return what an encoder has learnt, for attributes and builders."""
+    return getattr(encoder, "get_metadata", dict)()

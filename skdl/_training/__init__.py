@@ -1,0 +1,23 @@
+"""One fit as values: rows, the rows held out, the plan, and what the epochs teach."""
+
+from skdl._training._epoch_tasks import EpochTasks, fitted_copy, training_rows
+from skdl._training._fit_model import fit_model
+from skdl._training._holdout import Holdout, given_rows
+from skdl._training._outcome import divergence, learnt_from
+from skdl._training._plan import FIT_PARAMS, Plan, fit_settings
+from skdl._training._rows import Rows
+
+__all__ = [
+    "FIT_PARAMS",
+    "EpochTasks",
+    "Holdout",
+    "Plan",
+    "Rows",
+    "divergence",
+    "fit_model",
+    "fit_settings",
+    "fitted_copy",
+    "given_rows",
+    "learnt_from",
+    "training_rows",
+]

@@ -1,0 +1,45 @@
+"""A plan, carried out by the engine."""
+
+from skdl import _engine
+
+
+def fit_model(model, train, held_out, plan, *, seed, watchers=()):
+    """Train a compiled model in place.
+
+    Parameters
+    ----------
+    model : keras.Model
+    train : Rows
+        Encoded.
+    held_out : Rows or None
+        Encoded, to validate on.
+    plan : Plan
+    seed : int
+        Determines the order of the rows, and what the model draws while it is traced.
+    watchers : list of keras.callbacks.Callback, default=()
+        Callbacks besides those of the plan.
+
+    Returns
+    -------
+    keras.callbacks.History
+        With attributes ``engine`` and ``reason``.
+    """
+    batch_size, validation_batch_size = plan.batch_sizes(train.n)
+    validation = {} if held_out is None else {"validation_batch_size": validation_batch_size}
+    return _engine.train(
+        model,
+        train.X,
+        train.y,
+        train.weight,
+        validation_data=None if held_out is None else held_out.as_keras(),
+        batch_size=batch_size,
+        epochs=plan.initial_epoch + plan.epochs,
+        initial_epoch=plan.initial_epoch,
+        shuffle=plan.shuffle,
+        seed=seed,
+        callbacks=[*plan.callbacks, *watchers, *plan.early_stopping()],
+        verbose=plan.verbose,
+        engine=plan.engine,
+        **validation,
+        **plan.fit_args,
+    )

@@ -1,0 +1,53 @@
+"""What the epochs of a training teach."""
+
+import numpy as np
+
+
+def learnt_from(history, before):
+    """Return the attributes that tell of the epochs.
+
+    Parameters
+    ----------
+    history : dict of str to list of float
+        Of the epochs trained now.
+    before : dict of str to list of float
+        Of the epochs that they continue.
+
+    Returns
+    -------
+    dict
+        ``history_``, ``n_iter_`` and ``best_epoch_``: the epoch with the lowest validation
+        loss, or training loss where there is none.
+    """
+    history = {name: [*before.get(name, []), *values] for name, values in history.items()}
+    watched = history.get("val_loss") or history.get("loss") or [np.nan]
+    finite = np.where(np.isfinite(watched), watched, np.inf)
+    return {
+        "history_": history,
+        "n_iter_": max(map(len, history.values()), default=0),
+        "best_epoch_": int(np.argmin(finite)),
+    }
+
+
+def divergence(model, history):
+    """Tell in words how the weights of a model came to be no numbers; "" where they are numbers.
+
+    Parameters
+    ----------
+    model : keras.Model
+    history : dict of str to list of float
+
+    Returns
+    -------
+    str
+    """
+    weights = (np.asarray(weight) for weight in model.get_weights())
+    if all(np.isfinite(weight).all() for weight in weights if weight.dtype.kind in "fV"):
+        return ""
+    losses = history.get("loss", [])
+    epoch = next((epoch for epoch, loss in enumerate(losses) if not np.isfinite(loss)), None)
+    since = "" if epoch is None else f" (the loss is {losses[epoch]} from epoch {epoch} on)"
+    return (
+        f"The training diverged: the network's weights are no longer finite{since}. Lower the learning "
+        "rate, scale the features, or clip the gradients (optimizer__clipnorm=1.0)."
+    )

@@ -1,0 +1,110 @@
+"""Rows of features, target and weights that stay together."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+from skdl import _engine
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of features, target and weights. Nothing changes them; methods return others.
+
+    Parameters
+    ----------
+    X : array or sparse matrix of n_samples rows, or nested lists or dicts of them
+    y : array of n_samples rows, or nested lists or dicts of them
+    weight : ndarray of shape (n_samples,), default=None
+    positions : ndarray of int, default=None
+        Where the rows stood in the data that the user gave, in ascending order; None for
+        all of these.
+    """
+
+    X: Any
+    y: Any = None
+    weight: np.ndarray | None = None
+    positions: np.ndarray | None = None
+
+    @property
+    def n(self):
+        """Number of rows."""
+        return _engine.n_rows(self.X)
+
+    def where(self):
+        """Return the positions in the data that the user gave."""
+        return np.arange(self.n) if self.positions is None else self.positions
+
+    def take(self, index):
+        """Return some of the rows, without a copy where these are all.
+
+        Parameters
+        ----------
+        index : ndarray of int, in ascending order
+        """
+        if len(index) == self.n:
+            return self
+        return Rows(
+            self.X[index],
+            None if self.y is None else self.y[index],
+            None if self.weight is None else self.weight[index],
+            self.where()[index],
+        )
+
+    def checked_weight(self):
+        """Return the rows with valid weights, as float64.
+
+        Raises
+        ------
+        ValueError
+            If weights are negative, no numbers, all zero, or not one for each row.
+        """
+        if self.weight is None:
+            return self
+        weight = _check_sample_weight(
+            self.weight, self.X, dtype=np.float64, ensure_non_negative=True, ensure_same_device=False
+        )
+        return replace(self, weight=weight)
+
+    def used(self):
+        """Return the positions of the rows that count: those of weight zero do not."""
+        return np.arange(self.n) if self.weight is None else np.flatnonzero(self.weight)
+
+    def weighted(self, factors):
+        """Multiply the weights, in a new array."""
+        return replace(self, weight=factors if self.weight is None else factors * self.weight)
+
+    def of_mean_weight_one(self):
+        """Scale the weights to a mean of one.
+
+        Then only their ratios count, and a weight of two is the same as the row given
+        twice, as in scikit-learn. (Keras divides the weighted loss by the number of rows.)
+        """
+        if self.weight is None:
+            return self
+        return replace(self, weight=self.weight * (len(self.weight) / self.weight.sum()))
+
+    def encode(self, feature_encoder, target):
+        """Return the rows as a model takes them.
+
+        Parameters
+        ----------
+        feature_encoder : transformer
+            Fitted.
+        target : Target
+        """
+        x, y = feature_encoder.transform(self.X), target.encode(self.y)
+        return replace(self, X=_without_lists(x), y=_without_lists(y))
+
+    def as_keras(self):
+        """Return ``(x, y)`` or ``(x, y, sample_weight)``."""
+        return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
+
+
+def _without_lists(data):
+    """Turn nested lists of arrays into tuples, which Keras's batches may hold."""
+    if isinstance(data, dict):
+        return {name: _without_lists(part) for name, part in data.items()}
+    return tuple(map(_without_lists, data)) if isinstance(data, list | tuple) else data
