@@ -4,6 +4,8 @@ Every threshold is relative to the curve it judges, with a floor below which a c
 not worth a word; each constant below gives its reason.
 """
 
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,6 +21,12 @@ TAIL = 0.1
 # Flat: all that was learnt is less than this share of the first loss. A network that
 # learns loses a third of its loss and more; one that is stuck moves by its noise.
 FLAT = 0.05
+# Exploded: in the first fifth of the epochs a loss is ten times what is usual after it, and
+# is over within three epochs; or it rises to three times the first loss, and goes back.
+EARLY = 0.2
+EXPLODED = 10
+SUDDEN = 3
+EXPLODED_RISE = 3
 # Diverging: the end gives back at least half of what had been learnt, and is above the
 # best by a tenth of the first loss, so that noise around a flat curve does not count.
 DIVERGED = 0.5
@@ -49,11 +57,31 @@ IMPROVING_FLOOR = 0.01
 
 
 class Run(NamedTuple):
-    """One training: its history, the best epoch, and whether early stopping kept that one."""
+    """One training: its history, the best epoch, and whether early stopping kept that one.
+
+    The lists of the history have one number for each epoch; NaN where an epoch was not validated.
+    """
 
     history: dict
     best_epoch: int | None
     stopped_early: bool
+
+
+class Curves(NamedTuple):
+    """The curves to judge: the numbers of the epochs, and the losses of these epochs."""
+
+    epochs: np.ndarray
+    train: np.ndarray
+    validation: np.ndarray | None = None
+
+    def part(self, rows):
+        """Return these epochs alone."""
+        return Curves(*(None if array is None else array[rows] for array in self))
+
+    def where_validated(self):
+        """Return the epochs with a validation loss; None where there are none."""
+        rows = np.flatnonzero(np.isfinite(self.validation)) if self.validation is not None else ()
+        return self.part(rows) if len(rows) else None
 
 
 def find_run(source):
@@ -131,12 +159,38 @@ def _checked(history):
             f"A history needs the key 'loss' with a number for each epoch; it has {list(history)}."
         )
     history = {str(name): [float(value) for value in np.ravel(values)] for name, values in history.items()}
-    lengths = {name: len(values) for name, values in history.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"All lists of a history need one length, that of the epochs; given are {lengths}.")
-    if not history["loss"]:
+    n_epochs = len(history["loss"])
+    if not n_epochs:
         raise ValueError("The history is empty: train for at least one epoch.")
+    return {
+        name: _by_epoch(values, n_epochs) if name.startswith("val_") else values
+        for name, values in _of_one_length(history, n_epochs).items()
+    }
+
+
+def _of_one_length(history, n_epochs):
+    lengths = {name: len(values) for name, values in history.items()}
+    if any(
+        length != n_epochs and not (name.startswith("val_") and 0 < length < n_epochs)
+        for name, length in lengths.items()
+    ):
+        raise ValueError(f"All lists of a history need one length, that of the epochs; given are {lengths}.")
     return history
+
+
+def _by_epoch(values, n_epochs):
+    """Put each number at its epoch, where Keras's ``validation_freq`` left some epochs out."""
+    if len(values) == n_epochs:
+        return values
+    every = n_epochs // len(values)
+    if n_epochs // every != len(values):
+        raise ValueError(
+            f"A history has {n_epochs} epochs and {len(values)} validation losses, which is not one for "
+            "each n-th epoch. Give lists of one length, with NaN at the epochs without validation."
+        )
+    placed = np.full(n_epochs, np.nan)
+    placed[every - 1 :: every] = values
+    return placed.tolist()
 
 
 @dataclass(frozen=True)
@@ -217,6 +271,7 @@ def diagnose(source):
     ==================  ============================================================
     "not-finite"        the loss became NaN or infinite
     "too-short"         fewer than five epochs, too few to judge
+    "exploded"          the training loss is far higher in the first epochs than ever after
     "diverging"         the training loss grows instead of falling
     "flat"              the training loss hardly moves from the start
     "jagged"            the training loss jumps up and down
@@ -233,7 +288,8 @@ def diagnose(source):
     source : fitted estimator, dict or keras.callbacks.History
         A fitted estimator of skdl, a Pipeline that ends with one, a fitted search (its
         best estimator is judged), or a history: for each name, such as "loss" and
-        "val_loss", a number for each epoch. Where an estimator stopped early, over-fitting
+        "val_loss", a number for each epoch (validation: for each n-th epoch, or NaN for
+        epochs without it). Where an estimator stopped early, over-fitting
         and gap are judged at the epoch whose weights it kept.
 
     Returns
@@ -273,57 +329,107 @@ def diagnose(source):
     >>> print(diagnose(history))  # doctest: +ELLIPSIS
     Over-fitting (8 epochs)
     - Over-fitting [overfitting]
-      The validation loss rises from 0.48 at epoch 4 to 0.645, while the training loss falls ...
+      From epoch 4 to the end (the median of the last 2 epochs) the validation loss rises from 0.48 to ...
       Try: early_stopping=True or fewer epochs, dropout or l2_regularization, ...
     """
     run = find_run(source)
-    train = np.asarray(run.history["loss"])
-    validation = np.asarray(run.history["val_loss"]) if "val_loss" in run.history else None
-    findings = [_not_finite(train, validation)]
-    if findings[0] is not None:
-        end = findings[0].evidence["from_epoch"]
-        train, validation = train[:end], None
-    if len(train) < MIN_EPOCHS:
-        findings.append(None if findings[0] else _too_short(len(train)))
+    n_epochs = len(run.history["loss"])
+    validated = "val_loss" in run.history
+    curves = Curves(
+        np.arange(n_epochs),
+        np.asarray(run.history["loss"]),
+        np.asarray(run.history["val_loss"]) if validated else None,
+    )
+    found = _not_finite(curves)
+    findings = [found]
+    if found:
+        curves = curves.part(slice(found.evidence["from_epoch"]))._replace(validation=None)
+    if len(curves.epochs) < MIN_EPOCHS:
+        findings.append(None if found else _too_short(n_epochs))
     else:
-        unstable = _diverging(train)
-        stuck = None if unstable else _flat(train)
-        jagged = None if unstable or stuck else _jagged(train)
-        findings += [unstable, stuck, jagged]
-        if not (findings[0] or unstable or stuck):
-            findings += _generalization(train, validation, run, jagged)
+        findings += _judge(curves, run, found)
     findings = tuple(finding for finding in findings if finding is not None)
     verdict = findings[0].title.lower() if findings else "good fit"
-    return Diagnosis(verdict, findings, len(run.history["loss"]), "val_loss" in run.history)
+    return Diagnosis(verdict, findings, n_epochs, validated)
 
 
-def _generalization(train, validation, run, jagged):
+def _judge(curves, run, broken):
+    """Judge losses that are numbers."""
+    exploded, jumping = _exploded(curves), _jagged(curves)
+    if exploded:
+        # The height of the explosion is no measure for what follows it.
+        curves = curves.part(slice(exploded.evidence["until_epoch"], None))
+        if len(curves.epochs) < MIN_EPOCHS:
+            return [exploded, jumping]
+    diverging = _diverging(curves)
+    flat = None if diverging else _flat(curves)
+    jagged = None if diverging or flat else _jagged(curves) or jumping
+    findings = [exploded, diverging, flat, jagged]
+    if not (broken or diverging or flat):
+        findings += _generalization(curves, run, jagged)
+    return findings
+
+
+def _generalization(curves, run, jagged):
     """Judge a curve that fell: was training too long, or too short?"""
-    kept = run.best_epoch + 1 if run.stopped_early else len(train)
+    validated = curves.where_validated()
     over = gap = improving = None
-    if validation is not None:
-        over = _overfitting(train[:kept], validation[:kept])
-        # Said already, in stronger words.
-        gap = None if over else _gap(train[:kept], validation[:kept])
+    if validated is not None:
+        kept = validated
+        if run.stopped_early:
+            kept = validated.part(validated.epochs <= run.best_epoch)
+        if len(kept.epochs):
+            over = _overfitting(kept)
+            # Said already, in stronger words.
+            gap = None if over else _gap(kept)
     # What stopped by itself had stopped improving, and a trend in jumps is chance.
-    if not (over or jagged or (run.stopped_early and kept < len(train))):
-        improving = _still_improving(train, validation)
+    stopped = run.stopped_early and run.best_epoch < curves.epochs[-1]
+    if not (over or jagged or stopped):
+        improving = _still_improving(curves if validated is None else validated)
     return [over, improving, gap]
 
 
+def _tail(curve):
+    """Return the number of epochs that are the end of a curve."""
+    return max(1, min(3, len(curve) // 3), round(TAIL * len(curve)))
+
+
 def _end(curve):
-    length = max(1, min(3, len(curve) // 3), round(TAIL * len(curve)))
-    return float(np.median(curve[-length:]))
+    return float(np.median(curve[-_tail(curve) :]))
 
 
-def _show(value):
-    return f"{value:.3g}"
+def _at_the_end(epochs):
+    """Say which epochs `_end` looks at."""
+    n = _tail(epochs)
+    last = f"epoch {epochs[-1] + 1}" if n == 1 else f"the median of the last {n} epochs"
+    return last if np.all(np.diff(epochs) == 1) or n == 1 else f"{last} that were validated"
 
 
-def _not_finite(train, validation):
-    bad = ~np.isfinite(train)
-    if validation is not None:
-        bad |= ~np.isfinite(validation)
+def _over(epochs):
+    """Name a stretch of epochs."""
+    first, last = epochs[0] + 1, epochs[-1] + 1
+    return f"at epoch {first}" if first == last else f"on average over epochs {first} to {last}"
+
+
+def _show(*values):
+    """Write numbers with digits enough to tell them apart."""
+    steps = [abs(b - a) for a, b in itertools.pairwise(values) if a != b and np.isfinite(b - a)]
+    shown = []
+    for value in values:
+        digits = 2 + math.floor(math.log10(abs(value) / min(steps))) if steps and value else 3
+        shown.append(f"{value:.{min(max(digits, 3), 6)}g}")
+    return shown[0] if len(shown) == 1 else shown
+
+
+def _not_finite(curves):
+    bad = ~np.isfinite(curves.train)
+    if curves.validation is not None:
+        lacking = np.isnan(curves.validation)
+        # A training that diverges has no finite training loss from the next epoch on. So NaN in
+        # between are epochs without validation; not so if there are only NaN, or the first is the last.
+        if lacking.all() or (lacking.sum() == 1 and lacking[-1]):
+            bad |= lacking
+        bad |= np.isinf(curves.validation)
     if not bad.any():
         return None
     epoch = int(np.argmax(bad))
@@ -346,7 +452,29 @@ def _too_short(n_epochs):
     )
 
 
-def _diverging(train):
+def _exploded(curves):
+    train = curves.train
+    early = max(2, round(EARLY * len(train)))
+    peak = int(np.argmax(train[:early]))
+    after = train[peak + 1 :]
+    usual = float(np.median(after))
+    rose = peak > 0 and train[peak] > EXPLODED_RISE * abs(train[0])
+    fell = train[peak] > EXPLODED * abs(usual) and np.min(after[:SUDDEN]) < train[peak] / EXPLODED
+    if not fell and not (rose and usual < train[peak] / EXPLODED_RISE):
+        return None
+    over = peak + 1 + int(np.argmax(after <= EXPLODED * abs(usual)))
+    return Finding(
+        "exploded",
+        "Explosion in the first epochs",
+        f"The training loss is {_show(train[peak])} at epoch {peak + 1} and {_show(usual)} after it (the "
+        f"median of epochs {peak + 2} to {len(train)}).",
+        {"from_epoch": 0, "until_epoch": over, "peak_loss": float(train[peak]), "usual_loss": usual},
+        "scaled features (and a scaled target), a smaller learning_rate, optimizer__clipnorm=1.0.",
+    )
+
+
+def _diverging(curves):
+    train, epochs = curves.train, curves.epochs
     low, end = int(np.argmin(train)), _end(train)
     learnt = train[0] - train[low]
     if end - train[low] < max(DIVERGED * learnt, DIVERGED_FLOOR * abs(train[0])):
@@ -354,91 +482,104 @@ def _diverging(train):
     return Finding(
         "diverging",
         "Diverging",
-        f"The training loss grows from {_show(train[low])} at epoch {low + 1} to {_show(end)} at the end.",
-        {"from_epoch": low, "best_loss": float(train[low]), "end_loss": end},
+        f"The training loss grows from {_show(train[low])} at epoch {epochs[low] + 1} to {_show(end)} at the "
+        f"end ({_at_the_end(epochs)}).",
+        {"from_epoch": int(epochs[low]), "best_loss": float(train[low]), "end_loss": end},
         "a learning_rate ten times smaller, a larger batch_size, scaled features.",
     )
 
 
-def _flat(train):
+def _flat(curves):
+    train, epochs = curves.train, curves.epochs
     first, end = float(train[0]), _end(train)
     if first - min(end, float(np.median(train))) >= FLAT * abs(first):
         return None
+    before, after = _show(first, end)
     return Finding(
         "flat",
         "Flat from the start",
-        f"The training loss moves from {_show(first)} to no better than {_show(end)}.",
-        {"from_epoch": 0, "first_loss": first, "end_loss": end},
+        f"The training loss is {before} at epoch {epochs[0] + 1} and {after} at the end "
+        f"({_at_the_end(epochs)}).",
+        {"from_epoch": int(epochs[0]), "first_loss": first, "end_loss": end},
         "a learning_rate ten times larger (or smaller, if it is above 0.1), scaled features, another "
         "activation or larger layers; check that the features tell anything about the target.",
     )
 
 
-def _jagged(train):
+def _jagged(curves):
+    train, epochs = curves.train, curves.epochs
     steps = np.diff(train)
     # One huge spike must not hide the others.
     span = min(np.max(train) - np.min(train), abs(train[0]))
     jumps = (steps > JUMP * np.abs(train[:-1])) & (steps > JUMP_FLOOR * span)
     if jumps.sum() < max(JUMPS, JUMPS_SHARE * len(steps)):
         return None
-    epoch = int(np.argmax(jumps)) + 1
-    largest = float(np.max(steps))
+    epoch, largest = int(epochs[np.argmax(jumps) + 1]), int(np.argmax(steps)) + 1
+    before, after = _show(train[largest - 1], train[largest])
     return Finding(
         "jagged",
         "Jagged training loss",
-        f"The training loss jumps up in {jumps.sum()} of {len(train)} epochs, first at epoch {epoch + 1}, by "
-        f"as much as {_show(largest)}.",
-        {"from_epoch": epoch, "n_jumps": int(jumps.sum()), "largest_jump": largest},
+        f"The training loss jumps up in {jumps.sum()} of {len(train)} epochs, first at epoch {epoch + 1}, "
+        f"the farthest at epoch {epochs[largest] + 1}: from {before} to {after}.",
+        {"from_epoch": epoch, "n_jumps": int(jumps.sum()), "largest_jump": float(steps[largest - 1])},
         "a smaller learning_rate, a larger batch_size.",
     )
 
 
-def _overfitting(train, validation):
+def _overfitting(curves):
+    epochs, train, validation = curves
     # The lowest mean of three epochs: a single lucky one is no level to rise from.
     level = np.min(np.convolve(np.pad(validation, 1, mode="edge"), np.ones(3) / 3, mode="valid"))
-    best, end = int(np.argmin(validation)), _end(validation)
+    best, end, end_train = int(np.argmin(validation)), _end(validation), _end(train)
     first = max(abs(train[0]), abs(validation[0]))
-    if end - level < max(RISE * abs(level), RISE_FLOOR * first) or _end(train) >= train[best]:
+    if end - level < max(RISE * abs(level), RISE_FLOOR * first) or end_train >= train[best]:
         return None
+    low, high = _show(validation[best], end)
+    before, after = _show(train[best], end_train)
     return Finding(
         "overfitting",
         "Over-fitting",
-        f"The validation loss rises from {_show(validation[best])} at epoch {best + 1} to "
-        f"{_show(end)}, while the training loss falls from {_show(train[best])} to "
-        f"{_show(_end(train))}.",
+        f"From epoch {epochs[best] + 1} to the end ({_at_the_end(epochs)}) the validation loss rises from "
+        f"{low} to {high}, while the training loss falls from {before} to {after}.",
         {
-            "from_epoch": best,
+            "from_epoch": int(epochs[best]),
             "best_val_loss": float(validation[best]),
             "end_val_loss": end,
             "best_loss": float(train[best]),
-            "end_loss": _end(train),
+            "end_loss": end_train,
         },
         "early_stopping=True or fewer epochs, dropout or l2_regularization, a smaller network, more data.",
     )
 
 
-def _gap(train, validation):
+def _gap(curves):
+    epochs, train, validation = curves
     end, end_validation = _end(train), _end(validation)
     gap = end_validation - end
     if gap < max(GAP * abs(end), GAP_FLOOR * abs(train[0])):
         return None
     wide = np.flatnonzero(validation - train >= gap / 2)
+    low, high = _show(end, end_validation)
     return Finding(
         "gap",
         "Gap between training and validation",
-        f"The validation loss ends at {_show(end_validation)}, the training loss at {_show(end)}.",
-        {"from_epoch": int(wide[0]), "end_loss": end, "end_val_loss": end_validation, "gap": gap},
+        f"At the end ({_at_the_end(epochs)}) the validation loss is {high}, the training loss {low}.",
+        {"from_epoch": int(epochs[wide[0]]), "end_loss": end, "end_val_loss": end_validation, "gap": gap},
         "dropout or l2_regularization, a smaller network, more data; check that the validation rows are "
         "like the training rows.",
     )
 
 
-def _still_improving(train, validation):
+def _still_improving(curves):
+    epochs, train, validation = curves
     curve = train if validation is None else validation
     window = max(1, round(WINDOW * len(curve)))
+    if len(curve) < 2 * window:
+        return None
+    before, last = slice(-2 * window, -window), slice(-window, None)
 
     def recent(values):
-        return float(np.mean(values[-2 * window : -window]) - np.mean(values[-window:]))
+        return float(np.mean(values[before]) - np.mean(values[last]))
 
     drop = recent(curve)
     # The first training loss is a mean over the first epoch, in which much is learnt, and
@@ -447,15 +588,17 @@ def _still_improving(train, validation):
     if drop < max(IMPROVING * learnt, IMPROVING_FLOOR * abs(_end(curve))) or recent(train) <= 0:
         return None
     name = "training" if validation is None else "validation"
+    high, low = float(np.mean(curve[before])), float(np.mean(curve[last]))
+    first, second, third = _show(float(curve[0]), high, low)
     return Finding(
         "still-improving",
         "Still improving at the end",
-        f"The {name} loss fell from {_show(curve[0])} to {_show(_end(curve))}, and by {_show(drop)} in the "
-        f"last {window} epochs.",
+        f"The {name} loss is {first} at epoch {epochs[0] + 1}, {second} {_over(epochs[before])} and {third} "
+        f"{_over(epochs[last])}.",
         {
-            "from_epoch": len(curve) - window,
+            "from_epoch": int(epochs[before][-1]) + 1,
             "first_loss": float(curve[0]),
-            "end_loss": _end(curve),
+            "end_loss": low,
             "recent_drop": drop,
         },
         "more epochs, a larger learning_rate.",

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from imblearn import pipeline as _imblearn
 from sklearn.base import _fit_context, clone
+from sklearn.pipeline import Pipeline as _SklearnPipeline
 from sklearn.pipeline import _final_estimator_has, _name_estimators
-from sklearn.utils import indexable
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils._user_interface import _print_elapsed_time
 from sklearn.utils.metadata_routing import (
@@ -37,6 +38,8 @@ from sklearn.utils.validation import (
 )
 
 _VALIDATION_PARAMS = ("X_val", "y_val", "sample_weight_val")
+# The same in one, as Keras spells it.
+_VALIDATION_NAMES = (*_VALIDATION_PARAMS, "validation_data")
 
 
 class _Validation(NamedTuple):
@@ -54,7 +57,7 @@ class _Validation(NamedTuple):
 class Pipeline(_imblearn.Pipeline):
     """Chain of transformers, samplers and a final estimator, with honest validation.
 
-    It is used as :class:`imblearn.pipeline.Pipeline`, and differs in three things:
+    It is used as :class:`imblearn.pipeline.Pipeline`, and differs in these things:
 
     - **Held-out rows never meet a sampler or a scaler.** When the final estimator wants validation
       rows (``validation_split`` or ``early_stopping`` of skdl's estimators) and none are given, they
@@ -66,6 +69,10 @@ class Pipeline(_imblearn.Pipeline):
     - **Validation data can be given.** ``fit(X, y, X_val=..., y_val=...)`` transforms ``X_val`` on its
       way to the final estimator, for any final estimator whose ``fit`` takes it, without metadata
       routing.
+    - **Sample weights follow their rows through a sampler** that selects rows and lists them in
+      ``sample_indices_``, such as ``RandomUnderSampler`` and ``RandomOverSampler``. Behind any other
+      sampler they are refused. The same holds for all fit parameters with one entry for each row.
+    - **A Pipeline may be an inner step**, if it has no sampler.
     - **scikit-learn's callbacks reach the steps**, as in :class:`sklearn.pipeline.Pipeline`.
 
     With a final estimator that wants no validation rows it does what imbalanced-learn's Pipeline does.
@@ -74,8 +81,8 @@ class Pipeline(_imblearn.Pipeline):
     ----------
     steps : list of (str, estimator) tuples
         The steps in the order in which they are chained. All but the last are transformers (``fit``
-        and ``transform``), samplers (``fit_resample``), ``"passthrough"`` or None. The last needs
-        only ``fit``.
+        and ``transform``; also a Pipeline of transformers), samplers (``fit_resample``),
+        ``"passthrough"`` or None. The last needs only ``fit``.
 
     transform_input : list of str, default=None
         Names of fit parameters that are transformed by the steps before the one that requests them.
@@ -119,7 +126,11 @@ class Pipeline(_imblearn.Pipeline):
     belongs around the Pipeline: as its last step it gets data that went through the samplers, and
     splits these.
 
-    ``step__X_val`` is handed to the step as it is, not transformed.
+    Rows to which the weights of the final estimator give a weight of zero are not held out, as in the
+    estimator's own ``fit``.
+
+    ``step__X_val`` and ``step__validation_data`` would reach the step as they are, so they are refused
+    where a transformer stands before it: pass ``X_val`` and ``y_val``.
 
     With metadata routing switched on, scikit-learn's rules hold for what the user passes: the final
     estimator must request ``X_val`` and ``y_val``, and ``transform_input=["X_val"]`` has ``X_val``
@@ -160,7 +171,10 @@ class Pipeline(_imblearn.Pipeline):
     """
 
     def _fit(self, X, y=None, routed_params=None, raw_params=None, callback_ctx=None):
-        """Fit all steps but the last, each as one task; return the data that reach the last step."""
+        """Fit all steps but the last, each as one task.
+
+        Returns the data that reach the last step, and the routed parameters for their rows.
+        """
         # imblearn 0.14 runs this loop without callbacks. sklearn 1.9's has them, but no samplers.
         memory = check_memory(self.memory)
         # What is ignored here says how a step is shown, and doesn't change what it learns.
@@ -168,7 +182,7 @@ class Pipeline(_imblearn.Pipeline):
         caching = getattr(memory, "location", memory) is not None
 
         for idx, name, step in self._iter(with_final=False, filter_passthrough=False, filter_resample=False):
-            samples = hasattr(step, "fit_resample")
+            samples = _is_sampler(step)
             task = callback_ctx.subcontext(task_name=f"fit-{'resample' if samples else 'transform'}-{name}")
             message = self._log_message(idx)
             if step is None or step == "passthrough":
@@ -176,6 +190,7 @@ class Pipeline(_imblearn.Pipeline):
                     task.call_on_fit_task_begin(estimator=self, X=X, y=y)
                     task.call_on_fit_task_end(estimator=self, X=X, y=y)
                 continue
+            before = X
             X, y, fitted = run_step(
                 clone(step) if caching else step,
                 X,
@@ -189,14 +204,69 @@ class Pipeline(_imblearn.Pipeline):
             )
             # From the cache comes another object than the one that was put in.
             self.steps[idx] = (name, fitted)
-        return X, y
+            if samples:
+                routed_params = self._behind_sampler(idx, before, X, routed_params)
+        return X, y, routed_params
+
+    def _behind_sampler(self, idx, X, X_res, routed_params):
+        """Return the routed parameters, those of the steps behind a sampler for the rows it returned."""
+        sampler_name, sampler = self.steps[idx]
+        rows = getattr(sampler, "sample_indices_", None)
+        if rows is not None and len(rows) != _num_samples(X_res):
+            rows = None
+        carried = {}
+        for place, step, _ in self._iter(filter_resample=False):
+            carried[step] = dict(routed_params[step].items())
+            for method, params in routed_params[step].items() if place > idx else ():
+                by_row = self._by_row(step, params, sampler_name, X)
+                if by_row and rows is None:
+                    raise ValueError(
+                        f"{step}__{next(iter(by_row))} has an entry for each of the {_num_samples(X)} rows "
+                        f"before the sampler {sampler_name!r}. {type(sampler).__name__} returns "
+                        f"{_num_samples(X_res)} rows and has no sample_indices_ that says which rows they "
+                        f"are. Leave the parameter out, set {sampler_name}='passthrough', or use a sampler "
+                        "that selects rows, such as RandomOverSampler or RandomUnderSampler."
+                    )
+                carried[step][method] = {**params, **_check_method_params(X, by_row, rows)}
+        return carried
+
+    def _by_row(self, step, params, sampler_name, X):
+        """Return those of the parameters of a step that have one entry for each row of X."""
+        by_row = {}
+        for key, value in params.items():
+            name = key.split("__")[-1]
+            if name not in _VALIDATION_NAMES and _has_rows(value, X):
+                by_row[key] = value
+            elif name == "sample_weight" and np.ndim(value) > 0:
+                raise ValueError(
+                    f"{step}__{key} has {_num_samples(value)} entries, but the sampler {sampler_name!r} is "
+                    f"given {_num_samples(X)} rows. Pass a weight for each row of X: they follow their rows."
+                )
+        return by_row
+
+    def _iter(self, with_final=True, filter_passthrough=True, filter_resample=True):
+        # imblearn 0.14 takes for a sampler whatever has `fit_resample`, also a chain of transformers
+        # that ends in "passthrough".
+        steps = super(_imblearn.Pipeline, self)._iter(with_final, filter_passthrough)
+        return (step for step in steps if not (filter_resample and _is_sampler(step[-1])))
 
     def _validate_steps(self):
         # Two checks of sklearn 1.9's Pipeline that imblearn 0.14's lacks.
         if not self.steps:
             raise ValueError("The pipeline is empty. Please add steps.")
         self._check_estimators_are_instances([step for _, step in self.steps])
-        super()._validate_steps()
+        inner = [(name, step) for name, step in self.steps[:-1] if isinstance(step, _SklearnPipeline)]
+        for name, step in inner:
+            samplers = list(_samplers_in(step))
+            if samplers:
+                raise TypeError(
+                    f"The step {name!r} is a Pipeline with the samplers {samplers}, and only the last step "
+                    "may be such a Pipeline: new data pass the transformers and not the samplers. Write its "
+                    "steps as steps of the outer Pipeline."
+                )
+        # imblearn 0.14 refuses all Pipelines before the last step.
+        others = [(name, "passthrough" if (name, step) in inner else step) for name, step in self.steps]
+        _imblearn.Pipeline(others)._validate_steps()
 
     def _check_method_params(self, method, props, **kwargs):
         if not _routing_enabled():
@@ -216,7 +286,7 @@ class Pipeline(_imblearn.Pipeline):
             return step_params
         # imblearn 0.14 transforms a parameter by the slice of steps before this one, and a slice
         # that ends in a sampler has no `transform`. So it is asked on a chain without samplers.
-        steps = [step for step in self.steps[:step_idx] if not hasattr(step[1], "fit_resample")]
+        steps = [step for step in self.steps[:step_idx] if not _is_sampler(step[1])]
         chain = _imblearn.Pipeline([*steps, self.steps[step_idx]], transform_input=self.transform_input)
         return chain._get_metadata_for_step(
             step_idx=len(steps), step_params=step_params, all_params=all_params
@@ -226,6 +296,9 @@ class Pipeline(_imblearn.Pipeline):
 
     def _given_validation(self, params, y):
         """Take the validation data that the user gave out of `params`; None if there are none."""
+        if params.get("validation_data") is not None:
+            params.update(_unpacked(params.pop("validation_data"), params))
+        params.pop("validation_data", None)
         if _routing_enabled():
             return None  # X_val is then metadata as any other
         given = {name: params.pop(name) for name in _VALIDATION_PARAMS if name in params}
@@ -260,16 +333,51 @@ class Pipeline(_imblearn.Pipeline):
         check_consistent_length(*given.values())
         return _Validation(given["X_val"], given.get("y_val"), {}, given.get("sample_weight_val"))
 
+    def _check_untransformed(self, params):
+        """Refuse validation data that would not be transformed, and a share taken after the steps."""
+        if _routing_enabled():
+            return
+        names = [name for name, _ in self.steps]
+        for param, value in params.items():
+            name, _, key = param.partition("__")
+            key = key.split("__")[-1]
+            if value is None or key not in (*_VALIDATION_NAMES, "validation_split"):
+                continue
+            before = self.steps[: names.index(name)]
+            if key == "validation_split" and before and hasattr(self._final_estimator, "_split_validation"):
+                raise ValueError(
+                    f"{param} is a parameter of fit, and the rows would be held out after {before[0][0]!r} "
+                    f"was fitted to them. Set the parameter of the estimator instead: "
+                    f"set_params({param}={value!r})."
+                )
+            before = [step for step, estimator in before if _transforms(estimator)]
+            if key in ("X_val", "validation_data") and before:
+                raise ValueError(
+                    f"{param} would reach {name!r} without the transformers {before}, by which the training "
+                    f"rows go. Pass {'X_val and y_val' if key == 'X_val' else key} without {name}__: "
+                    "Pipeline.fit(X, y, X_val=X_val, y_val=y_val) transforms X_val on its way."
+                )
+
     def _hold_out(self, X, y, params, routed_params):
         """Divide the data as the final estimator would; None if it wants no rows held out."""
         split = getattr(self._final_estimator, "_split_validation", None)
         if split is None:
             return None
-        for key, value in routed_params[self.steps[-1][0]]["fit"].items():
-            if key.split("__")[-1] in _VALIDATION_PARAMS and value is not None:
+        fit_params = routed_params[self.steps[-1][0]]["fit"]
+        for key, value in fit_params.items():
+            if key.split("__")[-1] in _VALIDATION_NAMES and value is not None:
                 return None  # given to the estimator itself; in part, it is for it to complain
         X, y = indexable(X, y)
-        rows = split(X, y)
+        weights = self._weights_of_final(fit_params)
+        weighted = np.flatnonzero(weights) if _has_rows(weights, X) else ()
+        if 0 < len(weighted) < _num_samples(X):
+            # The estimator counts rows of weight zero as if they were not there.
+            rows = split(weighted, None if y is None else _safe_indexing(y, weighted))
+            if rows is not None:
+                held_out = weighted[rows[1]]
+                rows = np.setdiff1d(np.arange(_num_samples(X)), held_out), held_out
+        else:
+            rows = split(X, y)
         if rows is None:
             return None
         train, held_out = rows
@@ -277,6 +385,15 @@ class Pipeline(_imblearn.Pipeline):
         validation = _Validation(X_val, y_val, _check_method_params(X, params, held_out))
         params = _check_method_params(X, params, train)
         return *_safe_split(self, X, y, train), params, validation, np.asarray(held_out)
+
+    def _weights_of_final(self, fit_params):
+        """Find the sample weights of the estimator at the end among the parameters of the last step."""
+        final = self._final_estimator
+        while isinstance(final, Pipeline):
+            fit_params = final._check_method_params(method="fit", props=fit_params)
+            fit_params = fit_params[final.steps[-1][0]]["fit"]
+            final = final._final_estimator
+        return fit_params.get("sample_weight")
 
     @available_if(_final_estimator_has("_split_validation"))
     def _split_validation(self, X, y):
@@ -286,9 +403,6 @@ class Pipeline(_imblearn.Pipeline):
     def _fit_final(self, X, y, fit_params, validation):
         """Fit the final estimator on training data that went through all steps."""
         name, final = self.steps[-1]
-        for key, weights in fit_params.items():
-            if key.split("__")[-1] == "sample_weight" and np.ndim(weights) > 0:
-                self._check_weights_survived(f"{name}__{key}", weights, X)
         if validation is None:
             return final.fit(X, y, **fit_params)
 
@@ -317,17 +431,6 @@ class Pipeline(_imblearn.Pipeline):
         for name, step in transformers:
             X = step.transform(X, **routed[name]["transform"])
         return X
-
-    def _check_weights_survived(self, name, weights, X):
-        if _num_samples(weights) == _num_samples(X):
-            return
-        samplers = [key for key, step in self.steps[:-1] if hasattr(step, "fit_resample")]
-        if samplers:
-            raise ValueError(
-                f"{name} has {_num_samples(weights)} weights for the training rows, but the samplers "
-                f"{samplers} turned them into {_num_samples(X)} rows, and a sampler carries no weights "
-                f"along. Leave {name} out, or the samplers: set_params({samplers[0]}='passthrough')."
-            )
 
     # ---------------------------------------------------------------- fitting
 
@@ -372,13 +475,14 @@ class Pipeline(_imblearn.Pipeline):
         if validation is None:
             validation = self._given_validation(params, y)
         routed_params = self._check_method_params(method="fit", props=params)
+        self._check_untransformed(params)
         if validation is None:
             parts = self._hold_out(X, y, params, routed_params)
             if parts is not None:
                 X, y, params, validation, held_out = parts
                 routed_params = self._check_method_params(method="fit", props=params)
 
-        X, y = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
+        X, y, routed_params = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
         with self._final_task(root, X, y):
             if self._final_estimator != "passthrough":
                 fit_params = self._final_params(routed_params, params)["fit"]
@@ -406,6 +510,8 @@ class Pipeline(_imblearn.Pipeline):
             - ``y_val`` : array-like of shape (n_val,) or (n_val, n_outputs): their targets. Needed
               with ``X_val`` where `y` is given.
             - ``sample_weight_val`` : array-like of shape (n_val,): their weights.
+            - ``validation_data`` : tuple ``(X_val, y_val)`` or ``(X_val, y_val, sample_weight_val)``:
+              the same in one, as in Keras.
 
             With metadata routing, parameters go to the steps that request them.
 
@@ -421,8 +527,9 @@ class Pipeline(_imblearn.Pipeline):
         Raises
         ------
         ValueError
-            If validation data are given in part, or twice, or to a final estimator that takes none;
-            or if sample weights of the final estimator stand behind a sampler that changes the rows.
+            If validation data are given in part, or twice, to a final estimator that takes none, or
+            past the transformers (``step__X_val``); or if a parameter with one entry for each row, such
+            as sample weights, is for a step behind a sampler without ``sample_indices_``.
         """
         return self._fit_all(X, y, params)
 
@@ -433,7 +540,7 @@ class Pipeline(_imblearn.Pipeline):
         """
         if not (
             hasattr(self._final_estimator, "_split_validation")
-            or (not _routing_enabled() and set(params) & set(_VALIDATION_PARAMS))
+            or (not _routing_enabled() and set(params) & set(_VALIDATION_NAMES))
         ):
             return None
         self.fit(X, y, **params)
@@ -469,7 +576,7 @@ class Pipeline(_imblearn.Pipeline):
             return Xt
         root = self._begin("fit_transform", X, y)
         routed_params = self._check_method_params(method="fit_transform", props=params)
-        Xt, yt = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
+        Xt, yt, routed_params = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
         with self._final_task(root, Xt, yt):
             final = self._final_estimator
             if final != "passthrough":
@@ -509,7 +616,7 @@ class Pipeline(_imblearn.Pipeline):
         """
         root = self._begin("fit_resample", X, y)
         routed_params = self._check_method_params(method="fit_resample", props=params)
-        Xt, yt = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
+        Xt, yt, routed_params = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
         resampled = Xt
         with self._final_task(root, Xt, yt):
             if self._final_estimator != "passthrough":
@@ -547,7 +654,7 @@ class Pipeline(_imblearn.Pipeline):
             return y_pred
         root = self._begin("fit_predict", X, y)
         routed_params = self._check_method_params(method="fit_predict", props=params)
-        Xt, yt = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
+        Xt, yt, routed_params = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
         with self._final_task(root, Xt, yt):
             final_params = self._final_params(routed_params, params)
             y_pred = self._final_estimator.fit_predict(Xt, yt, **final_params.get("fit_predict", {}))
@@ -567,6 +674,49 @@ def _run_step(step, X, y, params, message, *, caller, task):
             X, y, step = _imblearn._fit_resample_one(step, X, y, "Pipeline", message, params)
         task.call_on_fit_task_end(estimator=caller, X=X, y=y)
     return X, y, step
+
+
+def _is_sampler(step):
+    """Whether a step is a sampler; a Pipeline that ends in "passthrough" has both kinds of methods."""
+    return hasattr(step, "fit_resample") and not hasattr(step, "transform")
+
+
+def _samplers_in(pipeline):
+    """Names of the samplers of a Pipeline and of its inner Pipelines."""
+    for name, step in pipeline.steps:
+        if isinstance(step, _SklearnPipeline):
+            yield from _samplers_in(step)
+        elif hasattr(step, "fit_resample"):
+            yield name
+
+
+def _transforms(step):
+    return step is not None and step != "passthrough" and not _is_sampler(step)
+
+
+def _has_rows(value, X):
+    """Whether a fit parameter has one entry for each row of X."""
+    if isinstance(value, list | tuple):
+        return len(value) == _num_samples(X)
+    shape = getattr(value, "shape", ())
+    return len(shape) > 0 and shape[0] == _num_samples(X)
+
+
+def _unpacked(validation_data, params):
+    """Turn Keras's ``validation_data`` into the names of this Pipeline."""
+    given = [name for name in _VALIDATION_PARAMS if params.get(name) is not None]
+    if given:
+        raise ValueError(
+            f"Pipeline.fit got validation_data and {' and '.join(given)}. Pass either validation_data or "
+            "X_val and y_val."
+        )
+    if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
+        raise ValueError(
+            "validation_data must be a tuple (X_val, y_val) or (X_val, y_val, sample_weight_val), got "
+            f"{type(validation_data).__name__}"
+            f"{f' of length {len(validation_data)}' if hasattr(validation_data, '__len__') else ''}."
+        )
+    return dict(zip(_VALIDATION_PARAMS, validation_data, strict=False))
 
 
 def _takes(estimator, param):

@@ -1,6 +1,7 @@
 """diagnose: on real trainings made to go wrong, and on good ones; on curves at the thresholds."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -159,8 +160,8 @@ def test_not_finite_beats_all_and_names_the_epoch():
     assert diagnosis.codes == ["not-finite", "diverging"]
     assert diagnosis.findings[0].evidence == {"from_epoch": 6}
     assert "epoch 7" in str(diagnosis)
-    val = diagnose({"loss": [1.0, 0.9, 0.8], "val_loss": [1.0, np.nan, 0.9]})
-    assert val.codes == ["not-finite"]
+    for val_loss in ([1.0, 0.9, np.nan], [np.nan, np.nan, np.nan], [1.0, np.inf, 0.9]):
+        assert diagnose({"loss": [1.0, 0.9, 0.8], "val_loss": val_loss}).codes == ["not-finite"]
 
 
 def test_too_short():
@@ -174,7 +175,8 @@ def test_evidence_counts_from_zero_and_text_from_one():
     (finding,) = diagnose(history).findings
     assert finding.evidence["from_epoch"] == 10
     assert finding.evidence["best_val_loss"] == 0.5
-    assert "0.5 at epoch 11" in finding.detail
+    assert "From epoch 11 to the end" in finding.detail
+    assert "rises from 0.5 to 1.07" in finding.detail
     assert finding.advice in str(finding)
 
 
@@ -184,6 +186,61 @@ def test_early_stopping_is_judged_at_the_epoch_it_kept():
     assert diagnose(stub).codes == ["overfitting"]
     stub.early_stopping = True
     assert diagnose(stub).codes == []
+
+
+def test_epochs_without_validation_are_left_out():
+    loss = _decay(60, 8)
+    val_loss = np.r_[_decay(20, 8), np.linspace(0.3, 0.9, 40)]
+    everywhere = diagnose({"loss": loss, "val_loss": val_loss})
+    with_gaps = np.where(np.arange(60) % 3 == 2, val_loss, np.nan)
+    gaps = diagnose({"loss": loss, "val_loss": with_gaps})
+    # Keras's own history has the validated epochs alone.
+    assert diagnose({"loss": loss, "val_loss": val_loss[2::3]}) == gaps
+    assert gaps.codes == everywhere.codes == ["overfitting"]
+    epoch = gaps.findings[0].evidence["from_epoch"]
+    assert epoch == np.nanargmin(with_gaps)
+    assert f"From epoch {epoch + 1} to the end" in gaps.findings[0].detail
+    assert gaps.validated
+
+
+def _numbers(text):
+    return [float(number) for number in re.findall(r"-?\d+\.\d+", text)]
+
+
+def test_the_numbers_of_a_sentence_agree():
+    # A slow fall: rounded to three digits, the means of the two stretches would be the same.
+    loss = np.r_[0.643, 0.6435, np.linspace(0.642, 0.639, 8)]
+    (finding,) = diagnose({"loss": 100 * loss - 60}).findings
+    assert finding.code == "still-improving"
+    first, before, last = _numbers(finding.detail)
+    assert first > before > last
+    drop = finding.evidence["recent_drop"]
+    assert before - last == pytest.approx(drop, rel=0.1)
+    assert "at epoch 1, " in finding.detail
+    assert "on average over epochs 7 to 8 and" in finding.detail
+    assert finding.detail.endswith("on average over epochs 9 to 10.")
+
+
+def test_an_explosion_in_the_first_epochs_is_found_and_hides_nothing():
+    calm = _decay(40, 6)
+    for start in ([900.0, 12.0], [2.0, 900.0], [900.0]):
+        history = {"loss": np.r_[start, calm], "val_loss": np.r_[start, calm + 0.02]}
+        diagnosis = diagnose(history)
+        assert diagnosis.codes == ["exploded"], diagnosis
+        evidence = diagnosis.findings[0].evidence
+        assert evidence["peak_loss"] == 900
+        assert evidence["until_epoch"] == len(start)
+    stuck = diagnose({"loss": np.r_[900.0, np.full(30, 0.69)]})
+    assert stuck.codes == ["exploded", "flat"]
+    assert "0.69 at epoch 2" in stuck.findings[1].detail
+    rising = np.r_[900.0, _decay(20, 4), np.linspace(0.3, 0.9, 20)]
+    over = diagnose({"loss": np.r_[900.0, calm], "val_loss": rising})
+    assert over.codes == ["exploded", "overfitting"]
+    assert over.findings[1].evidence["from_epoch"] == np.argmin(rising)
+
+
+def test_a_quick_start_is_no_explosion():
+    assert diagnose({"loss": np.r_[2.3, 0.5, 0.3, 0.25, np.full(20, 0.24)]}).verdict == "good fit"
 
 
 def test_text_of_a_diagnosis():
@@ -234,7 +291,8 @@ def test_what_can_be_diagnosed():
         (7, TypeError, "Expected a fitted estimator.*got int"),
         ({"accuracy": [1, 2]}, ValueError, r"needs the key 'loss'.*it has \['accuracy'\]"),
         ({"loss": []}, ValueError, "empty"),
-        ({"loss": [1, 2], "val_loss": [1]}, ValueError, r"one length.*'val_loss': 1"),
+        ({"loss": [1, 2], "accuracy": [1]}, ValueError, r"one length.*'accuracy': 1"),
+        ({"loss": [1] * 9, "val_loss": [1] * 5}, ValueError, "9 epochs and 5 validation losses.*with NaN"),
     ],
 )
 def test_what_can_not_be_diagnosed(source, error, match):

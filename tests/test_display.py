@@ -169,9 +169,41 @@ def test_history_of_named_runs(history, size):
 
 def test_history_without_validation(size):
     display = HistoryDisplay.from_history({"loss": [3.0, 2.0, 1.0]})
-    assert [text.get_text() for text in display.legend_.get_texts()] == ["Training", "Best epoch: 3"]
+    # The last epoch has the lowest training loss nearly always: that is no mark.
+    assert [text.get_text() for text in display.legend_.get_texts()] == ["Training"]
+    assert display.best_ == {"loss": []}
     assert len(display.axes_) == 1
     check_texts(display.figure_)
+
+
+def test_history_of_an_estimator_without_validation_marks_no_epoch(data):
+    fitted = Trained().fit(*data)
+    for name in [name for name in fitted.history_ if name.startswith("val_")]:
+        del fitted.history_[name]
+    display = HistoryDisplay.from_estimator(fitted)
+    assert display.best_epochs == [None]
+    assert display.best_ == {"loss": [], "accuracy": []}
+
+
+def test_history_with_epochs_without_validation(size):
+    loss, nan = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], np.nan
+    for val_loss in ([nan, 0.8, nan, 0.6, nan, 0.7], [0.8, 0.6, 0.7]):
+        display = HistoryDisplay.from_history({"loss": loss, "val_loss": val_loss})
+        (line,) = display.lines_["val_loss"]
+        assert_array_equal(line.get_xdata(), [2, 4, 6])
+        assert_array_equal(line.get_ydata(), [0.8, 0.6, 0.7])
+        (best,) = display.best_["loss"]
+        assert [best.get_xdata()[0], best.get_ydata()[0]] == [4, 0.6]
+        assert "Best epoch: 4" in [text.get_text() for text in display.legend_.get_texts()]
+        check_texts(display.figure_)
+
+
+def test_history_annotation_shades_the_explosion_alone():
+    loss = np.r_[900.0, 30.0, 0.7 * np.exp(-np.arange(30) / 6) + 0.2]
+    display = HistoryDisplay.from_history({"loss": loss}, annotate=True)
+    assert display.text_.get_text().startswith("Explosion in the first epochs.")
+    (shade,) = display.ax_.patches
+    assert [shade.get_x(), shade.get_x() + shade.get_width()] == [1, 3]
 
 
 def test_history_of_one_epoch_is_seen():
@@ -227,7 +259,7 @@ def test_history_annotated(size):
         "val_loss": np.where(epochs < 10, 1 - epochs / 20, 0.5 + (epochs - 10) / 30),
     }
     display = HistoryDisplay.from_history(history, annotate=True)
-    assert display.text_.get_text().startswith("Over-fitting. The validation loss")
+    assert display.text_.get_text().startswith("Over-fitting. From epoch 11")
     assert display.text_ in display.ax_.get_children()
     assert len(display.ax_.patches) == 1
     check_texts(display.figure_)

@@ -12,7 +12,18 @@ from imblearn.combine import SMOTEENN, SMOTETomek
 from imblearn.datasets import make_imbalance
 from imblearn.over_sampling import ADASYN, SMOTE, SMOTENC, BorderlineSMOTE, RandomOverSampler
 from imblearn.pipeline import Pipeline as ImblearnPipeline
-from imblearn.under_sampling import RandomUnderSampler
+from imblearn.under_sampling import (
+    AllKNN,
+    CondensedNearestNeighbour,
+    EditedNearestNeighbours,
+    InstanceHardnessThreshold,
+    NearMiss,
+    NeighbourhoodCleaningRule,
+    OneSidedSelection,
+    RandomUnderSampler,
+    RepeatedEditedNearestNeighbours,
+    TomekLinks,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import config_context
@@ -388,14 +399,120 @@ def test_an_estimator_without_sample_weight_val_gets_none(cancer):
     assert pipeline["clf"].sample_weight_val_ is None
 
 
-def test_weights_do_not_pass_a_sampler_that_changes_the_rows(cancer):
+SELECTING_SAMPLERS = [
+    AllKNN(),
+    CondensedNearestNeighbour(random_state=0),
+    EditedNearestNeighbours(),
+    InstanceHardnessThreshold(estimator=DecisionTreeClassifier(max_depth=3), random_state=0, cv=2),
+    NearMiss(),
+    NeighbourhoodCleaningRule(),
+    OneSidedSelection(random_state=0),
+    RandomOverSampler(random_state=0),
+    RandomUnderSampler(random_state=0),
+    RepeatedEditedNearestNeighbours(),
+    TomekLinks(),
+]
+
+
+@pytest.mark.parametrize("sampler", SELECTING_SAMPLERS, ids=lambda sampler: type(sampler).__name__)
+def test_weights_follow_their_rows_through_a_sampler_that_selects_rows(cancer, sampler):
     X, y = cancer
-    pipeline = Pipeline([("smote", SMOTE()), ("clf", Recorder())])
-    with pytest.raises(
-        ValueError, match=r"clf__sample_weight has 180 weights.*\['smote'\] turned them into 300"
+    # Each row is known by its weight.
+    weights = np.random.RandomState(0).permutation(len(y)) + 1.0
+    pipeline = Pipeline([("sampler", clone(sampler)), ("scaler", StandardScaler()), ("clf", Recorder())])
+    pipeline.fit(X, y, clf__sample_weight=weights, scaler__sample_weight=pd.Series(weights))
+    clf = pipeline["clf"]
+    rows = np.argsort(weights)[clf.sample_weight_.astype(int) - 1]
+    assert_array_equal(clf.X_, pipeline["scaler"].transform(X[rows]))
+    assert_array_equal(clf.y_, y[rows])
+    train, held_out = own_split(X, y)
+    assert set(rows) <= set(train)
+    assert_array_equal(clf.sample_weight_val_, weights[held_out])
+    reference = StandardScaler().fit(X[rows], sample_weight=weights[rows])
+    assert_allclose(pipeline["scaler"].mean_, reference.mean_)
+
+
+def test_weights_follow_their_rows_through_several_samplers_and_an_inner_pipeline(cancer):
+    X, y = cancer
+    weights = np.random.RandomState(0).permutation(len(y)) + 1.0
+    inner = Pipeline([("under", RandomUnderSampler(random_state=0)), ("clf", Recorder())])
+    pipeline = Pipeline(
+        [("over", RandomOverSampler(sampling_strategy=0.5, random_state=0)), ("off", None), ("inner", inner)]
+    ).fit(X, y, inner__clf__sample_weight=weights)
+    clf = pipeline["inner"]["clf"]
+    rows = np.argsort(weights)[clf.sample_weight_.astype(int) - 1]
+    assert_array_equal(clf.X_, X[rows])
+    assert len(rows) == 150
+
+
+@config_context(enable_metadata_routing=True)
+def test_with_routing_weights_follow_their_rows_through_a_sampler(cancer):
+    X, y = cancer
+    weights = np.random.RandomState(0).permutation(len(y)) + 1.0
+    clf = Recorder().set_fit_request(sample_weight=True)
+    pipeline = make_pipeline(RandomUnderSampler(random_state=0), clf).fit(X, y, sample_weight=weights)
+    rows = np.argsort(weights)[pipeline[-1].sample_weight_.astype(int) - 1]
+    assert_array_equal(pipeline[-1].X_, X[rows])
+    with pytest.raises(ValueError, match="clf__sample_weight has an entry for each of the 180 rows"):
+        Pipeline([("smote", SMOTE()), ("clf", clf)]).fit(X, y, sample_weight=weights)
+
+
+class Shuffler(BaseEstimator):
+    """A sampler that returns as many rows as it gets, in another order, and does not say which."""
+
+    def fit_resample(self, X, y):
+        order = np.random.RandomState(0).permutation(len(y))
+        return X[order], y[order]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "n_returned"), [(SMOTE(), 300), (Shuffler(), 180), (SMOTEENN(random_state=0), r"\d+")]
+)
+def test_weights_are_refused_behind_a_sampler_that_does_not_say_which_rows_it_returns(
+    cancer, sampler, n_returned
+):
+    X, y = cancer
+    pipeline = Pipeline([("sampler", sampler), ("scaler", StandardScaler()), ("clf", Recorder())])
+    for step in ("scaler", "clf"):
+        with pytest.raises(
+            ValueError,
+            match=rf"{step}__sample_weight has an entry for each of the 180 rows before the sampler 'sampler'"
+            rf".*{type(sampler).__name__} returns {n_returned} rows.*sampler='passthrough'",
+        ):
+            pipeline.fit(X, y, **{f"{step}__sample_weight": np.ones(len(y))})
+    assert not hasattr(pipeline["scaler"], "mean_")
+    pipeline.fit(X, y, clf__sample_weight=None)
+    pipeline.set_params(sampler="passthrough").fit(X, y, clf__sample_weight=np.ones(len(y)))
+
+
+def test_weights_for_the_rows_that_a_sampler_returns_are_refused(cancer):
+    X, y = cancer
+    pipeline = Pipeline([("under", RandomUnderSampler()), ("clf", Recorder(early_stopping=False))])
+    with pytest.raises(ValueError, match=r"clf__sample_weight has 80 entries, but .* 'under' is given 240"):
+        pipeline.fit(X, y, clf__sample_weight=np.ones(80))
+
+
+def test_no_row_of_weight_zero_is_held_out(cancer):
+    X, y = cancer
+    weights = np.random.RandomState(0).randint(3, size=len(y)).astype(float)
+    weighted = np.flatnonzero(weights)
+    for steps, prefix in (
+        ([("clf", Recorder())], "clf__"),
+        ([("inner", Pipeline([("clf", Recorder())]))], "inner__clf__"),
     ):
-        pipeline.fit(X, y, clf__sample_weight=np.ones(len(y)))
-    pipeline.set_params(smote="passthrough").fit(X, y, clf__sample_weight=np.ones(len(y)))
+        pipeline = Pipeline(steps).fit(X, y, **{f"{prefix}sample_weight": weights})
+        _, held_out = own_split(X[weighted], y[weighted])
+        assert_array_equal(pipeline.validation_indices_, weighted[held_out])
+
+
+def test_a_network_alone_and_in_a_pipeline_are_the_same_with_weights_of_zero(cancer):
+    X, y = StandardScaler().fit_transform(cancer[0]), cancer[1]
+    weights = np.random.RandomState(0).randint(3, size=len(y)).astype(float)
+    net = skdl.DNNClassifier((4,), epochs=2, batch_size=-1, validation_split=0.2, random_state=0)
+    alone = clone(net).fit(X, y, sample_weight=weights)
+    pipeline = Pipeline([("off", None), ("clf", net)]).fit(X, y, clf__sample_weight=weights)
+    assert pipeline["clf"].history_ == alone.history_
+    assert_array_equal(pipeline.predict_proba(X), alone.predict_proba(X))
 
 
 # -------------------------------------------------------------- validation data given
@@ -448,16 +565,73 @@ def test_X_val_reaches_an_estimator_of_scikit_learn(given):
     assert_array_equal(pipeline[-1].validation_score_, alone.validation_score_)
 
 
-def test_step__X_val_is_handed_on_as_it_is(given):
+def test_step__X_val_is_handed_on_as_it_is_where_no_transformer_stands_before(given):
     X, y, X_val, y_val = given
-    pipeline = Pipeline([("scaler", StandardScaler()), ("clf", Recorder())])
+    pipeline = Pipeline([("off", None), ("smote", SMOTE(random_state=0)), ("clf", Recorder())])
     pipeline.fit(X, y, clf__X_val=X_val, clf__y_val=y_val)
     assert pipeline["clf"].X_val_ is X_val
     assert pipeline.validation_indices_ is None
     pipeline.fit(X, y, clf__y_val=y_val)  # not replaced by rows held out: the estimator may object
     assert pipeline["clf"].y_val_ is y_val
     assert pipeline["clf"].X_val_ is None
-    assert len(pipeline["clf"].y_) == len(y)
+    assert len(pipeline["clf"].y_) == 300
+
+
+@pytest.mark.parametrize("final", [Recorder(), HistGradientBoostingClassifier(early_stopping=True)])
+def test_validation_data_past_the_transformers_are_refused(given, final):
+    X, y, X_val, y_val = given
+    pipeline = Pipeline([("scaler", StandardScaler()), ("smote", SMOTE()), ("clf", clone(final))])
+    for params in ({"clf__X_val": X_val, "clf__y_val": y_val}, {"clf__validation_data": (X_val, y_val)}):
+        name = next(iter(params))
+        with pytest.raises(
+            ValueError, match=rf"{name} would reach 'clf' without the transformers \['scaler'\].*X_val=X_val"
+        ):
+            pipeline.fit(X, y, **params)
+    inner = Pipeline([("scaler", StandardScaler()), ("clf", Recorder())])
+    with pytest.raises(ValueError, match=r"clf__X_val would reach 'clf' without the transformers"):
+        Pipeline([("inner", inner)]).fit(X, y, inner__clf__X_val=X_val, inner__clf__y_val=y_val)
+
+
+def test_a_share_given_to_fit_is_refused_where_steps_come_first(given):
+    X, y, _, _ = given
+    pipeline = Pipeline([("scaler", StandardScaler()), ("clf", Recorder())])
+    with pytest.raises(ValueError, match=r"clf__validation_split.*set_params\(clf__validation_split=0.2\)"):
+        pipeline.fit(X, y, clf__validation_split=0.2)
+
+
+@pytest.mark.parametrize("container", [tuple, list])
+def test_validation_data_in_one_as_in_keras(given, container):
+    X, y, X_val, y_val = given
+    weights = np.linspace(1, 2, len(y_val))
+    pipeline = make_pipeline(StandardScaler(), Recorder())
+    pipeline.fit(X, y, validation_data=container((X_val, y_val)))
+    assert_array_equal(pipeline[-1].X_val_, StandardScaler().fit(X).transform(X_val))
+    assert_array_equal(pipeline[-1].y_val_, y_val)
+    assert pipeline[-1].sample_weight_val_ is None
+    assert pipeline.validation_indices_ is None
+    pipeline.fit(X, y, validation_data=container((X_val, y_val, weights)))
+    assert_array_equal(pipeline[-1].sample_weight_val_, weights)
+    pipeline.fit(X, y, validation_data=None)
+    assert len(pipeline.validation_indices_) == 45
+    with config_context(enable_metadata_routing=True):
+        clf = Recorder().set_fit_request(X_val=True, y_val=True)
+        routed = make_pipeline(StandardScaler(), clf, transform_input=["X_val"])
+        routed.fit(X, y, validation_data=container((X_val, y_val)))
+    assert_array_equal(routed[-1].y_val_, y_val)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"validation_data": (1, 2, 3, 4)}, "a tuple .X_val, y_val.*got tuple of length 4"),
+        ({"validation_data": 0.2}, "a tuple .X_val, y_val.*got float"),
+        ({"validation_data": ([1], [2]), "X_val": [1]}, "got validation_data and X_val. Pass either"),
+    ],
+)
+def test_validation_data_of_another_form_are_refused(given, params, message):
+    X, y, _, _ = given
+    with pytest.raises(ValueError, match=message):
+        make_pipeline(StandardScaler(), Recorder()).fit(X, y, **params)
 
 
 def test_X_val_None_is_as_not_given(given):
@@ -584,6 +758,58 @@ def test_without_routing_transform_input_names_the_way_out(given):
     pipeline = make_pipeline(StandardScaler(), Recorder(), transform_input=["X_val"])
     with pytest.raises(ValueError, match=r"can only be set if metadata routing is enabled.*leave.*out"):
         pipeline.fit(X, y, X_val=X_val, y_val=y_val)
+
+
+# ----------------------------------------------------------- a Pipeline as inner step
+
+
+@pytest.mark.parametrize("Inner", [Pipeline, SklearnPipeline, ImblearnPipeline])
+@pytest.mark.parametrize("last", [PCA(n_components=3, random_state=0), "passthrough"])
+def test_a_pipeline_of_transformers_is_a_step_as_any_other(cancer, Inner, last):
+    X, y = cancer
+    inner = Inner([("scaler", StandardScaler()), ("last", last)])
+    pipeline = Pipeline([("inner", inner), ("smote", SMOTE(random_state=0)), ("clf", Recorder())])
+    pipeline = clone(pipeline).fit(X, y)
+    train, held_out = own_split(X, y)
+    reference = clone(inner)
+    X_ref, _ = SMOTE(random_state=0).fit_resample(reference.fit_transform(X[train]), y[train])
+    assert_array_equal(pipeline["clf"].X_, X_ref)
+    assert_array_equal(pipeline["clf"].X_val_, reference.transform(X[held_out]))
+    assert_array_equal(pipeline.predict(X), pipeline["clf"].predict(reference.transform(X)))
+    search = GridSearchCV(pipeline, {"inner__scaler": [StandardScaler(), MinMaxScaler()]}, cv=2).fit(X, y)
+    assert search.best_score_ > 0.8
+    assert pipeline[:1].transform(X).shape == reference.transform(X).shape
+
+
+@pytest.mark.parametrize("Inner", [Pipeline, SklearnPipeline])
+def test_callbacks_reach_the_steps_of_an_inner_pipeline(cancer, Inner):
+    steps = [("inner", Inner([("scaler", StandardScaler())])), ("clf", Recorder())]
+    ours = events_of(lambda: clone(Pipeline(steps)), *cancer)
+    theirs = events_of(lambda: clone(SklearnPipeline(steps)), *cancer)
+    assert ours == theirs
+
+
+@config_context(enable_metadata_routing=True)
+def test_with_routing_metadata_reach_the_steps_of_an_inner_pipeline(cancer):
+    X, y = cancer
+    weights = np.linspace(1, 2, len(y))
+    inner = SklearnPipeline([("scaler", StandardScaler().set_fit_request(sample_weight=True))])
+    clf = Recorder().set_fit_request(sample_weight=False)
+    pipeline = Pipeline([("inner", inner), ("clf", clf)]).fit(X, y, sample_weight=weights)
+    train, _ = own_split(X, y)
+    reference = StandardScaler().fit(X[train], sample_weight=weights[train])
+    assert_array_equal(pipeline["inner"]["scaler"].mean_, reference.mean_)
+
+
+def test_a_pipeline_with_a_sampler_is_no_inner_step(cancer):
+    for inner in (
+        ImblearnPipeline([("scaler", StandardScaler()), ("smote", SMOTE())]),
+        Pipeline([("smote", SMOTE()), ("scaler", StandardScaler())]),
+        SklearnPipeline([("deeper", Pipeline([("smote", SMOTE()), ("last", "passthrough")]))]),
+    ):
+        pipeline = Pipeline([("inner", inner), ("clf", Recorder())])
+        with pytest.raises(TypeError, match=r"'inner' is a Pipeline with the samplers \['smote'\].*outer"):
+            pipeline.fit(*cancer)
 
 
 # ------------------------------------------------------------ a Pipeline as last step

@@ -37,12 +37,12 @@ class HistoryDisplay:
     ----------
     histories : list of dict of str to list of float
         For each run, loss and metrics of every epoch, under Keras's names: "loss",
-        "accuracy", "val_loss", ...
+        "accuracy", "val_loss", ...; NaN at epochs without validation.
     names : list of str, default=None
         Of the runs, for the legend.
     best_epochs : list of int or None, default=None
         For each run, the epoch to mark, counted from 0; None marks the one with the
-        lowest validation loss (training loss, where there is no other).
+        lowest validation loss, and none where there is no validation loss.
     diagnoses : list of Diagnosis, default=None
         For each run, what to write with ``annotate=True``; None judges the histories.
 
@@ -56,7 +56,7 @@ class HistoryDisplay:
     lines_ : dict of str to list of matplotlib Line2D
         For each name in the histories that is drawn, the curve of each run.
     best_ : dict of str to list of matplotlib Line2D
-        For each metric, the marker of the best epoch of each run.
+        For each metric, the markers of the best epochs.
     legend_ : matplotlib Legend
     text_ : matplotlib Text or None
         The diagnosis.
@@ -199,7 +199,8 @@ class HistoryDisplay:
         return cls(
             [run.history for run in runs],
             names=names,
-            best_epochs=[run.best_epoch for run in runs],
+            # The epoch with the lowest training loss is not the best for anything but training rows.
+            best_epochs=[run.best_epoch if "val_loss" in run.history else None for run in runs],
             diagnoses=[diagnose(source) for source in sources],
         )
 
@@ -274,9 +275,9 @@ class HistoryDisplay:
     def _best_epoch(self, run):
         if self.best_epochs is not None and self.best_epochs[run] is not None:
             return self.best_epochs[run]
-        history = self.histories[run]
-        watched = np.asarray(history.get("val_loss", history["loss"]))
-        return int(np.argmin(np.where(np.isfinite(watched), watched, np.inf)))
+        watched = np.asarray(self.histories[run].get("val_loss", [np.nan]))
+        finite = np.isfinite(watched)
+        return int(np.argmin(np.where(finite, watched, np.inf))) if finite.any() else None
 
     def _plot_metric(self, panel, metric, kwargs):
         from matplotlib.ticker import MaxNLocator
@@ -291,17 +292,22 @@ class HistoryDisplay:
             ):
                 if name not in history:
                     continue
-                values = np.asarray(history[name])
+                values = np.asarray(history[name], dtype=float)
+                epochs = np.arange(1, len(values) + 1)
+                if name.startswith("val_") and np.isfinite(values).any():
+                    # The line goes on over epochs without validation.
+                    epochs, values = epochs[~np.isnan(values)], values[~np.isnan(values)]
                 # One epoch makes no line.
                 dot = {"marker": "."} if len(values) == 1 else {}
-                (line,) = panel.plot(np.arange(1, len(values) + 1), values, **{**style, **dot, **given})
+                (line,) = panel.plot(epochs, values, **{**style, **dot, **given})
                 self.lines_.setdefault(name, []).append(line)
                 marked = line
-            if marked is not None:
-                epoch = self._best_epoch(run)
+            epoch = self._best_epoch(run)
+            if marked is not None and epoch is not None and epoch + 1 in marked.get_xdata():
+                height = marked.get_ydata()[list(marked.get_xdata()).index(epoch + 1)]
                 style = {"marker": "o", "markersize": 6, "markeredgecolor": "white", "linestyle": "none"}
                 style = {**style, "color": marked.get_color(), "zorder": 3, **kwargs["best"]}
-                self.best_[metric] += panel.plot(epoch + 1, marked.get_ydata()[epoch], **style)
+                self.best_[metric] += panel.plot(epoch + 1, height, **style)
         if metric == "loss" and self._spans(metric):
             panel.set_yscale("log")
         panel.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
@@ -329,10 +335,12 @@ class HistoryDisplay:
             handles.append(Line2D([], [], **train_style, label=f"Training{count}"))
         if validated:
             handles.append(Line2D([], [], **val_style, label="Validation"))
-        best = "Best epochs" if several else f"Best epoch: {self._best_epoch(0) + 1}"
-        color = GREY if several else next(iter(self.best_.values()))[0].get_color()
-        style = {"marker": "o", "markersize": 6, "markeredgecolor": "white", "linestyle": "none"}
-        handles.append(Line2D([], [], **style, color=color, label=best))
+        marked = [marker for markers in self.best_.values() for marker in markers]
+        if marked:
+            best = "Best epochs" if several else f"Best epoch: {self._best_epoch(0) + 1}"
+            color = GREY if several else marked[0].get_color()
+            style = {"marker": "o", "markersize": 6, "markeredgecolor": "white", "linestyle": "none"}
+            handles.append(Line2D([], [], **style, color=color, label=best))
         self.legend_ = add_legend(self.ax_, handles, own_figure=own_figure)
 
     def _annotate(self, own_figure):
@@ -346,7 +354,7 @@ class HistoryDisplay:
                 text = f"{first.title}. {first.detail}"
                 text += "".join(f" Also: {other.title.lower()}." for other in others)
                 if loss is not None:
-                    last = diagnosis.n_epochs
+                    last = first.evidence.get("until_epoch", diagnosis.n_epochs - 1) + 1
                     loss.axvspan(first.evidence["from_epoch"] + 1, last, color=BLACK, alpha=0.08, linewidth=0)
         else:
             counts = Counter(diagnosis.verdict for diagnosis in diagnoses).most_common()
