@@ -8,7 +8,7 @@ import numpy as np
 
 from skdl._backend import private, tf
 from skdl._engine import _early_stopping
-from skdl._engine._graph import Graph
+from skdl._engine._traced import Graph
 from skdl._engine._program import NotCompilable, Program
 
 # Rows gathered for one launch of an XLA program: enough to hide what a launch costs,

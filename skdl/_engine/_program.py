@@ -7,7 +7,7 @@ run it at the same time, and a model's weights are never anyone else's.
 
 from skdl._backend import private, tf
 from skdl._engine._data import row_spec
-from skdl._engine._graph import Graph
+from skdl._engine._traced import Graph
 
 
 class NotCompilable(Exception):

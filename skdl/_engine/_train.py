@@ -7,7 +7,7 @@ import numpy as np
 
 from skdl._backend import keras, private, tf
 from skdl._engine import _early_stopping, _keras_only, _store
-from skdl._engine._build import build
+from skdl._engine._prepare import build
 from skdl._engine._data import epoch_order, n_rows, take, tensors
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._keras_fit import keras_fit
