@@ -298,3 +298,48 @@ class KerasRegressor(KerasRegressorMixin, BaseWrapper):
     >>> reg.fit(X, 2 * X.ravel() + 1).predict([[10.0]]).round(1)
     array([21.])
     """
+
+    def __init__(
+        self,
+        model: "Model | None" = None,
+        *,
+        build_fn: Callable[..., Any] | None = None,
+        warm_start: bool = False,
+        random_state: RandomState | None = None,
+        optimizer: Optimizer = "rmsprop",
+        loss: "Losses | None" = None,
+        metrics: "Metrics | None" = None,
+        batch_size: int | None = None,
+        validation_batch_size: int | None = None,
+        verbose: Verbose = 0,
+        callbacks: "Callbacks | None" = None,
+        validation_split: float | None = None,
+        shuffle: bool = True,
+        run_eagerly: bool = False,
+        epochs: int = 1,
+        early_stopping: bool = False,
+        n_iter_no_change: int = 10,
+        engine: Engine = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            model=model,
+            build_fn=build_fn,
+            warm_start=warm_start,
+            random_state=random_state,
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+            batch_size=batch_size,
+            validation_batch_size=validation_batch_size,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            shuffle=shuffle,
+            run_eagerly=run_eagerly,
+            epochs=epochs,
+            early_stopping=early_stopping,
+            n_iter_no_change=n_iter_no_change,
+            engine=engine,
+            **kwargs,
+        )
