@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 from numpydoc.validate import ERROR_MSGS, validate
@@ -9,6 +11,8 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils import estimator_html_repr
 
 import skdl
+
+ROOT = Path(__file__).parent.parent
 
 # What numpydoc would like besides: examples, "See Also" and long summaries everywhere, a
 # description for each X and y, and a capital for names such as "scikit-learn".
@@ -65,6 +69,12 @@ def test_the_html_repr_has_tooltips_and_a_link(cls):
     html = estimator_html_repr(cls())
     assert f"skdl.{cls.__name__}.html" in html
     assert html.count('class="param-doc-description"') == len(cls().get_params())
+
+
+def test_the_link_leads_to_the_documentation_that_the_package_names():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    page = skdl.DNNClassifier()._get_doc_link().removeprefix(project["urls"]["Documentation"])
+    assert page == "reference/generated/skdl.DNNClassifier.html"
 
 
 class Mine(skdl.DNNClassifier):
