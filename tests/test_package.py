@@ -111,6 +111,11 @@ def test_below_the_estimators_no_one_looks_into_an_estimator(module):
     assert looked_at == []
 
 
+def test_no_two_files_have_one_name():
+    names = [path.name for path in (ROOT / "skdl").rglob("*.py") if path.name != "__init__.py"]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 def test_only_one_module_imports_scikeras():
     importers = {
         module
