@@ -8,9 +8,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from sphinx.util import inspect  # noqa: E402
-from sphinx.util.inspect import stringify_signature  # noqa: E402
-
 import skdl  # noqa: E402
 
 project = "skdl"
@@ -74,14 +71,6 @@ def _skip_foreign(app, what, name, obj, skip, options):
     return skip
 
 
-def _signature(app, what, name, obj, options, signature, return_annotation):
-    """Show the parameters of ``__init__``, where a class has a ``__new__`` that says less."""
-    if what == "class" and "__init__" in dir(obj):
-        signature = stringify_signature(inspect.signature(obj.__init__, bound_method=True))
-    return signature, return_annotation
-
-
 def setup(app):
     """Register what this configuration adds."""
     app.connect("autodoc-skip-member", _skip_foreign)
-    app.connect("autodoc-process-signature", _signature)

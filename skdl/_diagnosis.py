@@ -248,7 +248,7 @@ class Diagnosis:
     validated: bool
 
     @property
-    def codes(self):
+    def codes(self) -> list[str]:
         """Codes of the findings, gravest first: list of str."""
         return [finding.code for finding in self.findings]
 
@@ -263,7 +263,7 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-def diagnose(source):
+def diagnose(source) -> Diagnosis:
     """Judge a learning curve by the textbook's cases.
 
     ==================  ============================================================

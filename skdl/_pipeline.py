@@ -490,7 +490,7 @@ class Pipeline(_imblearn.Pipeline):
         self.validation_indices_ = held_out
         return self
 
-    def fit(self, X, y=None, **params):
+    def fit(self, X, y=None, **params) -> "Pipeline":
         """Fit the steps one after the other, then the final estimator.
 
         Parameters
@@ -749,7 +749,7 @@ def _consumed(pipeline, method, params):
     },
     prefer_skip_nested_validation=True,
 )
-def make_pipeline(*steps, memory=None, transform_input=None, verbose=False):
+def make_pipeline(*steps: Any, memory=None, transform_input=None, verbose=False) -> Pipeline:
     """Make a :class:`Pipeline` whose steps are named after their types, in lower case.
 
     Parameters

@@ -3,6 +3,7 @@
 import difflib
 import functools
 import inspect
+from typing import Any, Self
 
 # Where a parameter ``<prefix>__<name>`` may go.
 PREFIXES = frozenset(
@@ -38,11 +39,22 @@ class RoutedParamsMixin:
     # What a routed parameter may start with.
     _prefixes = PREFIXES
 
+    # Whether it may have parameters besides those of the signature and routed ones.
+    _takes_others = True
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        # That of __new__ says nothing.
-        init = inspect.signature(cls.__init__)
-        cls.__signature__ = init.replace(parameters=list(init.parameters.values())[1:])
+        # That of __new__ says nothing, and that of __init__ not what is passed up.
+        own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        others = [each for each in own if each.kind is each.VAR_KEYWORD]
+        own = [each for each in own if each not in others]
+        known = {each.name for each in own}
+        passed_up = [
+            each.replace(kind=each.KEYWORD_ONLY)
+            for name, each in cls._init_signature().items()
+            if name not in known
+        ]
+        cls.__signature__ = inspect.Signature(own + passed_up + (others if cls._takes_others else []))
 
     def __new__(cls, *args, **kwargs):
         # Here and not in __init__, since subclasses written for scikeras name routed
@@ -101,7 +113,7 @@ class RoutedParamsMixin:
                 )
         self._routed_params.update(params)
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters of this estimator, routed ones included.
 
         Parameters
@@ -115,7 +127,7 @@ class RoutedParamsMixin:
         """
         return {**super().get_params(deep=deep), **vars(self).get("_routed_params", {})}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters of this estimator.
 
         Parameters

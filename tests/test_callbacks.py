@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler, scale
 
 import skdl._training._epoch_tasks
 from skdl import DNNClassifier, DNNRegressor, KerasClassifier, Pipeline, make_pipeline
-from skdl._engine._program import TrainProgram
+from skdl._engine._epochs import TrainProgram
 
 ENGINES = ["compiled", "keras"]
 

@@ -76,14 +76,14 @@ class HistoryDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, histories, *, names=None, best_epochs=None, diagnoses=None):
+    def __init__(self, histories, *, names=None, best_epochs=None, diagnoses=None) -> None:
         self.histories = histories
         self.names = names
         self.best_epochs = best_epochs
         self.diagnoses = diagnoses
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **kwargs):
+    def from_estimator(cls, estimator, *, ax=None, **kwargs) -> "HistoryDisplay":
         """Draw the history of a fitted estimator.
 
         Parameters
@@ -113,7 +113,7 @@ class HistoryDisplay:
         return cls._from_sources([estimator]).plot(ax, **kwargs)
 
     @classmethod
-    def from_history(cls, history, *, ax=None, **kwargs):
+    def from_history(cls, history, *, ax=None, **kwargs) -> "HistoryDisplay":
         """Draw a history, or several.
 
         Parameters
@@ -158,7 +158,7 @@ class HistoryDisplay:
         return cls._from_sources(runs, names).plot(ax, **kwargs)
 
     @classmethod
-    def from_cv_results(cls, cv_results, *, ax=None, **kwargs):
+    def from_cv_results(cls, cv_results, *, ax=None, **kwargs) -> "HistoryDisplay":
         """Draw the histories of all folds of a cross-validation.
 
         Parameters
@@ -206,7 +206,7 @@ class HistoryDisplay:
 
     def plot(
         self, ax=None, *, metrics=None, annotate=False, train_kwargs=None, val_kwargs=None, best_kwargs=None
-    ):
+    ) -> "HistoryDisplay":
         """Draw the curves.
 
         Epochs count from 1, as Keras prints them. A loss that spans more than three

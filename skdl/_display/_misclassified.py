@@ -65,7 +65,7 @@ class MisclassifiedDisplay:
 
     def __init__(
         self, images, y_true, y_pred, *, probabilities=None, indices=None, n_errors=None, n_samples=None
-    ):
+    ) -> None:
         self.images = images
         self.y_true = y_true
         self.y_pred = y_pred
@@ -87,7 +87,7 @@ class MisclassifiedDisplay:
         order="index",
         ax=None,
         **kwargs,
-    ):
+    ) -> "MisclassifiedDisplay":
         """Classify images, and draw those that come out wrong.
 
         Parameters
@@ -165,7 +165,7 @@ class MisclassifiedDisplay:
         order="index",
         ax=None,
         **kwargs,
-    ):
+    ) -> "MisclassifiedDisplay":
         """Draw the images whose prediction is wrong.
 
         Parameters
@@ -244,7 +244,9 @@ class MisclassifiedDisplay:
         )
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, n_columns=None, cmap="gray_r", imshow_kwargs=None, text_kwargs=None):
+    def plot(
+        self, ax=None, *, n_columns=None, cmap="gray_r", imshow_kwargs=None, text_kwargs=None
+    ) -> "MisclassifiedDisplay":
         """Draw the images.
 
         Parameters

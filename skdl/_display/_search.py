@@ -92,7 +92,7 @@ class SearchDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, param_values, mean_scores, std_scores, *, best=None, score_name="Score"):
+    def __init__(self, param_values, mean_scores, std_scores, *, best=None, score_name="Score") -> None:
         self.param_values = param_values
         self.mean_scores = mean_scores
         self.std_scores = std_scores
@@ -100,7 +100,9 @@ class SearchDisplay:
         self.score_name = score_name
 
     @classmethod
-    def from_estimator(cls, search, *, params=None, metric=None, score_name=None, ax=None, **kwargs):
+    def from_estimator(
+        cls, search, *, params=None, metric=None, score_name=None, ax=None, **kwargs
+    ) -> "SearchDisplay":
         """Draw a fitted search.
 
         Parameters
@@ -146,7 +148,9 @@ class SearchDisplay:
         )
 
     @classmethod
-    def from_cv_results(cls, cv_results, *, params=None, metric=None, score_name=None, ax=None, **kwargs):
+    def from_cv_results(
+        cls, cv_results, *, params=None, metric=None, score_name=None, ax=None, **kwargs
+    ) -> "SearchDisplay":
         """Draw the results of a search.
 
         Parameters
@@ -214,7 +218,7 @@ class SearchDisplay:
             score_name=score_name.replace("_", " ").capitalize(),
         ).plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, line_kwargs=None, spread_kwargs=None, image_kwargs=None):
+    def plot(self, ax=None, *, line_kwargs=None, spread_kwargs=None, image_kwargs=None) -> "SearchDisplay":
         """Draw the scores.
 
         Parameters

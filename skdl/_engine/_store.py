@@ -96,7 +96,7 @@ def compilations():
     return {kind: _counts[kind] for kind in ("training", "forward")}
 
 
-def clear_caches():
+def clear_caches() -> None:
     """Forget all compiled programs.
 
     Results do not change: the next training or prediction compiles anew.

@@ -3,9 +3,12 @@
 import contextlib
 import logging
 import warnings
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -50,6 +53,7 @@ from skdl._training import (
     learnt_from,
     training_rows,
 )
+from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 
 _log = logging.getLogger("skdl")
 _SEEDS = np.iinfo(np.int32).max
@@ -75,6 +79,13 @@ TRAINING_CONSTRAINTS = {
     "random_state": ["random_state"],
 }
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def validated(method: _Method) -> _Method:
+    """Validate the parameters before a method that fits, and keep its signature for type checkers."""
+    return _fit_context(prefer_skip_nested_validation=True)(method)
+
 
 class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     """Base of all estimators: what they do, without a signature and without a builder.
@@ -83,6 +94,21 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     method ``_keras_build_fn`` that returns a model.
     """
 
+    model_: Any
+    history_: dict[str, list[float]]
+    best_epoch_: int
+    n_iter_: int
+    engine_: str
+    engine_reason_: str | None
+    callbacks_: list[Any]
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+
+    # For the link in the notebook's repr, and the tooltips of the parameters.
+    _doc_link_module = "skdl"
+    _doc_link_template = (
+        "https://skdl.readthedocs.io/en/latest/reference/generated/{estimator_module}.{estimator_name}.html"
+    )
     # The kind of target, and whether integers reach the model as they are.
     _target_kind = Target
     _keeps_integers = True
@@ -90,7 +116,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     # Extension points, as in scikeras.
 
     @property
-    def target_encoder(self):
+    def target_encoder(self) -> Any:
         """Transformer from ``y`` to what the model takes; override to use another.
 
         Its ``get_metadata()``, if any, becomes attributes and goes to the builder.
@@ -98,13 +124,19 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         return FunctionTransformer()
 
     @property
-    def feature_encoder(self):
+    def feature_encoder(self) -> Any:
         """Transformer from ``X`` to what the model takes; override to use another."""
         return FunctionTransformer()
 
     @staticmethod
-    def scorer(y_true, y_pred, **kwargs):
+    def scorer(y_true: ArrayLike, y_pred: ArrayLike, **kwargs: Any) -> float:
         """Score predictions; for subclasses to define.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        **kwargs : dict
+            ``sample_weight`` and the parameters ``score__<name>``.
 
         Raises
         ------
@@ -123,12 +155,12 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     # State.
 
     @property
-    def initialized_(self):
+    def initialized_(self) -> bool:
         """Whether there is a model, so that `predict` can be called."""
         return hasattr(self, "model_")
 
     @property
-    def current_epoch(self):
+    def current_epoch(self) -> int:
         """Number of epochs recorded in ``history_``."""
         return len(next(iter(self._history().values()), []))
 
@@ -334,8 +366,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     def _find_builder(self):
         return find_builder(type(self).__name__, getattr(self, "_keras_build_fn", None))
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def initialize(self, X, y=None):
+    @validated
+    def initialize(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
         """Build the model without training it, for one that is trained already.
 
         Parameters
@@ -356,8 +388,18 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
 
     # Training.
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, **kwargs):
+    @validated
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        **kwargs: Unpack[FitArguments],
+    ) -> Self:
         """Build a model and train it.
 
         Parameters
@@ -398,10 +440,18 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         given, plan = self._make_plan((X_val, y_val, sample_weight_val), kwargs)
         return self._fit(Rows(X, y, sample_weight), given, plan, continues=self.warm_start)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @validated
     def partial_fit(
-        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, **kwargs
-    ):
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        **kwargs: Unpack[FitArguments],
+    ) -> Self:
         """Train for one more epoch, from the weights as they are.
 
         Parameters
@@ -528,7 +578,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             raise ValueError(f"{type(self).__name__} predicts NaN for {n} of {X.shape[0]} rows. {reason}")
         return outputs
 
-    def predict(self, X, **kwargs):
+    def predict(self, X: MatrixLike, **kwargs: Unpack[PredictArguments]) -> NDArray[Any]:
         """Predict the target.
 
         Parameters
@@ -552,7 +602,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         outputs = self._predict_raw(X, **kwargs)
         return self._target.decode(outputs)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score the predictions for X against y.
 
         Parameters

@@ -1,19 +1,26 @@
 """What every classifier does beyond `KerasEstimator`: labels and probabilities."""
 
+from typing import Any, Self, Unpack
+
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import StrOptions
 
-from skdl._estimators._base import KerasEstimator
+from skdl._estimators._base import KerasEstimator, validated
 from skdl._targets import ClassifierLabelEncoder, DiscreteTarget, probabilities
 from skdl._training import Rows
+from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 
 CLASS_WEIGHT = [dict, list, StrOptions({"balanced"}), None]
 
 
 class KerasClassifierMixin(ClassifierMixin):
     """What every classifier does; stands before `KerasEstimator` among the bases."""
+
+    classes_: NDArray[Any]
+    n_classes_: int
 
     _target_kind = DiscreteTarget
 
@@ -26,7 +33,7 @@ class KerasClassifierMixin(ClassifierMixin):
     score = KerasEstimator.score
 
     @staticmethod
-    def scorer(y_true, y_pred, **kwargs):
+    def scorer(y_true: ArrayLike, y_pred: ArrayLike, **kwargs: Any) -> float:
         """Score predictions by their accuracy; override for another score.
 
         Parameters
@@ -42,7 +49,7 @@ class KerasClassifierMixin(ClassifierMixin):
         return accuracy_score(y_true, y_pred, **kwargs)
 
     @property
-    def target_encoder(self):
+    def target_encoder(self) -> Any:
         """Transformer from labels to what the model takes; override to use another.
 
         Its ``inverse_transform`` takes ``return_proba``, for `predict_proba`.
@@ -59,19 +66,19 @@ class KerasClassifierMixin(ClassifierMixin):
         own_encoder = type(self).target_encoder is not KerasClassifierMixin.target_encoder
         return self._target_kind.validate(y, type(self).__name__, own_encoder=own_encoder)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @validated
     def partial_fit(
         self,
-        X,
-        y,
-        classes=None,
-        sample_weight=None,
+        X: MatrixLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        **kwargs,
-    ):
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        **kwargs: Unpack[FitArguments],
+    ) -> Self:
         """Train for one more epoch, from the weights as they are.
 
         Parameters
@@ -115,7 +122,7 @@ class KerasClassifierMixin(ClassifierMixin):
         outputs = super()._predict_raw(X, **kwargs)
         return probabilities(outputs, self.model_.loss) if self.model_.compiled else outputs
 
-    def predict_proba(self, X, **kwargs):
+    def predict_proba(self, X: MatrixLike, **kwargs: Unpack[PredictArguments]) -> NDArray[Any]:
         """Predict the probabilities of the classes.
 
         Parameters
@@ -139,7 +146,7 @@ class KerasClassifierMixin(ClassifierMixin):
         """
         return self._target.decode(self._predict_raw(X, **kwargs), return_proba=True)
 
-    def predict_log_proba(self, X, **kwargs):
+    def predict_log_proba(self, X: MatrixLike, **kwargs: Unpack[PredictArguments]) -> NDArray[Any]:
         """Predict the logarithms of the probabilities of the classes.
 
         Parameters

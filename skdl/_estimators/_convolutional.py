@@ -1,12 +1,29 @@
 """Convolutional networks: `CNNClassifier`."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Unpack
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 
 from skdl._estimators._classifier import CLASS_WEIGHT, KerasClassifierMixin
+from skdl._estimators._docstrings import documented
 from skdl._estimators._ready_made import NETWORK_CONSTRAINTS, READY_MADE_CONSTRAINTS, SIZES, ReadyMade
 from skdl._model import cnn
+from skdl._typing import (
+    Callbacks,
+    ClassWeight,
+    Engine,
+    LearningRate,
+    Loss,
+    Metrics,
+    Optimizer,
+    RandomState,
+    RoutedParams,
+    Sizes,
+    Verbose,
+)
 
 
 class _ImageReshaper(TransformerMixin, BaseEstimator):
@@ -37,6 +54,7 @@ class _ImageReshaper(TransformerMixin, BaseEstimator):
         return X.reshape(len(X), *self.shape_)
 
 
+@documented
 class CNNClassifier(KerasClassifierMixin, ReadyMade):
     """Convolutional network that classifies images, as a Keras model.
 
@@ -64,77 +82,34 @@ class CNNClassifier(KerasClassifierMixin, ReadyMade):
     image_shape : tuple of int, default=None
         (height, width) or (height, width, channels) of flattened rows; one entry may be
         -1 and is then worked out. None where X comes as images.
-    optimizer : str, keras.optimizers.Optimizer or class, default="adam"
-        Its further parameters are given as ``optimizer__<name>``.
-    learning_rate : float, LearningRateSchedule or None, default=None
-        Of the optimizer; None means what the optimizer itself has (0.001 for "adam").
-    loss : str, callable, keras.losses.Loss or class, default="auto"
-        "auto" fits the target: binary cross-entropy (two classes, multilabel), sparse
-        categorical cross-entropy (more classes), mean squared error (numbers). The
-        output layer and the encoding of the target follow the loss.
-    epochs : int, default=10
-        Passes over the rows.
-    batch_size : int or None, default=32
-        Rows of one step of training; -1 means all rows at once.
-    shuffle : bool, default=True
-        Visit the rows in a new order each epoch.
-    validation_split : float in [0, 1) or None, default=None
-        Share of the rows held out to validate on, shuffled and, for classifiers,
-        stratified. None means 0.1 if ``early_stopping``, else none.
-    early_stopping : bool, default=False
-        Stop when the loss on the validation rows has not improved for
-        ``n_iter_no_change`` epochs, and keep the weights of the best epoch.
-    n_iter_no_change : int, default=10
-        Epochs without improvement before training stops early.
-    engine : {"auto", "compiled", "keras"}, default="auto"
-        How to train: whole epochs as one compiled program, or ``keras.Model.fit``, a step
-        at a time. "auto" compiles what can be compiled; "compiled" raises where it can't.
-    callbacks : keras.callbacks.Callback, class, or list or dict of them, default=None
-        Copied for every fit; ``callbacks__<name>`` sets their parameters.
-    warm_start : bool, default=False
-        Go on from the weights of the last fit instead of building a new model.
-    verbose : {0, 1, 2} or bool, default=0
-        As in ``keras.Model.fit``.
-    random_state : int, RandomState instance or None, default=None
-        Seeds initial weights, dropout, shuffling and the validation split. An int makes
-        fits repeatable to the bit on a CPU; nothing global is seeded.
-    metrics : str, callable, keras.metrics.Metric, or list of them, default="accuracy"
-        Recorded in ``history_``, besides the loss.
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, keyed by label; multiplied with ``sample_weight``.
-    **routed : dict
-        Parameters ``optimizer__<name>``, ``loss__<name>``, ``metrics__<name>``,
-        ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>``, ``score__<name>``.
+    {optimizer}
+    {learning_rate}
+    {loss}
+    {metrics}
+    {epochs}
+    {batch_size}
+    {shuffle}
+    {validation_split}
+    {early_stopping}
+    {n_iter_no_change}
+    {engine}
+    {class_weight}
+    {callbacks}
+    {warm_start}
+    {verbose}
+    {random_state}
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels, sorted.
-    n_classes_ : int
-        Their number; number of labels for a multilabel target.
-    model_ : keras.Model
-        The trained model.
-    history_ : dict of str to list of float
-        Loss and metrics of every epoch, under Keras's names.
-    best_epoch_ : int
-        Epoch, counted from 0, with the lowest validation loss (training loss where
-        there are no validation rows). With ``early_stopping`` the model has its weights.
-    n_iter_ : int
-        Number of epochs trained.
-    engine_ : {"compiled", "keras"}
-        How the last fit was trained.
-    engine_reason_ : str or None
-        Why not compiled, where it was not.
-    callbacks_ : list of keras.callbacks.Callback
-        Copies of ``callbacks`` that watched the last fit.
-    n_features_in_ : int
-        Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where ``X`` had names that are strings.
+    {attributes}
 
     See Also
     --------
     KerasClassifier : The same training for any Keras model.
+
+    Notes
+    -----
+    {routed}
 
     References
     ----------
@@ -166,33 +141,33 @@ class CNNClassifier(KerasClassifierMixin, ReadyMade):
 
     def __init__(
         self,
-        filters=(32, 64),
+        filters: Sizes = (32, 64),
         *,
-        kernel_size=3,
-        pool_size=2,
-        padding="same",
-        hidden_layer_sizes=(100,),
-        activation="relu",
-        dropout=0.0,
-        image_shape=None,
-        optimizer="adam",
-        learning_rate=None,
-        loss="auto",
-        metrics="accuracy",
-        epochs=10,
-        batch_size=32,
-        shuffle=True,
-        validation_split=None,
-        early_stopping=False,
-        n_iter_no_change=10,
-        engine="auto",
-        class_weight=None,
-        callbacks=None,
-        warm_start=False,
-        verbose=0,
-        random_state=None,
-        **routed,
-    ):
+        kernel_size: int | Sequence[Any] = 3,
+        pool_size: int | Sequence[Any] | None = 2,
+        padding: Literal["same", "valid"] = "same",
+        hidden_layer_sizes: Sizes = (100,),
+        activation: str | Callable[..., Any] = "relu",
+        dropout: float = 0.0,
+        image_shape: Sequence[int] | None = None,
+        optimizer: Optimizer = "adam",
+        learning_rate: "LearningRate | None" = None,
+        loss: Loss = "auto",
+        metrics: "Metrics | None" = "accuracy",
+        epochs: int = 10,
+        batch_size: int | None = 32,
+        shuffle: bool = True,
+        validation_split: float | None = None,
+        early_stopping: bool = False,
+        n_iter_no_change: int = 10,
+        engine: Engine = "auto",
+        class_weight: "ClassWeight | None" = None,
+        callbacks: "Callbacks | None" = None,
+        warm_start: bool = False,
+        verbose: Verbose = 0,
+        random_state: RandomState | None = None,
+        **routed: Unpack[RoutedParams],
+    ) -> None:
         self.filters = filters
         self.kernel_size = kernel_size
         self.pool_size = pool_size

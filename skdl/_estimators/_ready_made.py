@@ -39,6 +39,7 @@ class ReadyMade(KerasEstimator):
     _network = None
     _keeps_integers = False
     _prefixes = KerasEstimator._prefixes - {"model", "compile"}
+    _takes_others = False
 
     def _keras_build_fn(self):
         output = self._target.output(self._encoded_loss())

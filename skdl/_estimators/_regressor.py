@@ -1,14 +1,19 @@
 """What every regressor does beyond `KerasEstimator`."""
 
+from typing import Any
+
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skdl._estimators._base import KerasEstimator
 from skdl._targets import NumberTarget, RegressorTargetEncoder
+from skdl._typing import ArrayLike
 
 
 class KerasRegressorMixin(RegressorMixin):
     """What every regressor does; stands before `KerasEstimator` among the bases."""
+
+    n_outputs_: int
 
     _target_kind = NumberTarget
 
@@ -16,7 +21,7 @@ class KerasRegressorMixin(RegressorMixin):
     score = KerasEstimator.score
 
     @staticmethod
-    def scorer(y_true, y_pred, **kwargs):
+    def scorer(y_true: ArrayLike, y_pred: ArrayLike, **kwargs: Any) -> float:
         """Score predictions by R squared; override for another score.
 
         Parameters
@@ -32,7 +37,7 @@ class KerasRegressorMixin(RegressorMixin):
         return r2_score(y_true, y_pred, **kwargs)
 
     @property
-    def target_encoder(self):
+    def target_encoder(self) -> Any:
         """Transformer from ``y`` to what the model takes; override to use another."""
         return RegressorTargetEncoder()
 

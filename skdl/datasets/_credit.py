@@ -1,6 +1,7 @@
 """Loans and defaults, made up."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -37,7 +38,9 @@ about 15 % of the rows. No column alone tells it, and it is no linear function o
     },
     prefer_skip_nested_validation=True,
 )
-def make_credit_default(n_samples=2000, *, noise=0.5, random_state=None, return_X_y=False, as_frame=False):
+def make_credit_default(
+    n_samples=2000, *, noise=0.5, random_state=None, return_X_y=False, as_frame=False
+) -> Any:
     """Make a table of loans and whether they were paid back (classification).
 
     Income, age and loan are drawn at random; the young who owe much for their income

@@ -1,5 +1,7 @@
 """Images, through Keras's download and cache."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils._param_validation import StrOptions, validate_params
 
@@ -82,7 +84,7 @@ def _fetch_images(loader, file_name, names, descr, cache, *, subset, path, retur
 
 
 @validate_params(_IMAGES, prefer_skip_nested_validation=True)
-def fetch_mnist(*, subset="train", path=None, return_X_y=False, as_frame=False):
+def fetch_mnist(*, subset="train", path=None, return_X_y=False, as_frame=False) -> Any:
     """Load MNIST, handwritten digits (classification).
 
     =================   ==============
@@ -150,7 +152,7 @@ def fetch_mnist(*, subset="train", path=None, return_X_y=False, as_frame=False):
 
 
 @validate_params(_IMAGES, prefer_skip_nested_validation=True)
-def fetch_fashion_mnist(*, subset="train", path=None, return_X_y=False, as_frame=False):
+def fetch_fashion_mnist(*, subset="train", path=None, return_X_y=False, as_frame=False) -> Any:
     """Load Fashion-MNIST, articles of clothing (classification).
 
     =================   ==============

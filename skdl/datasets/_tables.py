@@ -1,5 +1,7 @@
 """Tables, through OpenML."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.datasets import fetch_openml
@@ -76,7 +78,7 @@ _BIKE_OPENML_LABELS = {
 
 
 @validate_params(CONSTRAINTS, prefer_skip_nested_validation=True)
-def fetch_bike_sharing(*, path=None, return_X_y=False, as_frame=False):
+def fetch_bike_sharing(*, path=None, return_X_y=False, as_frame=False) -> Any:
     """Load bike sharing: rented bicycles by hour and weather (regression).
 
     ==============   ===================
@@ -146,7 +148,7 @@ def fetch_bike_sharing(*, path=None, return_X_y=False, as_frame=False):
 
 
 @validate_params(CONSTRAINTS, prefer_skip_nested_validation=True)
-def fetch_secom(*, path=None, return_X_y=False, as_frame=False):
+def fetch_secom(*, path=None, return_X_y=False, as_frame=False) -> Any:
     """Load SECOM: sensors of a semiconductor line, pass or fail (classification).
 
     =================   ==============================

@@ -1,0 +1,170 @@
+"""Texts about parameters and attributes that several estimators have, written once.
+
+The docstring of a class says ``{epochs}`` where the text about ``epochs`` belongs;
+`documented` puts it there, with the default of the signature.
+"""
+
+import inspect
+import re
+
+from sklearn.base import ClassifierMixin, RegressorMixin
+
+# Name -> type and description, for every kind of estimator.
+_PARAMETERS = {
+    "model": """callable, keras.Model or None
+        Function that returns a Keras model, or a model, which is copied for every fit
+        and whose weights are the starting weights. The function may take any of
+        ``meta`` (what was learnt from the data, e.g. ``meta["n_features_in_"]``),
+        ``compile_kwargs`` (arguments for ``keras.Model.compile``) and ``params`` (all
+        parameters), besides its own parameters, given as ``model__<name>``. None where
+        a subclass defines ``_keras_build_fn``.""",
+    "build_fn": """callable
+        Former name of ``model``.""",
+    "warm_start": """bool
+        Continue from the weights of the last fit instead of building a new model.""",
+    "random_state": """int, RandomState instance or None
+        Seeds initial weights, dropout, shuffling and the validation split. With an int,
+        fits are repeatable to the bit on a CPU; nothing global is seeded.""",
+    "optimizer": """str, keras.optimizers.Optimizer or class
+        Its further parameters are given as ``optimizer__<name>``.""",
+    "learning_rate": """float, LearningRateSchedule or None
+        Learning rate of the optimizer; None means the default of the optimizer itself
+        (0.001 for "adam").""",
+    "metrics": """str, callable, keras.metrics.Metric, class, or list or dict of them
+        Recorded in ``history_``, besides the loss.""",
+    "batch_size": """int or None
+        Rows of one step of training; None means 32, -1 all rows at once.""",
+    "validation_batch_size": """int or None
+        Rows of one step of validation; None means ``batch_size``.""",
+    "verbose": """{0, 1, 2} or bool
+        As in ``keras.Model.fit``.""",
+    "callbacks": """keras.callbacks.Callback, class, or list or dict of them
+        Copied for every fit; ``callbacks__<name>`` sets their parameters.""",
+    "shuffle": """bool
+        Visit the rows in a new order each epoch.""",
+    "run_eagerly": """bool
+        Run the model's Python step by step, for debugging.""",
+    "epochs": """int
+        Passes over the rows.""",
+    "early_stopping": """bool
+        Stop when the loss on the validation rows has not improved for
+        ``n_iter_no_change`` epochs, and keep the weights of the best epoch.""",
+    "n_iter_no_change": """int
+        Epochs without improvement before training stops early.""",
+    "engine": """{"auto", "compiled", "keras"}
+        How to train: whole epochs as one compiled program, or ``keras.Model.fit``, a step
+        at a time. "auto" compiles what can be compiled; "compiled" raises an error where
+        it can't.""",
+    "class_weight": """dict, "balanced", list of dict or None
+        Weights of the classes, keyed by label; multiplied with ``sample_weight``.""",
+    "hidden_layer_sizes": """int or array-like of int
+        Units of each hidden layer; an empty tuple gives a linear model.""",
+    "activation": """str or callable
+        Activation of the hidden layers, by Keras's name.""",
+    "dropout": """float in [0, 1)
+        Share of the units of each hidden layer that is dropped in a step of training.""",
+    "batch_norm": """bool
+        Normalise between the linear part and the activation of each hidden layer.""",
+    "l2_regularization": """float
+        Adds ``l2_regularization * sum(w ** 2)`` over all kernels to the loss.""",
+    "kwargs": """dict
+        Parameters of the builder, and routed ones: ``model__``, ``compile__``,
+        ``optimizer__``, ``loss__``, ``metrics__``, ``callbacks__``, ``fit__``,
+        ``predict__`` and ``score__`` followed by a name.""",
+}
+_ATTRIBUTES = """model_ : keras.Model
+        The trained model.
+    history_ : dict of str to list of float
+        Loss and metrics of every epoch, under Keras's names.
+    best_epoch_ : int
+        Epoch, counted from 0, with the lowest validation loss (training loss where
+        there are no validation rows). With ``early_stopping`` the model has its weights.
+    n_iter_ : int
+        Number of epochs trained.
+    engine_ : {"compiled", "keras"}
+        How the last fit was trained.
+    engine_reason_ : str or None
+        Why it was not compiled, where it was not.
+    callbacks_ : list of keras.callbacks.Callback
+        Copies of ``callbacks`` that watched the last fit.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where ``X`` had names that are strings.
+    target_encoder_, feature_encoder_ : transformer
+        From ``y`` and ``X`` to what the model takes, and back.
+    X_shape_, X_dtype_ : tuple of int, numpy.dtype
+        Shape and type of ``X`` in `fit`.
+    target_type_, y_dtype_, y_ndim_ : str, numpy.dtype, int
+        Kind, type and number of dimensions of ``y`` in `fit`."""
+
+_ROUTED = """Parameters of the optimizer, the loss, the metrics and the callbacks, and of `fit`, `predict`
+    and `score`, are given as ``optimizer__<name>``, ``loss__<name>``, ``metrics__<name>``,
+    ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>`` and ``score__<name>``. They
+    are parameters like any other: a search reaches them."""
+
+_SHUFFLED = """float in [0, 1) or None
+        Share of the rows held out to validate on, shuffled. None means 0.1 if
+        ``early_stopping``, else none."""
+
+# What differs between the kinds; "attributes" come before those of all kinds.
+_KINDS = {
+    ClassifierMixin: {
+        "loss": """str, callable, keras.losses.Loss or class
+        "auto" means binary cross-entropy for two classes and for several labels, sparse
+        categorical cross-entropy for more classes. The output layer and the encoding of
+        the target follow the loss.""",
+        "validation_split": """float in [0, 1) or None
+        Share of the rows held out to validate on, shuffled and stratified. None means
+        0.1 if ``early_stopping``, else none.""",
+        "attributes": """classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted.
+    n_classes_ : int
+        Number of classes, or of labels for a multilabel target.
+    """,
+    },
+    RegressorMixin: {
+        "loss": """str, callable, keras.losses.Loss or class
+        "auto" means the mean squared error.""",
+        "validation_split": _SHUFFLED,
+        "attributes": """n_outputs_ : int
+        Number of targets.
+    """,
+    },
+    object: {"validation_split": _SHUFFLED, "attributes": ""},
+}
+
+
+def documented(cls):
+    """Put the texts about parameters and attributes into the docstring of a class.
+
+    Parameters
+    ----------
+    cls : type
+        Its docstring has ``{name}`` on a line of its own for the text about the parameter
+        ``name``, ``{attributes}`` for those about the attributes, and ``{routed}`` for a
+        note on routed parameters.
+
+    Returns
+    -------
+    type
+        The same class.
+    """
+    texts = {**_PARAMETERS, **next(texts for kind, texts in _KINDS.items() if issubclass(cls, kind))}
+    parameters = inspect.signature(cls.__init__).parameters
+
+    def text(match):
+        name = match[1]
+        if name == "attributes":
+            return texts[name] + _ATTRIBUTES
+        if name == "routed":
+            return _ROUTED
+        kind, _, description = texts[name].partition("\n")
+        if parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            return f"**{name} : {kind}\n{description}"
+        default = parameters[name].default
+        default = f'"{default}"' if isinstance(default, str) else repr(default)
+        return f"{name} : {kind}, default={default}\n{description}"
+
+    cls.__doc__ = re.sub(r"(?<=\n    )\{(\w+)\}(?=\n)", text, cls.__doc__ or "")
+    return cls

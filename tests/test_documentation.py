@@ -1,0 +1,85 @@
+"""Docstrings say what the signatures say."""
+
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from numpydoc.validate import ERROR_MSGS, validate
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.utils import estimator_html_repr
+
+import skdl
+
+ROOT = Path(__file__).parent.parent
+
+# What numpydoc would like besides: examples, "See Also" and long summaries everywhere, a
+# description for each X and y, and a capital for names such as "scikit-learn".
+NOT_ASKED = {"ES01", "EX01", "SA01", "SA03", "PR07", "RT02", "RT03", "GL01"}
+ESTIMATORS = [
+    cls
+    for name in skdl.__all__
+    if inspect.isclass(cls := getattr(skdl, name)) and issubclass(cls, skdl.BaseWrapper | BaseEstimator)
+]
+NETWORKS = [cls for cls in ESTIMATORS if cls.__module__.startswith("skdl._estimators")]
+
+
+def names():
+    """Every public class and function, and every public method of these that skdl defines."""
+    for name in sorted(set(skdl.__all__) - {"datasets"}):
+        thing = getattr(skdl, name)
+        yield f"skdl.{name}"
+        for method in dir(thing) if inspect.isclass(thing) else ():
+            function = inspect.unwrap(getattr(thing, method, None) or len)
+            if method[0] != "_" and callable(function) and (function.__module__ or "").startswith("skdl"):
+                yield f"skdl.{name}.{method}"
+
+
+@pytest.mark.parametrize("name", list(names()))
+def test_a_docstring_has_the_parameters_of_the_signature(name):
+    asked = set(ERROR_MSGS) - NOT_ASKED
+    if name == "skdl.Diagnosis":
+        asked -= {"PR01"}  # a dataclass, whose parameters are its attributes
+    assert [error for error in validate(name)["errors"] if error[0] in asked] == []
+
+
+@pytest.mark.parametrize("cls", NETWORKS, ids=lambda cls: cls.__name__)
+def test_a_docstring_has_the_defaults_of_the_signature(cls):
+    written = dict(re.findall(r"^    (\w+) : .*, default=(.+)$", cls.__doc__, re.M))
+    defaults = {
+        name: f'"{p.default}"' if isinstance(p.default, str) else repr(p.default)
+        for name, p in inspect.signature(cls).parameters.items()
+        if p.kind is not p.VAR_KEYWORD
+    }
+    assert written == defaults
+
+
+@pytest.mark.parametrize("cls", NETWORKS, ids=lambda cls: cls.__name__)
+def test_a_docstring_speaks_of_its_own_kind_of_target(cls):
+    assert not re.search(r"\{\w+\}", cls.__doc__.replace('{"', ""))
+    assert is_classifier(cls()) or "class_weight" not in cls.__doc__
+    assert is_classifier(cls()) or "stratified" not in cls.__doc__
+    assert not is_regressor(cls()) or "cross-entropy" not in cls.__doc__
+    assert not is_classifier(cls()) or "mean squared error" not in cls.__doc__
+
+
+@pytest.mark.parametrize("cls", [skdl.DNNClassifier, skdl.KerasRegressor, skdl.CNNClassifier])
+def test_the_html_repr_has_tooltips_and_a_link(cls):
+    html = estimator_html_repr(cls())
+    assert f"skdl.{cls.__name__}.html" in html
+    assert html.count('class="param-doc-description"') == len(cls().get_params())
+
+
+def test_the_link_leads_to_the_documentation_that_the_package_names():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    page = skdl.DNNClassifier()._get_doc_link().removeprefix(project["urls"]["Documentation"])
+    assert page == "reference/generated/skdl.DNNClassifier.html"
+
+
+class Mine(skdl.DNNClassifier):
+    """A user's own estimator."""
+
+
+def test_an_estimator_of_ones_own_has_no_link_to_skdls_documentation():
+    assert "skdl.Mine.html" not in estimator_html_repr(Mine())

@@ -1,0 +1,139 @@
+"""What type checkers and editors know of skdl."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import jedi
+import keras
+import pytest
+from mypy import api
+
+import skdl
+from skdl._model import PREDICT_PARAMS
+from skdl._training import FIT_PARAMS
+from skdl._typing import FitArguments, PredictArguments, RoutedParams
+
+ROOT = Path(__file__).parent.parent
+
+RIGHT = """
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+
+from skdl import (
+    CNNClassifier, DNNClassifier, DNNRegressor, HistoryDisplay, KerasClassifier, Pipeline, clear_caches,
+    datasets, diagnose, make_pipeline,
+)
+
+X, y = np.zeros((10, 3)), np.arange(10) % 2
+clf: DNNClassifier = DNNClassifier((8, 4), epochs=2, optimizer__momentum=0.5, callbacks__patience=3)
+clf = clf.fit(X, y, sample_weight=np.ones(10), X_val=X, y_val=y).partial_fit(X, y)
+proba: np.ndarray = clf.predict_proba(X, batch_size=5)
+losses: list[float] = clf.history_["loss"]
+score: float = DNNRegressor(learning_rate=0.1, early_stopping=True).fit(X, y).score(X, y)
+CNNClassifier([8], kernel_size=(3, 3), image_shape=(1, 3), padding="valid").set_params(epochs=3)
+KerasClassifier(lambda units: None, model__units=3, units=4, loss="mse", class_weight={0: 1.0, 1: 2.0})
+pipeline: Pipeline = make_pipeline(StandardScaler(), clf)
+pipeline.fit(X, y)
+print(diagnose(clf))
+HistoryDisplay.from_estimator(clf)
+X = datasets.make_credit_default(n_samples=100).data
+clear_caches()
+"""
+
+
+def errors_of(script, tmp_path, monkeypatch):
+    path = tmp_path / "script.py"
+    path.write_text(script)
+    monkeypatch.setenv("MYPYPATH", str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    # As for a package that is installed: errors are shown of the script alone.
+    options = ["--strict", "--follow-imports=silent", "--disable-error-code=import-untyped"]
+    shown, complaint, _ = api.run([*options, "script.py"])
+    assert complaint == ""
+    return re.findall(r"script\.py:\d+: error: (.+)", shown)
+
+
+def test_a_type_checker_accepts_what_is_right_and_finds_what_is_wrong(tmp_path, monkeypatch):
+    assert errors_of(RIGHT, tmp_path, monkeypatch) == []
+    wrong = {
+        "DNNClassifier(epohcs=2)": "epohcs.*did you mean .epochs",
+        "DNNClassifier(epochs='many')": "incompatible type .str.; expected .int",
+        "DNNRegressor(optimizer__momentun=0.1)": "optimizer__momentun",
+        "CNNClassifier(padding='both')": "padding",
+        "clf.fit(X, y, sample_wieght=y)": "sample_wieght.*did you mean .sample_weight",
+        "clf.predict(X, batchsize=2)": "batchsize",
+        "clf.history_.loss": "has no attribute .loss",
+        "import skdl; skdl.DNNClasifier": "has no attribute .DNNClasifier",
+    }
+    found = errors_of(RIGHT + "\n".join(wrong), tmp_path, monkeypatch)
+    assert len(found) == len(wrong)
+    for error, match in zip(found, wrong.values(), strict=True):
+        assert re.search(match, error)
+
+
+def test_type_checkers_see_the_public_names():
+    tree = ast.parse((ROOT / "skdl" / "__init__.py").read_text())
+    imported = {
+        alias.asname: node.module.removeprefix("skdl").lstrip(".")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("skdl")
+        for alias in node.names
+    }
+    assert imported == {**skdl._DEFINED_IN, "datasets": ""}
+
+
+def keras_params(module, base):
+    """Return the parameters of all classes of a kind."""
+    return {
+        name
+        for cls in vars(module).values()
+        if inspect.isclass(cls) and issubclass(cls, base)
+        for klass in cls.__mro__
+        if "__init__" in vars(klass) and klass is not object
+        for name, p in list(inspect.signature(klass.__init__).parameters.items())[1:]
+        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and name[0] != "_"
+    }
+
+
+@pytest.mark.parametrize(
+    ("prefix", "module", "base"),
+    [
+        ("optimizer", keras.optimizers, keras.optimizers.Optimizer),
+        ("loss", keras.losses, keras.losses.Loss),
+        ("metrics", keras.metrics, keras.metrics.Metric),
+        ("callbacks", keras.callbacks, keras.callbacks.Callback),
+    ],
+)
+def test_routed_parameters_of_keras_are_known(prefix, module, base):
+    wanted = {f"{prefix}__{name}" for name in keras_params(module, base)}
+    assert wanted <= set(RoutedParams.__annotations__)
+
+
+def test_arguments_of_fit_and_predict_are_known():
+    assert set(FitArguments.__annotations__) == FIT_PARAMS
+    assert set(PredictArguments.__annotations__) == PREDICT_PARAMS
+    for prefix, names in (("fit", FIT_PARAMS), ("predict", PREDICT_PARAMS)):
+        assert {f"{prefix}__{name}" for name in names} <= set(RoutedParams.__annotations__)
+
+
+@pytest.mark.parametrize("name", ["DNNClassifier", "KerasRegressor", "CNNClassifier"])
+def test_editors_show_the_signature_of_an_estimator(name):
+    script = jedi.Script(f"from skdl import {name}\n{name}(", project=jedi.Project(ROOT))
+    (found,) = script.infer(1, len("from skdl import ") + 2)
+    assert (found.type, found.name) == ("class", name)
+    (signature,) = script.get_signatures(2, len(name) + 1)
+    shown = {parameter.name for parameter in signature.params}
+    assert set(getattr(skdl, name)().get_params()) <= shown
+
+
+def test_the_signature_is_that_of_the_constructor_also_while_running():
+    assert list(inspect.signature(skdl.DNNClassifier).parameters)[:2] == ["hidden_layer_sizes", "activation"]
+
+    class Mine(skdl.DNNRegressor):
+        def __init__(self, width=3, **kwargs):
+            super().__init__(**kwargs)
+            self.width = width
+
+    assert {"width", "epochs"} <= set(inspect.signature(Mine).parameters)
