@@ -18,6 +18,8 @@ _HOMES = {
     "Pipeline": "_pipeline",
     "make_pipeline": "_pipeline",
     "clear_caches": "_engine",
+    "save": "_persistence",
+    "load": "_persistence",
     "HistoryDisplay": "_display",
     "MisclassifiedDisplay": "_display",
     "SearchDisplay": "_display",

@@ -130,6 +130,27 @@ def unflatten(flat):
     return thing
 
 
+def flatten_parts(thing):
+    """Return the parts of Keras in an object, and the functions and classes that they use.
+
+    Parameters
+    ----------
+    thing : object
+
+    Returns
+    -------
+    parts, given : list of object
+    """
+    flattener = _Flattener(share=True)
+    flattener.flatten(thing)
+    return flattener._parts, flattener._given
+
+
+def is_handle(value):
+    """Tell whether an object is an open file or writer, as callbacks hold them."""
+    return isinstance(value, io.IOBase | _csv.Writer | tf.summary.SummaryWriter)
+
+
 def holds_keras(value):
     """Tell whether an object is or holds a part of Keras that has state.
 
@@ -227,7 +248,7 @@ class _Flattener(cloudpickle.Pickler):
     def _is_given(self, obj):
         if self._share:
             return not (isinstance(obj, types.FunctionType) and _captures(obj, set()))
-        return getattr(obj, "__module__", None) == "__main__" and _is_importable(obj)
+        return getattr(obj, "__module__", None) == "__main__" and is_importable(obj)
 
     def reducer_override(self, obj):
         kind = type(obj)
@@ -255,7 +276,7 @@ class _Flattener(cloudpickle.Pickler):
             return _thread.RLock, ()
         if isinstance(obj, tf.distribute.Strategy) and not tf.distribute.has_strategy():
             return tf.distribute.get_strategy, ()
-        if self._of_callback and isinstance(obj, io.IOBase | _csv.Writer | tf.summary.SummaryWriter):
+        if self._of_callback and is_handle(obj):
             return types.NoneType, ()  # opened again when the training begins
         return super().reducer_override(obj)
 
@@ -358,7 +379,7 @@ def _described(part):
     return f"The {kind}{named} of class {type(part).__name__}"
 
 
-def _is_importable(obj):
+def is_importable(obj):
     """Tell whether a function or class is found in its module by its name."""
     found = sys.modules.get(obj.__module__)
     for name in getattr(obj, "__qualname__", "<locals>").split("."):
