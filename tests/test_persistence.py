@@ -472,6 +472,59 @@ def test_a_search_over_a_model_with_own_layers_pickles():
     assert_array_equal(WAYS["pickle"](search).predict(X), search.predict(X))
 
 
+def test_build_fn_given_as_a_model_is_not_trained_in_place():
+    model = MODELS["own build"]()
+    before = model.get_weights()
+    with pytest.warns(FutureWarning, match="build_fn is called model now"):
+        KerasRegressor(build_fn=model, loss="mse").fit(X, Y)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        assert_array_equal(one, other)
+
+
+def _same_model(model):
+    return lambda: model
+
+
+def _same_layer(layer):
+    return lambda: around(layer, layers.Dense(2))
+
+
+def _built(layer):
+    layer.build((None, 4))
+    return layer
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda: _same_model(MODELS["own build"]()), lambda: _same_layer(_built(layers.Dense(3)))],
+    ids=["model", "layer"],
+)
+def test_a_builder_that_returns_what_was_there_before_gives_each_fit_a_copy(build):
+    build = build()
+    given = next(layer for layer in build().layers)
+    before = given.get_weights()
+    one, two = (regressor(build).fit(X, Y) for _ in range(2))
+    assert_array_equal(one.model_.layers[0].get_weights()[0], two.model_.layers[0].get_weights()[0])
+    assert_array_equal(given.get_weights()[0], before[0])
+    assert not np.array_equal(one.model_.layers[0].get_weights()[0], before[0])
+
+
+def test_a_builder_that_returns_a_trained_model_again_is_an_error():
+    model = keras.Sequential([layers.Dense(1)])
+    reg = regressor(_same_model(model)).fit(X, Y)
+    with pytest.raises(ValueError, match=r"returned the model .* before"):
+        reg.fit(X, Y)
+
+
+def test_a_layer_among_the_parameters_is_copied_for_each_fit():
+    layer = _built(layers.Dense(3))
+    before = layer.get_weights()
+    reg = regressor(lambda layer: around(layer), model__layer=layer)
+    one, two = (reg.fit(X, Y).model_ for _ in range(2))
+    assert_array_equal(one.get_weights()[0], two.get_weights()[0])
+    assert_array_equal(layer.get_weights()[0], before[0])
+
+
 @pytest.mark.parametrize("kind", ["CSVLogger", "TensorBoard"])
 def test_open_files_are_left_out(kind, tmp_path):
     path = str(tmp_path / "log")
