@@ -189,6 +189,7 @@ class _Flattener(cloudpickle.Pickler):
         self._share = share
         # The objects themselves, which also keeps their ids unique.
         self._parts, self._given, self._positions = [], [], {}
+        self._roles = {}  # by type
         self._globals = set()  # ids of the dicts of globals of functions
         self._of_callback = False
 
@@ -229,12 +230,16 @@ class _Flattener(cloudpickle.Pickler):
         raise TypeError(f"{_described(part)} can't be copied or pickled: {error}") from error
 
     def persistent_id(self, obj):
-        if isinstance(obj, PARTS) and _is_written_here(type(obj)):
+        kind = type(obj)
+        if kind not in self._roles:
+            self._roles[kind] = _role(kind)
+        role = self._roles[kind]
+        if role == "part":
             return "part", self._position(obj, self._parts)
-        if isinstance(obj, _BY_REFERENCE) and self._is_given(obj):
-            return "given", self._position(obj, self._given)
-        if self._share and (
-            isinstance(obj, types.CodeType | tf.distribute.Strategy) or id(obj) in self._globals
+        if (
+            (role == "reference" and self._is_given(obj))
+            or (role == "shared" and self._share)
+            or (kind is dict and id(obj) in self._globals)
         ):
             return "given", self._position(obj, self._given)
         return None
@@ -287,6 +292,15 @@ class _Probe(_Flattener):
         if pid is not None and pid[0] == "part":
             raise _FoundError
         return pid
+
+
+def _role(kind):
+    """Tell how objects of a type are written."""
+    if issubclass(kind, PARTS) and _is_written_here(kind):
+        return "part"
+    if issubclass(kind, _BY_REFERENCE):
+        return "reference"
+    return "shared" if issubclass(kind, types.CodeType | tf.distribute.Strategy) else "itself"
 
 
 def _is_written_here(kind):
