@@ -7,6 +7,7 @@ import random
 import threading
 
 import cloudpickle
+import joblib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -15,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skdl import DNNClassifier, KerasClassifier, KerasRegressor
 from skdl._backend import keras, tf
-from skdl._persistence import copied, copy_model
+from skdl._persistence import Packed, copied, copy_model
 
 layers = keras.layers
 RNG = np.random.default_rng(0)
@@ -312,6 +313,42 @@ def test_tables_are_copied():
         assert one.shape == other.shape
     assert again.layers[1].get_vocabulary() == ["[UNK]", "d", "c", "b", "a"]
     assert_array_equal(again(tf.constant(words))[1], model(tf.constant(words))[1])
+
+
+class OfTensorFlow(layers.Layer):
+    """TensorFlow's own objects as attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = tf.random.Generator.from_seed(1)
+        self.offset = tf.Variable([1.0, 2.0, 3.0, 4.0], trainable=False)
+        self.double = tf.function(lambda x: 2 * x)
+        pairs = tf.lookup.KeyValueTensorInitializer(["a", "b"], [1, 2])
+        self.table = tf.lookup.StaticHashTable(pairs, 0)
+
+    def call(self, inputs):
+        return self.double(inputs) + self.offset
+
+
+@pytest.mark.parametrize("through", [copied, lambda model: pickle.loads(pickle.dumps(Packed(model))).thing])
+def test_tensorflows_objects_are_copied(through):
+    model = around(OfTensorFlow())
+    layer, again = model.layers[0], through(model).layers[0]
+    assert_array_equal(again(X), layer(X))
+    assert_array_equal(again.table.lookup(tf.constant(["b", "c"])), [2, 0])
+    assert_array_equal(again.generator.normal([3]), layer.generator.normal([3]))
+    again.offset.assign([0.0] * 4)
+    assert_array_equal(layer.offset, [1.0, 2.0, 3.0, 4.0])
+
+
+def test_an_estimator_mapped_from_a_file_trains_on_and_leaves_the_file(tmp_path):
+    path = tmp_path / "net.joblib"
+    net = DNNClassifier((64, 64), random_state=0).fit(X, Y > 0)
+    joblib.dump(net, path)
+    before = path.read_bytes()
+    again = joblib.load(path, mmap_mode="r").partial_fit(X, Y > 0)
+    assert_array_equal(again.predict_proba(X), net.partial_fit(X, Y > 0).predict_proba(X))
+    assert path.read_bytes() == before
 
 
 def test_a_model_that_is_not_built_is_copied():

@@ -27,6 +27,7 @@ _SAVEABLE = keras.src.saving.keras_saveable.KerasSaveable
 _KERAS_TENSOR = keras.KerasTensor
 _NODE = keras.src.ops.node.Node
 _FUNCTION = keras.src.ops.function.Function
+_TF_FUNCTION = type(tf.function(print))
 _node_key = keras.src.ops.function.make_node_key
 # What is put into the table. All else is pickled where it is met.
 PARTS = (
@@ -267,6 +268,8 @@ class _Flattener(cloudpickle.Pickler):
         if self._share and isinstance(obj, types.FunctionType):
             self._globals.add(id(obj.__globals__))
             return _of_function(obj)
+        if kind is _TF_FUNCTION:
+            return obj._clone(None).__reduce_ex__(4)  # as before its first call
         if isinstance(obj, tf.lookup.StaticHashTable):
             keys, entries = obj.export()
             return _static_table, (keys.numpy(), entries.numpy(), *_of_table(obj))
