@@ -19,6 +19,8 @@ _DEFINED_IN = {
     "Pipeline": "_pipeline",
     "make_pipeline": "_pipeline",
     "clear_caches": "_engine",
+    "save": "_persistence",
+    "load": "_persistence",
     "HistoryDisplay": "_display",
     "MisclassifiedDisplay": "_display",
     "SearchDisplay": "_display",

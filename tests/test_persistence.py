@@ -7,6 +7,7 @@ import random
 import threading
 
 import cloudpickle
+import joblib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -15,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skdl import DNNClassifier, KerasClassifier, KerasRegressor
 from skdl._backend import keras, tf
-from skdl._persistence import copied, copy_model
+from skdl._persistence import Packed, copied, copy_model
 
 layers = keras.layers
 RNG = np.random.default_rng(0)
@@ -314,6 +315,42 @@ def test_tables_are_copied():
     assert_array_equal(again(tf.constant(words))[1], model(tf.constant(words))[1])
 
 
+class OfTensorFlow(layers.Layer):
+    """TensorFlow's own objects as attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = tf.random.Generator.from_seed(1)
+        self.offset = tf.Variable([1.0, 2.0, 3.0, 4.0], trainable=False)
+        self.double = tf.function(lambda x: 2 * x)
+        pairs = tf.lookup.KeyValueTensorInitializer(["a", "b"], [1, 2])
+        self.table = tf.lookup.StaticHashTable(pairs, 0)
+
+    def call(self, inputs):
+        return self.double(inputs) + self.offset
+
+
+@pytest.mark.parametrize("through", [copied, lambda model: pickle.loads(pickle.dumps(Packed(model))).thing])
+def test_tensorflows_objects_are_copied(through):
+    model = around(OfTensorFlow())
+    layer, again = model.layers[0], through(model).layers[0]
+    assert_array_equal(again(X), layer(X))
+    assert_array_equal(again.table.lookup(tf.constant(["b", "c"])), [2, 0])
+    assert_array_equal(again.generator.normal([3]), layer.generator.normal([3]))
+    again.offset.assign([0.0] * 4)
+    assert_array_equal(layer.offset, [1.0, 2.0, 3.0, 4.0])
+
+
+def test_an_estimator_mapped_from_a_file_trains_on_and_leaves_the_file(tmp_path):
+    path = tmp_path / "net.joblib"
+    net = DNNClassifier((64, 64), random_state=0).fit(X, Y > 0)
+    joblib.dump(net, path)
+    before = path.read_bytes()
+    again = joblib.load(path, mmap_mode="r").partial_fit(X, Y > 0)
+    assert_array_equal(again.predict_proba(X), net.partial_fit(X, Y > 0).predict_proba(X))
+    assert path.read_bytes() == before
+
+
 def test_a_model_that_is_not_built_is_copied():
     again = copy_model(WithoutConfig(np.eye(4, dtype="float32")))
     assert not again.built
@@ -470,6 +507,59 @@ def test_estimators_with_own_layers_go_to_worker_processes(model):
 def test_a_search_over_a_model_with_own_layers_pickles():
     search = GridSearchCV(regressor(MODELS["own build"]()), {"epochs": [1, 2]}, cv=2).fit(X, Y)
     assert_array_equal(WAYS["pickle"](search).predict(X), search.predict(X))
+
+
+def test_build_fn_given_as_a_model_is_not_trained_in_place():
+    model = MODELS["own build"]()
+    before = model.get_weights()
+    with pytest.warns(FutureWarning, match="build_fn is called model now"):
+        KerasRegressor(build_fn=model, loss="mse").fit(X, Y)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        assert_array_equal(one, other)
+
+
+def _same_model(model):
+    return lambda: model
+
+
+def _same_layer(layer):
+    return lambda: around(layer, layers.Dense(2))
+
+
+def _built(layer):
+    layer.build((None, 4))
+    return layer
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda: _same_model(MODELS["own build"]()), lambda: _same_layer(_built(layers.Dense(3)))],
+    ids=["model", "layer"],
+)
+def test_a_builder_that_returns_what_was_there_before_gives_each_fit_a_copy(build):
+    build = build()
+    given = next(layer for layer in build().layers)
+    before = given.get_weights()
+    one, two = (regressor(build).fit(X, Y) for _ in range(2))
+    assert_array_equal(one.model_.layers[0].get_weights()[0], two.model_.layers[0].get_weights()[0])
+    assert_array_equal(given.get_weights()[0], before[0])
+    assert not np.array_equal(one.model_.layers[0].get_weights()[0], before[0])
+
+
+def test_a_builder_that_returns_a_trained_model_again_is_an_error():
+    model = keras.Sequential([layers.Dense(1)])
+    reg = regressor(_same_model(model)).fit(X, Y)
+    with pytest.raises(ValueError, match=r"returned the model .* before"):
+        reg.fit(X, Y)
+
+
+def test_a_layer_among_the_parameters_is_copied_for_each_fit():
+    layer = _built(layers.Dense(3))
+    before = layer.get_weights()
+    reg = regressor(lambda layer: around(layer), model__layer=layer)
+    one, two = (reg.fit(X, Y).model_ for _ in range(2))
+    assert_array_equal(one.get_weights()[0], two.get_weights()[0])
+    assert_array_equal(layer.get_weights()[0], before[0])
 
 
 @pytest.mark.parametrize("kind", ["CSVLogger", "TensorBoard"])

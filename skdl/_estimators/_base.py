@@ -547,7 +547,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
 
     def _prepare_model(self, x, target):
         """Make sure that the model is compiled and fits the encoded data."""
-        if self.model_ is getattr(self, "model", None):
+        if any(self.model_ is getattr(self, name, None) for name in ("model", "build_fn")):
             self.model_ = copy_model(self.model_)
         compile_model(self.model_, self._spec())
         check_input(self.model_, x)

@@ -1,11 +1,13 @@
 """A model built by a function, which gets the parameters that it asks for."""
 
+import functools
 import warnings
+import weakref
 
-from skdl._backend import keras
+from skdl._backend import keras, tf
 from skdl._model._arguments import check_routed_params
 from skdl._model._compile import compile_kwargs
-from skdl._persistence import copies_in
+from skdl._persistence import copied, copies_in
 from skdl._scikeras import accepts_kwargs, has_param, route_params
 
 
@@ -49,7 +51,7 @@ def find_builder(estimator, own, model=None, build_fn=None):
             f"{estimator} defines _keras_build_fn and was given model={model!r} too; leave one of them out."
         )
     if isinstance(model, keras.Model):
-        return lambda: model
+        return functools.partial(_given, model)
     if not callable(model):
         raise TypeError(
             f"model must be a function that returns a keras.Model, or a keras.Model; got {model!r}."
@@ -94,6 +96,7 @@ def build(spec, builder, meta):
         kwargs["params"] = copies_in(spec.params)
     if wants("compile_kwargs"):
         kwargs["compile_kwargs"] = compile_kwargs(spec.compile_params)
+    newest = _number(tf.Variable(0))
     model = builder(**kwargs)
     if not isinstance(model, keras.Model):
         name = getattr(builder, "__name__", repr(builder))
@@ -101,9 +104,45 @@ def build(spec, builder, meta):
             f"The builder {name!r} must return a keras.Model, but returned {model!r} of type "
             f"{type(model).__name__}. Does it end with 'return model'?"
         )
+    if getattr(builder, "func", None) is not _given:
+        model = _own(model, newest, builder)
     if model.compiled and "compile_kwargs" not in kwargs and "params" not in kwargs:
         _warn_of_unused(spec)
     return model
+
+
+def _given(model):
+    return model
+
+
+# Models that a builder returned without variables, which their training then makes.
+_unbuilt = weakref.WeakSet()
+
+
+def _own(model, newest, builder):
+    """Return a model that is no one else's: a copy where a builder returns what was there before.
+
+    Raises
+    ------
+    ValueError
+        If it was returned before, without variables, and was trained since.
+    """
+    if model in _unbuilt:
+        name = getattr(builder, "__name__", repr(builder))
+        raise ValueError(
+            f"The builder {name!r} returned the model {model.name!r} before, and it was trained since. Make "
+            "a new model in each call, or give the model itself as model=."
+        )
+    if any(_number(variable.value) <= newest for variable in model.variables):
+        return copied(model)
+    if not model.variables:
+        _unbuilt.add(model)
+    return model
+
+
+def _number(variable):
+    """Return the number that TensorFlow gave to a variable, in ascending order."""
+    return int(variable._unique_id.rpartition("_")[2])
 
 
 def _warn_of_unused(spec):

@@ -1,6 +1,19 @@
 """Estimators and Keras models copied, pickled and saved."""
 
-from skdl._persistence._graph import flatten, holds_keras, unflatten
+from skdl._persistence._files import load, save
+from skdl._persistence._graph import Flat, flatten, holds_keras, unflatten
+from skdl._persistence._safe import from_plain, to_plain
+
+__all__ = [
+    "copied",
+    "copies_in",
+    "copy_model",
+    "load",
+    "pack_all",
+    "save",
+    "unpack_all",
+    "with_parameters_copied",
+]
 
 
 def copied(thing):
@@ -48,16 +61,26 @@ class Packed:
     def __init__(self, thing):
         self.thing = thing
 
-    def __reduce__(self):
+    def __reduce_ex__(self, protocol):
         return _unpacked, tuple(flatten(self.thing, share=False))
+
+    def __reduce__(self):
+        # skops asks whether a call of the class makes the object again. It does not: see below.
+        return Packed.__new__, (Packed,)
+
+    # What skops saves and restores, in which there is no code.
+
+    def __getstate__(self):
+        return to_plain(self.thing)
+
+    def __setstate__(self, state):
+        self.thing = from_plain(state)
 
     def __deepcopy__(self, memo):
         return Packed(copied(self.thing))
 
 
 def _unpacked(*flat):
-    from skdl._persistence._graph import Flat
-
     return Packed(unflatten(Flat(*flat)))
 
 

@@ -27,6 +27,7 @@ _SAVEABLE = keras.src.saving.keras_saveable.KerasSaveable
 _KERAS_TENSOR = keras.KerasTensor
 _NODE = keras.src.ops.node.Node
 _FUNCTION = keras.src.ops.function.Function
+_TF_FUNCTION = type(tf.function(print))
 _node_key = keras.src.ops.function.make_node_key
 # What is put into the table. All else is pickled where it is met.
 PARTS = (
@@ -130,6 +131,27 @@ def unflatten(flat):
     return thing
 
 
+def flatten_parts(thing):
+    """Return the parts of Keras in an object, and the functions and classes that they use.
+
+    Parameters
+    ----------
+    thing : object
+
+    Returns
+    -------
+    parts, given : list of object
+    """
+    flattener = _Flattener(share=True)
+    flattener.flatten(thing)
+    return flattener._parts, flattener._given
+
+
+def is_handle(value):
+    """Tell whether an object is an open file or writer, as callbacks hold them."""
+    return isinstance(value, io.IOBase | _csv.Writer | tf.summary.SummaryWriter)
+
+
 def holds_keras(value):
     """Tell whether an object is or holds a part of Keras that has state.
 
@@ -168,6 +190,7 @@ class _Flattener(cloudpickle.Pickler):
         self._share = share
         # The objects themselves, which also keeps their ids unique.
         self._parts, self._given, self._positions = [], [], {}
+        self._roles = {}  # by type
         self._globals = set()  # ids of the dicts of globals of functions
         self._of_callback = False
 
@@ -208,12 +231,16 @@ class _Flattener(cloudpickle.Pickler):
         raise TypeError(f"{_described(part)} can't be copied or pickled: {error}") from error
 
     def persistent_id(self, obj):
-        if isinstance(obj, PARTS) and _is_written_here(type(obj)):
+        kind = type(obj)
+        if kind not in self._roles:
+            self._roles[kind] = _role(kind)
+        role = self._roles[kind]
+        if role == "part":
             return "part", self._position(obj, self._parts)
-        if isinstance(obj, _BY_REFERENCE) and self._is_given(obj):
-            return "given", self._position(obj, self._given)
-        if self._share and (
-            isinstance(obj, types.CodeType | tf.distribute.Strategy) or id(obj) in self._globals
+        if (
+            (role == "reference" and self._is_given(obj))
+            or (role == "shared" and self._share)
+            or (kind is dict and id(obj) in self._globals)
         ):
             return "given", self._position(obj, self._given)
         return None
@@ -227,7 +254,7 @@ class _Flattener(cloudpickle.Pickler):
     def _is_given(self, obj):
         if self._share:
             return not (isinstance(obj, types.FunctionType) and _captures(obj, set()))
-        return getattr(obj, "__module__", None) == "__main__" and _is_importable(obj)
+        return getattr(obj, "__module__", None) == "__main__" and is_importable(obj)
 
     def reducer_override(self, obj):
         kind = type(obj)
@@ -241,6 +268,8 @@ class _Flattener(cloudpickle.Pickler):
         if self._share and isinstance(obj, types.FunctionType):
             self._globals.add(id(obj.__globals__))
             return _of_function(obj)
+        if kind is _TF_FUNCTION:
+            return obj._clone(None).__reduce_ex__(4)  # as before its first call
         if isinstance(obj, tf.lookup.StaticHashTable):
             keys, entries = obj.export()
             return _static_table, (keys.numpy(), entries.numpy(), *_of_table(obj))
@@ -255,7 +284,7 @@ class _Flattener(cloudpickle.Pickler):
             return _thread.RLock, ()
         if isinstance(obj, tf.distribute.Strategy) and not tf.distribute.has_strategy():
             return tf.distribute.get_strategy, ()
-        if self._of_callback and isinstance(obj, io.IOBase | _csv.Writer | tf.summary.SummaryWriter):
+        if self._of_callback and is_handle(obj):
             return types.NoneType, ()  # opened again when the training begins
         return super().reducer_override(obj)
 
@@ -266,6 +295,15 @@ class _Probe(_Flattener):
         if pid is not None and pid[0] == "part":
             raise _FoundError
         return pid
+
+
+def _role(kind):
+    """Tell how objects of a type are written."""
+    if issubclass(kind, PARTS) and _is_written_here(kind):
+        return "part"
+    if issubclass(kind, _BY_REFERENCE):
+        return "reference"
+    return "shared" if issubclass(kind, types.CodeType | tf.distribute.Strategy) else "itself"
 
 
 def _is_written_here(kind):
@@ -358,7 +396,7 @@ def _described(part):
     return f"The {kind}{named} of class {type(part).__name__}"
 
 
-def _is_importable(obj):
+def is_importable(obj):
     """Tell whether a function or class is found in its module by its name."""
     found = sys.modules.get(obj.__module__)
     for name in getattr(obj, "__qualname__", "<locals>").split("."):

@@ -1,0 +1,231 @@
+"""Files of estimators that run no code when they are loaded: `save` and `load`."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import types
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, BadZipFile
+
+import sklearn.model_selection
+import skops.io
+from imblearn.base import SamplerMixin
+from sklearn.base import BaseEstimator, clone
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from skdl._backend import keras
+from skdl._persistence._graph import flatten_parts
+from skdl._persistence._safe import check_importable
+
+_MAGIC = b"skdl 1\n"
+# What fitted searches and calibrated classifiers hold besides.
+_OTHERS = (
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.metrics._scorer._PassthroughScorer",
+)
+_PACKAGES = ("skdl", "scikit-learn", "imbalanced-learn", "keras", "tensorflow", "numpy", "skops")
+
+
+def save(estimator, path):
+    """Save an estimator in a file that can be loaded without running code from it.
+
+    Parameters
+    ----------
+    estimator : estimator, Pipeline or search
+        Fitted or not. Parts of scikit-learn are written by skops [1]_, networks in Keras's own
+        format [2]_ with their weights, the states of optimizer and seed generators. Samplers are
+        saved as if not fitted: they act in `fit` alone, and keep rows of the training data.
+    path : str or path-like
+        File to write. It is replaced as a whole once all is written.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something can't be restored without code: a lambda, a function or class defined in a
+        function, a layer without ``get_config``. Use ``pickle`` or ``joblib`` for these.
+
+    See Also
+    --------
+    load : Load the file.
+
+    References
+    ----------
+    .. [1] `skops.io <https://skops.readthedocs.io/en/stable/persistence.html>`_
+    .. [2] `keras.saving <https://keras.io/api/models/model_saving_apis/>`_
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import skdl
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = skdl.DNNClassifier((8,), epochs=2, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     skdl.save(clf, pathlib.Path(folder, "clf.skdl"))
+    ...     loaded = skdl.load(pathlib.Path(folder, "clf.skdl"))
+    >>> bool((loaded.predict_proba(X) == clf.predict_proba(X)).all())
+    True
+    """
+    for value in flatten_parts(estimator)[1]:
+        if isinstance(value, types.FunctionType | type):
+            check_importable(value)
+    payload = skops.io.dumps(_without_rows(estimator, {}), compression=ZIP_DEFLATED, compresslevel=1)
+    header = json.dumps({"versions": {name: version(name) for name in _PACKAGES}}).encode()
+    body = header + b"\n" + payload
+    digest = hashlib.sha256(body).hexdigest().encode()
+    path = Path(path)
+    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(_MAGIC + digest + b"\n" + body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+
+
+def load(path, trusted=()):
+    """Load what `save` wrote, running no code from the file.
+
+    Parameters
+    ----------
+    path : str or path-like
+    trusted : list of str or type, default=()
+        Classes and functions besides those of skdl, scikit-learn, imbalanced-learn, NumPy and
+        Keras, such as your own layers, losses and builders, or their names: ``"module.name"``.
+        They must be importable. Name only what you know: their code runs.
+
+    Returns
+    -------
+    estimator
+        As it was saved.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such file or is damaged, or needs a class or function that is not
+        trusted. The message lists what is needed.
+
+    Warns
+    -----
+    UserWarning
+        If it was saved with other versions of the packages.
+
+    See Also
+    --------
+    save : Write the file; with an example.
+
+    Notes
+    -----
+    The checksum finds damage. It does not tell who wrote the file.
+    """
+    if isinstance(trusted, str):
+        raise TypeError(f"trusted must be a list of names or types; got the string {trusted!r}.")
+    header, payload = _read(Path(path))
+    _compare(header["versions"], path)
+    trusted = [*_own_types(), *map(_name, trusted)]
+    try:
+        return skops.io.loads(payload, trusted=trusted)
+    except BadZipFile as error:
+        raise ValueError(f"{path} holds no estimator that skdl.save wrote: {error}") from error
+    except UntrustedTypesFoundException as error:
+        needed = sorted(set(skops.io.get_untrusted_types(data=payload)) - set(trusted))
+        raise ValueError(
+            f"{path} needs classes or functions that are not trusted: {needed}. If you know them, and where "
+            "the file comes from, name them: trusted=[...]."
+        ) from error
+
+
+def _without_rows(value, seen):
+    """Replace fitted samplers in an estimator by unfitted ones, and leave the estimator as it is."""
+    if id(value) in seen:
+        return seen[id(value)]
+    if isinstance(value, SamplerMixin):
+        replaced = clone(value)
+    elif type(value) in (list, tuple):
+        replaced = type(value)([_without_rows(item, seen) for item in value])
+    elif type(value) is dict:
+        replaced = {key: _without_rows(item, seen) for key, item in value.items()}
+    elif _is_made_of_attributes(value):
+        replaced = object.__new__(type(value))
+        vars(replaced).update({name: _without_rows(item, seen) for name, item in vars(value).items()})
+    else:
+        replaced = value
+    seen[id(value)] = replaced
+    return replaced
+
+
+def _is_made_of_attributes(value):
+    """Tell whether a value is an estimator, or a scorer that holds one, without a state of its own kind."""
+    kind = type(value)
+    return (
+        (isinstance(value, BaseEstimator) or kind.__module__.startswith("sklearn.metrics._scorer"))
+        and kind.__new__ is object.__new__
+        and kind.__getstate__ in (BaseEstimator.__getstate__, object.__getstate__)
+    )
+
+
+def _name(trusted):
+    return trusted if isinstance(trusted, str) else f"{trusted.__module__}.{trusted.__name__}"
+
+
+def _read(path):
+    """Return header and payload of a file, after its checksum is compared."""
+    data = path.read_bytes()
+    start = len(_MAGIC) + 65
+    if not data.startswith(_MAGIC) or data[start - 1 : start] != b"\n":
+        raise ValueError(f"{path} is not a file of skdl.save, or its beginning is damaged.")
+    body = data[start:]
+    if hashlib.sha256(body).hexdigest().encode() != data[len(_MAGIC) : start - 1]:
+        raise ValueError(f"{path} is damaged: its checksum does not match. Copy or save it again.")
+    header, _, payload = body.partition(b"\n")
+    return json.loads(header), payload
+
+
+def _compare(saved, path):
+    differ = [
+        f"{name} {saved.get(name)} (here {version(name)})"
+        for name in _PACKAGES
+        if saved.get(name) != version(name)
+    ]
+    if differ:
+        warnings.warn(
+            f"{path} was saved with other versions: {', '.join(differ)}. Predictions may differ; compare "
+            "some with known ones, or install these versions.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _own_types():
+    """Return the names of the classes that need no trust of the user's, and that skops does not know.
+
+    Classes of estimators and splitters only: making one runs no code but its ``__setstate__``.
+    """
+    import skdl
+    from skdl._persistence import Packed
+
+    for name in skdl.__all__:
+        getattr(skdl, name)
+    estimators = [
+        cls
+        for cls in _subclasses(BaseEstimator)
+        if cls.__module__.partition(".")[0] in ("skdl", "scikeras", "imblearn", "sklearn")
+    ]
+    splitters = [getattr(sklearn.model_selection, name) for name in sklearn.model_selection.__all__]
+    splitters = [each for each in splitters if hasattr(each, "get_n_splits")]
+    callbacks = [cls for cls in vars(keras.callbacks).values() if isinstance(cls, type)]
+    own = [_name(cls) for cls in [Packed, *estimators, *splitters, *callbacks]]
+    return [*own, *_OTHERS]
+
+
+def _subclasses(cls):
+    return {cls}.union(*map(_subclasses, type.__subclasses__(cls)))
