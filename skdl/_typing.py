@@ -1,7 +1,7 @@
 """Types of the public signatures, for type checkers and editors."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -28,11 +28,22 @@ Engine: TypeAlias = Literal["auto", "compiled", "keras"]
 Verbose: TypeAlias = int | Literal["auto"]
 
 
+class Splitter(Protocol):
+    """What divides rows, as scikit-learn's splitters do."""
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Any:
+        """Return pairs of positions of the rows to train on and of those to validate on."""
+
+    def get_n_splits(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the number of these pairs."""
+
+
 class FitArguments(TypedDict, total=False):
     """Further arguments of `fit`: those of ``keras.Model.fit``."""
 
     batch_size: Any
     callbacks: Any
+    class_weight: Any
     epochs: Any
     initial_epoch: Any
     shuffle: Any

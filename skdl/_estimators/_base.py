@@ -14,7 +14,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
@@ -46,6 +46,7 @@ from skdl._training import (
     Plan,
     Rows,
     divergence,
+    encoded,
     fit_model,
     fit_settings,
     fitted_copy,
@@ -69,7 +70,7 @@ TRAINING_CONSTRAINTS = {
     "epochs": [Interval(Integral, 1, None, closed="left")],
     "batch_size": _BATCH_SIZE,
     "shuffle": ["boolean"],
-    "validation_split": [Interval(Real, 0, 1, closed="left"), None],
+    "validation_split": [Interval(Real, 0, 1, closed="left"), HasMethods(["split", "get_n_splits"]), None],
     "early_stopping": ["boolean"],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "engine": [StrOptions({"auto", "compiled", "keras"})],
@@ -112,6 +113,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     # The kind of target, and whether integers reach the model as they are.
     _target_kind = Target
     _keeps_integers = True
+    # What `fit` takes besides its own arguments.
+    _fit_arguments = FIT_PARAMS
 
     # Extension points, as in scikeras.
 
@@ -232,7 +235,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
 
     def _make_plan(self, given, call):
         """Return the validation rows that a call gives, or None, and how it trains."""
-        check_arguments("fit", call, FIT_PARAMS)
+        check_arguments("fit", call, self._fit_arguments)
         settings = self._fit_settings(call)
         given = given_rows(*given, settings.get("validation_data"))
         return given, Plan.of(
@@ -267,7 +270,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             self._compile_params(),
         )
 
-    def _split_validation(self, X, y):
+    def _split_validation(self, X, y, groups=None):
         """Choose the rows to hold out; `skdl.Pipeline` asks for them before its first step.
 
         Returns
@@ -276,7 +279,10 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             Sorted positions of the rows; None where no rows are to be held out.
         """
         holdout = Holdout.of(self._fit_settings({}), self._draw_seed)
-        return None if holdout is None else holdout.split(_num_samples(X), self._target_kind.strata(y))
+        if holdout is None:
+            return None
+        strata = self._target_kind.strata(y)
+        return holdout.split(_num_samples(X), y, strata=strata, groups=groups)
 
     # From data to values.
 
@@ -353,7 +359,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         self.feature_encoder_ = self.feature_encoder.fit(train.X)
         vars(self).update(learnt_by(self.feature_encoder_))
         # Nested inputs have no one shape; their builder knows it.
-        row = self.feature_encoder_.transform(_engine.take(train.X, slice(0, 1)))
+        row = encoded(self.feature_encoder_, _engine.take(train.X, slice(0, 1)))
         self._row_shape = getattr(row, "shape", (1,))[1:]
         build_seed, self._seed = self._draw_seeds(2)
         with seeded(build_seed):
@@ -395,6 +401,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
@@ -410,6 +417,9 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             Target.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; only their ratios count. Rows of weight 0 are left out.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of groups, for a splitter as ``validation_split`` that keeps groups
+            together.
         X_val : array-like of shape (n_val, n_features) or (n_val, ...), default=None
             Rows to validate on, in place of those that ``validation_split`` holds out.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
@@ -417,7 +427,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights.
         **kwargs : dict
-            Arguments of ``keras.Model.fit`` for this fit alone, as in scikeras; parameters
+            Arguments of ``keras.Model.fit`` for this fit alone, such as
+            ``validation_data=(X_val, y_val)`` and ``class_weight``, as in scikeras; parameters
             named ``fit__<name>`` do the same and can be searched.
 
         Returns
@@ -438,7 +449,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             shows when; `predict` raises an error.
         """
         given, plan = self._make_plan((X_val, y_val, sample_weight_val), kwargs)
-        return self._fit(Rows(X, y, sample_weight), given, plan, continues=self.warm_start)
+        rows = Rows(X, y, sample_weight)
+        return self._fit(rows, given, plan, continues=self.warm_start, groups=groups)
 
     @validated
     def partial_fit(
@@ -485,7 +497,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         given, plan = self._make_plan(given, {**call, "epochs": 1, "initial_epoch": self.current_epoch})
         return self._fit(data, given, plan, continues=True, classes=classes)
 
-    def _fit(self, data, given, plan, *, continues, classes=None):
+    def _fit(self, data, given, plan, *, continues, classes=None, groups=None):
         """Train on rows as the user gave them.
 
         Parameters
@@ -498,13 +510,15 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             Whether to train the model that is there, if any.
         classes : ndarray, default=None
             All classes, where the target may lack some.
+        groups : array-like, default=None
+            For the splitter of the plan.
         """
         check_not_forked()
         task = self._init_callback_context(max_subtasks=plan.epochs)
         metadata = None if data.weight is None else {"sample_weight": data.weight}
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
         continues = continues and self.initialized_
-        split = plan.splitter(data.weight, self._target_kind.strata)
+        split = plan.splitter(data.weight, self._target_kind.strata, groups)
         with self._all_or_nothing(trains_on=continues):
             if continues:
                 X, y = self._validate_data(data.X, data.y)
@@ -519,7 +533,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
                 held_out = Rows(*self._validate_data(given.X, given.y), given.weight).checked_weight()
                 target.check_known(held_out.y)
             shown = training_rows(data.X, data.y, metadata, train.where())
-            self._prepare_model(self.feature_encoder_.transform(_engine.take(X, slice(0, 1))), target)
+            self._prepare_model(encoded(self.feature_encoder_, _engine.take(X, slice(0, 1))), target)
             if plan.class_weight is not None:
                 train = train.weighted(target.class_weights(train.y, plan.class_weight))
             train = train.of_mean_weight_one().encode(self.feature_encoder_, target)
@@ -528,12 +542,12 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             # Without callbacks no Python runs between the epochs.
             before = self._history() if plan.initial_epoch else {}
             watched = bool(getattr(self, "_skl_callbacks", None))
-            watchers = [EpochTasks(self, task, before, shown)] if watched else []
+            watchers = [EpochTasks(self, task, before, shown, plan.validates)] if watched else []
             history = fit_model(self.model_, train, held_out, plan, seed=self._seed, watchers=watchers)
             detach(plan.callbacks)
             self.engine_, self.engine_reason_ = history.engine, history.reason
             self.callbacks_ = plan.callbacks
-            vars(self).update(learnt_from(history.history, before))
+            vars(self).update(learnt_from(history.history, before, plan.validates))
         if self.engine_reason_ is not None and plan.engine == "auto":
             _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, self.engine_reason_)
         diverged = divergence(self.model_, self.history_)
@@ -561,7 +575,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         check_not_forked()
         check_is_fitted(self)
         X, _ = self._validate_data(X)
-        x = self.feature_encoder_.transform(X)
+        x = encoded(self.feature_encoder_, X)
         check_arguments("predict", kwargs, PREDICT_PARAMS)
         routed = route_params(self._routed_params, destination="predict", pass_filter=set(), strict=True)
         callbacks = []

@@ -22,6 +22,7 @@ from skdl._typing import (
     RandomState,
     RoutedParams,
     Sizes,
+    Splitter,
     Verbose,
 )
 
@@ -157,7 +158,7 @@ class CNNClassifier(KerasClassifierMixin, ReadyMade):
         epochs: int = 10,
         batch_size: int | None = 32,
         shuffle: bool = True,
-        validation_split: float | None = None,
+        validation_split: float | Splitter | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
         engine: Engine = "auto",

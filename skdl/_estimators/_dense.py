@@ -24,6 +24,7 @@ from skdl._typing import (
     RandomState,
     RoutedParams,
     Sizes,
+    Splitter,
     Verbose,
 )
 
@@ -137,7 +138,7 @@ class DNNClassifier(KerasClassifierMixin, ReadyMade):
         epochs: int = 100,
         batch_size: int | None = 32,
         shuffle: bool = True,
-        validation_split: float | None = None,
+        validation_split: float | Splitter | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
         engine: Engine = "auto",
@@ -257,7 +258,7 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
         epochs: int = 100,
         batch_size: int | None = 32,
         shuffle: bool = True,
-        validation_split: float | None = None,
+        validation_split: float | Splitter | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
         engine: Engine = "auto",

@@ -103,9 +103,10 @@ _ROUTED = """Parameters of the optimizer, the loss, the metrics and the callback
     ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>`` and ``score__<name>``. They
     are parameters like any other: a search reaches them."""
 
-_SHUFFLED = """float in [0, 1) or None
-        Share of the rows held out to validate on, shuffled. None means 0.1 if
-        ``early_stopping``, else none."""
+_SPLIT = """float in [0, 1), splitter or None
+        Share of the rows held out to validate on, {}; or a splitter of
+        scikit-learn, such as ``GroupShuffleSplit(1)`` with ``groups`` in `fit`, whose
+        last split is used. None means 0.1 if ``early_stopping``, else none."""
 
 # What differs between the kinds; "attributes" come before those of all kinds.
 _KINDS = {
@@ -114,9 +115,7 @@ _KINDS = {
         "auto" means binary cross-entropy for two classes and for several labels, sparse
         categorical cross-entropy for more classes. The output layer and the encoding of
         the target follow the loss.""",
-        "validation_split": """float in [0, 1) or None
-        Share of the rows held out to validate on, shuffled and stratified. None means
-        0.1 if ``early_stopping``, else none.""",
+        "validation_split": _SPLIT.format("shuffled and stratified"),
         "attributes": """classes_ : ndarray of shape (n_classes,)
         Class labels, sorted.
     n_classes_ : int
@@ -126,12 +125,12 @@ _KINDS = {
     RegressorMixin: {
         "loss": """str, callable, keras.losses.Loss or class
         "auto" means the mean squared error.""",
-        "validation_split": _SHUFFLED,
+        "validation_split": _SPLIT.format("shuffled"),
         "attributes": """n_outputs_ : int
         Number of targets.
     """,
     },
-    object: {"validation_split": _SHUFFLED, "attributes": ""},
+    object: {"validation_split": _SPLIT.format("shuffled"), "attributes": ""},
 }
 
 

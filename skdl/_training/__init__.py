@@ -5,7 +5,7 @@ from skdl._training._fit_model import fit_model
 from skdl._training._holdout import Holdout, given_rows
 from skdl._training._outcome import divergence, learnt_from
 from skdl._training._plan import FIT_PARAMS, Plan, fit_settings
-from skdl._training._rows import Rows
+from skdl._training._rows import Rows, encoded
 
 __all__ = [
     "FIT_PARAMS",
@@ -14,6 +14,7 @@ __all__ = [
     "Plan",
     "Rows",
     "divergence",
+    "encoded",
     "fit_model",
     "fit_settings",
     "fitted_copy",

@@ -63,11 +63,14 @@ class EpochTasks(keras.callbacks.Callback):
         History that this training continues.
     data : dict
         Of `training_rows`.
+    validates : callable
+        As of `learnt_from`.
     """
 
-    def __init__(self, estimator, context, before, data):
+    def __init__(self, estimator, context, before, data, validates):
         super().__init__()
         self.estimator, self.context, self.before, self.data = estimator, context, before, data
+        self.validates = validates
         self._history = {}
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -87,4 +90,4 @@ class EpochTasks(keras.callbacks.Callback):
 
     def _attributes(self):
         """Return what makes a copy of the estimator as if training ended here."""
-        return fitted_copy(self.model, **learnt_from(self._history, self.before))
+        return fitted_copy(self.model, **learnt_from(self._history, self.before, self.validates))

@@ -3,23 +3,35 @@
 import numpy as np
 
 
-def learnt_from(history, before):
+def learnt_from(history, before, validates):
     """Return the attributes that tell of the epochs.
 
     Parameters
     ----------
     history : dict of str to list of float
-        Of the epochs trained now.
+        Of the epochs trained now, as Keras records it: without entries for epochs that
+        were not validated.
     before : dict of str to list of float
         Of the epochs that they continue.
+    validates : callable
+        From the number of an epoch, counted from 0 in this training, to whether it was
+        validated.
 
     Returns
     -------
     dict
         ``history_``, ``n_iter_`` and ``best_epoch_``: the epoch with the lowest validation
-        loss, or training loss where there is none.
+        loss, or training loss where there is none. All lists have one length, with NaN at
+        epochs without a value.
     """
-    history = {name: [*before.get(name, []), *values] for name, values in history.items()}
+    n_before, n_now = (max(map(len, each.values()), default=0) for each in (before, history))
+    history = {
+        name: [
+            *before.get(name, [np.nan] * n_before),
+            *_by_epoch(history.get(name, []), n_now, validates),
+        ]
+        for name in {**before, **history}
+    }
     watched = history.get("val_loss") or history.get("loss") or [np.nan]
     finite = np.where(np.isfinite(watched), watched, np.inf)
     return {
@@ -27,6 +39,14 @@ def learnt_from(history, before):
         "n_iter_": max(map(len, history.values()), default=0),
         "best_epoch_": int(np.argmin(finite)),
     }
+
+
+def _by_epoch(values, n_epochs, validates):
+    """Put each value at its epoch."""
+    if len(values) == n_epochs:
+        return values
+    remaining = iter(values)
+    return [next(remaining, np.nan) if validates(epoch) else np.nan for epoch in range(n_epochs)]
 
 
 def divergence(model, history):
