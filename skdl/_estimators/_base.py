@@ -115,6 +115,19 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     _keeps_integers = True
     # What `fit` takes besides its own arguments.
     _fit_arguments = FIT_PARAMS
+    _instead_of = {
+        "history": "the history of a fitted estimator is history_",
+        "evaluate": "call score(X, y), or a metric of scikit-learn",
+        "summary": "the Keras model of a fitted estimator is model_: call model_.summary()",
+        "get_weights": "the Keras model of a fitted estimator is model_: call model_.get_weights()",
+        "set_weights": "the Keras model of a fitted estimator is model_: call model_.set_weights(weights)",
+        "layers": "the Keras model of a fitted estimator is model_: its layers are model_.layers",
+        "save": "save an estimator by pickle or joblib.dump, its Keras model alone by model_.save(path)",
+        "save_weights": "the Keras model of a fitted estimator is model_: call model_.save_weights(path)",
+        "load_weights": "the Keras model of a fitted estimator is model_: call model_.load_weights(path)",
+        "compile": "an estimator compiles its model in fit, by the parameters optimizer, loss and metrics",
+        "predict_classes": "call predict(X), which returns classes",
+    }
 
     # Extension points, as in scikeras.
 

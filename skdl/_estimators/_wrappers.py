@@ -1,8 +1,10 @@
 """Keras models as scikit-learn estimators: a signature, and a builder of the user's."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+from skdl._backend import keras
 from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
 from skdl._estimators._classifier import CLASS_WEIGHT, KerasClassifierMixin
 from skdl._estimators._docstrings import documented
@@ -114,6 +116,14 @@ class BaseWrapper(KerasEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.engine = engine
         self._routed_params.update(kwargs)
+
+    def _hint(self, name, valid):
+        builder = self.build_fn if self.model is None else self.model
+        if callable(builder) and not isinstance(builder, keras.Model):
+            taken = inspect.signature(builder).parameters
+            if name in taken:
+                return f" The builder takes {name!r}: write 'model__{name}'."
+        return super()._hint(name, valid)
 
     def _find_builder(self):
         own = getattr(self, "_keras_build_fn", None)
