@@ -25,6 +25,7 @@ ClassWeight: TypeAlias = "Mapping[Any, float] | list[Mapping[Any, float]] | Lite
 Sizes: TypeAlias = int | Iterable[int]
 RandomState: TypeAlias = int | np.random.RandomState
 Engine: TypeAlias = Literal["auto", "compiled", "keras"]
+Scoring: TypeAlias = str | Callable[..., float]
 Verbose: TypeAlias = int | Literal["auto"]
 
 

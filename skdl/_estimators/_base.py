@@ -41,10 +41,12 @@ from skdl._scikeras import has_param, route_params
 from skdl._targets import Target, learnt_by
 from skdl._training import (
     FIT_PARAMS,
+    Criterion,
     EpochTasks,
     Holdout,
     Plan,
     Rows,
+    ValidationScore,
     divergence,
     encoded,
     fit_model,
@@ -73,6 +75,7 @@ TRAINING_CONSTRAINTS = {
     "validation_split": [Interval(Real, 0, 1, closed="left"), HasMethods(["split", "get_n_splits"]), None],
     "early_stopping": ["boolean"],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "scoring": [str, callable],
     "engine": [StrOptions({"auto", "compiled", "keras"})],
     "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
     "warm_start": ["boolean"],
@@ -554,13 +557,25 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
                 held_out = held_out.of_mean_weight_one().encode(self.feature_encoder_, target)
             # Without callbacks no Python runs between the epochs.
             before = self._history() if plan.initial_epoch else {}
-            watched = bool(getattr(self, "_skl_callbacks", None))
-            watchers = [EpochTasks(self, task, before, shown, plan.validates)] if watched else []
-            history = fit_model(self.model_, train, held_out, plan, seed=self._seed, watchers=watchers)
+            criterion = Criterion.of(plan.scoring, self.model_, self)
+
+            def learn(history):
+                greater = criterion.greater_is_better(self.model_)
+                return learnt_from(history, before, plan.validates, criterion.name, greater)
+
+            first, last = [], []
+            if criterion.scorer is not None and held_out is not None:
+                X_val, y_val = (data.X, data.y) if given is None else (given.X, given.y)
+                first = [ValidationScore(criterion, self, X_val, y_val, held_out.where(), held_out.weight)]
+            if getattr(self, "_skl_callbacks", None):
+                last = [EpochTasks(self, task, learn, shown)]
+            if plan.patience is not None:
+                last = [*last, criterion.early_stopping(plan.patience)]
+            history = fit_model(self.model_, train, held_out, plan, seed=self._seed, first=first, last=last)
             detach(plan.callbacks)
             self.engine_, self.engine_reason_ = history.engine, history.reason
             self.callbacks_ = plan.callbacks
-            vars(self).update(learnt_from(history.history, before, plan.validates))
+            vars(self).update(learn(history.history))
         if self.engine_reason_ is not None and plan.engine == "auto":
             _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, self.engine_reason_)
         diverged = divergence(self.model_, self.history_)

@@ -47,8 +47,14 @@ _PARAMETERS = {
     "epochs": """int
         Passes over the rows.""",
     "early_stopping": """bool
-        Stop when the loss on the validation rows has not improved for
+        Stop when the score of the validation rows has not improved for
         ``n_iter_no_change`` epochs, and keep the weights of the best epoch.""",
+    "scoring": """str or callable
+        What early stopping and ``best_epoch_`` look at, on the validation rows: "loss",
+        the name of one of ``metrics``, the name of a scorer of scikit-learn such as
+        "roc_auc", or a scorer or function ``scoring(estimator, X, y)``, of which more is
+        better. A score that Keras does not compute is computed after each epoch, and is
+        in ``history_`` as ``val_<name>``.""",
     "n_iter_no_change": """int
         Epochs without improvement before training stops early.""",
     "engine": """{"auto", "compiled", "keras"}
@@ -75,9 +81,10 @@ _PARAMETERS = {
 _ATTRIBUTES = """model_ : keras.Model
         The trained model.
     history_ : dict of str to list of float
-        Loss and metrics of every epoch, under Keras's names.
+        Loss and metrics of every epoch, under Keras's names; NaN where there is no value,
+        as in epochs without validation.
     best_epoch_ : int
-        Epoch, counted from 0, with the lowest validation loss (training loss where
+        Epoch, counted from 0, that is best by ``scoring`` (by the training loss where
         there are no validation rows). With ``early_stopping`` the model has its weights.
     n_iter_ : int
         Number of epochs trained.

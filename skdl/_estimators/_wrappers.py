@@ -19,6 +19,7 @@ from skdl._typing import (
     Model,
     Optimizer,
     RandomState,
+    Scoring,
     Splitter,
     Verbose,
 )
@@ -53,6 +54,7 @@ class BaseWrapper(KerasEstimator):
     {epochs}
     {early_stopping}
     {n_iter_no_change}
+    {scoring}
     {engine}
     {kwargs}
 
@@ -94,6 +96,7 @@ class BaseWrapper(KerasEstimator):
         epochs: int = 1,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
+        scoring: Scoring = "loss",
         engine: Engine = "auto",
         **kwargs: Any,
     ) -> None:
@@ -114,6 +117,7 @@ class BaseWrapper(KerasEstimator):
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.scoring = scoring
         self.engine = engine
         self._routed_params.update(kwargs)
 
@@ -159,6 +163,7 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
     {epochs}
     {early_stopping}
     {n_iter_no_change}
+    {scoring}
     {engine}
     {class_weight}
     {kwargs}
@@ -223,6 +228,7 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
         epochs: int = 1,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
+        scoring: Scoring = "loss",
         engine: Engine = "auto",
         class_weight: "ClassWeight | None" = None,
         **kwargs: Any,
@@ -245,6 +251,7 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
             epochs=epochs,
             early_stopping=early_stopping,
             n_iter_no_change=n_iter_no_change,
+            scoring=scoring,
             engine=engine,
             **kwargs,
         )
@@ -278,6 +285,7 @@ class KerasRegressor(KerasRegressorMixin, BaseWrapper):
     {epochs}
     {early_stopping}
     {n_iter_no_change}
+    {scoring}
     {engine}
     {kwargs}
 
@@ -330,6 +338,7 @@ class KerasRegressor(KerasRegressorMixin, BaseWrapper):
         epochs: int = 1,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
+        scoring: Scoring = "loss",
         engine: Engine = "auto",
         **kwargs: Any,
     ) -> None:
@@ -351,6 +360,7 @@ class KerasRegressor(KerasRegressorMixin, BaseWrapper):
             epochs=epochs,
             early_stopping=early_stopping,
             n_iter_no_change=n_iter_no_change,
+            scoring=scoring,
             engine=engine,
             **kwargs,
         )

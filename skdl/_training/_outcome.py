@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def learnt_from(history, before, validates):
+def learnt_from(history, before, validates, watched="loss", greater_is_better=False):
     """Return the attributes that tell of the epochs.
 
     Parameters
@@ -16,13 +16,16 @@ def learnt_from(history, before, validates):
     validates : callable
         From the number of an epoch, counted from 0 in this training, to whether it was
         validated.
+    watched : str, default="loss"
+        Name of what decides which epoch is the best, by its values for validation rows.
+    greater_is_better : bool, default=False
 
     Returns
     -------
     dict
-        ``history_``, ``n_iter_`` and ``best_epoch_``: the epoch with the lowest validation
-        loss, or training loss where there is none. All lists have one length, with NaN at
-        epochs without a value.
+        ``history_``, ``n_iter_`` and ``best_epoch_``: the epoch that is best by what is
+        watched; by the training loss where there are no validation rows. All lists have
+        one length, with NaN at epochs without a value.
     """
     n_before, n_now = (max(map(len, each.values()), default=0) for each in (before, history))
     history = {
@@ -32,8 +35,11 @@ def learnt_from(history, before, validates):
         ]
         for name in {**before, **history}
     }
-    watched = history.get("val_loss") or history.get("loss") or [np.nan]
-    finite = np.where(np.isfinite(watched), watched, np.inf)
+    values = history.get(f"val_{watched}")
+    if values is None:
+        values, greater_is_better = history.get("loss") or [np.nan], False
+    losses = -np.asarray(values) if greater_is_better else np.asarray(values)
+    finite = np.where(np.isfinite(losses), losses, np.inf)
     return {
         "history_": history,
         "n_iter_": max(map(len, history.values()), default=0),

@@ -20,7 +20,7 @@ FIT_PARAMS = frozenset(inspect.signature(keras.Model.fit).parameters) - {
 # What it takes of an estimator's own parameters.
 _OWN_PARAMS = (
     *("epochs", "batch_size", "validation_batch_size", "shuffle", "verbose", "engine", "class_weight"),
-    *("validation_split", "early_stopping", "n_iter_no_change"),
+    *("validation_split", "early_stopping", "n_iter_no_change", "scoring"),
 )
 
 
@@ -44,6 +44,8 @@ class Plan:
         For this training alone.
     patience : int or None
         Epochs without improvement before training stops; None for no early stopping.
+    scoring : str or callable
+        What early stopping and ``best_epoch_`` look at.
     holdout : Holdout or None
         Which rows to hold out; None where validation rows are given or not wanted.
     fit_args : dict
@@ -60,6 +62,7 @@ class Plan:
     class_weight: Any = None
     callbacks: list = field(default_factory=list)
     patience: int | None = None
+    scoring: Any = "loss"
     holdout: Holdout | None = None
     fit_args: dict = field(default_factory=dict)
 
@@ -152,16 +155,6 @@ class Plan:
         """Whether the ``index``-th epoch of this training ends with a validation, as Keras decides it."""
         every, epoch = self.fit_args.get("validation_freq", 1), self.initial_epoch + index + 1
         return epoch % every == 0 if isinstance(every, Integral) else epoch in every
-
-    def early_stopping(self):
-        """Return the callbacks that stop the training early: none or one."""
-        if self.patience is None:
-            return []
-        return [
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=self.patience, restore_best_weights=True
-            )
-        ]
 
 
 def fit_settings(params, routed, call):
