@@ -43,17 +43,27 @@ JUMPS_SHARE = 0.1
 # Over-fitting: the validation loss ends above its best by this share of it, and by the
 # floor times the first loss, so that a rise from 0.01 to 0.02 is left alone.
 RISE = 0.1
-RISE_FLOOR = 0.03
+RISE_FLOOR = 0.02
 # Gap: the validation loss ends at one and a half times the training loss, and above it
-# by a quarter of the first loss. Some gap is normal: rows that were trained on are known.
+# by a fifth of the first loss. Some gap is normal: rows that were trained on are known.
 GAP = 0.5
-GAP_FLOOR = 0.25
+GAP_FLOOR = 0.2
+# Or it ends at four times the training loss: then the floor may be lower.
+FAR = 3
+FAR_FLOOR = 0.05
 # Still improving: the last fifth of the epochs lowered the loss by this share of all that
 # was learnt, and by this share of its height. An exponential decay is past the first
 # after three and a half of its time constants, when 97 % is learnt.
 WINDOW = 0.2
 IMPROVING = 0.05
 IMPROVING_FLOOR = 0.01
+# Or it lowered the loss by this share of its height, by more than noise: close to zero a loss
+# may have most of its way behind it, and be halved all the same by as many epochs again. A
+# training loss has less noise, and falls for longer.
+FALLING = 0.06
+FALLING_UNVALIDATED = 0.03
+FALLING_FLOOR = 0.005
+NOISES = 3
 
 
 class Run(NamedTuple):
@@ -556,7 +566,8 @@ def _gap(curves):
     epochs, train, validation = curves
     end, end_validation = _end(train), _end(validation)
     gap = end_validation - end
-    if gap < max(GAP * abs(end), GAP_FLOOR * abs(train[0])):
+    first = abs(train[0])
+    if gap < max(GAP * abs(end), GAP_FLOOR * first) and gap < max(FAR * abs(end), FAR_FLOOR * first):
         return None
     wide = np.flatnonzero(validation - train >= gap / 2)
     low, high = _show(end, end_validation)
@@ -585,7 +596,10 @@ def _still_improving(curves):
     # The first training loss is a mean over the first epoch, in which much is learnt, and
     # the first validation loss comes after it; so the higher is nearer to the start.
     learnt = max(train[0], curve[0]) - _end(curve)
-    if drop < max(IMPROVING * learnt, IMPROVING_FLOOR * abs(_end(curve))) or recent(train) <= 0:
+    height, noise = abs(_end(curve)), float(np.std(np.diff(curve[-2 * window :]))) / np.sqrt(2)
+    falling = FALLING_UNVALIDATED if validation is None else FALLING
+    falls = drop >= max(falling * height, FALLING_FLOOR * learnt, NOISES * noise)
+    if (not falls and drop < max(IMPROVING * learnt, IMPROVING_FLOOR * height)) or recent(train) <= 0:
         return None
     name = "training" if validation is None else "validation"
     high, low = float(np.mean(curve[before])), float(np.mean(curve[last]))

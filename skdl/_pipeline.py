@@ -2,7 +2,7 @@
 
 The Pipeline knows nothing of Keras. It asks its final estimator for one private method::
 
-    _split_validation(X, y) -> (train_rows, validation_rows) or None
+    _split_validation(X, y, groups=None) -> (train_rows, validation_rows) or None
 
 It answers which rows of the training data the estimator's own ``fit`` would train on and which it
 would hold out: two integer arrays of row positions, disjoint, or None where the estimator's
@@ -368,16 +368,21 @@ class Pipeline(_imblearn.Pipeline):
             if key.split("__")[-1] in _VALIDATION_NAMES and value is not None:
                 return None  # given to the estimator itself; in part, it is for it to complain
         X, y = indexable(X, y)
-        weights = self._weights_of_final(fit_params)
+        of_final = self._params_of_final(fit_params)
+        weights, by_row = of_final.get("sample_weight"), {"y": y, "groups": of_final.get("groups")}
+        by_row = {name: values for name, values in by_row.items() if name == "y" or values is not None}
+        check_consistent_length(X, *by_row.values())
         weighted = np.flatnonzero(weights) if _has_rows(weights, X) else ()
         if 0 < len(weighted) < _num_samples(X):
             # The estimator counts rows of weight zero as if they were not there.
-            rows = split(weighted, None if y is None else _safe_indexing(y, weighted))
+            by_row = {name: _safe_indexing(values, weighted) for name, values in by_row.items()}
+            rows = split(weighted, **by_row)
             if rows is not None:
-                held_out = weighted[rows[1]]
-                rows = np.setdiff1d(np.arange(_num_samples(X)), held_out), held_out
+                # A splitter may leave rows out of both parts; those of weight zero stay.
+                zero = np.setdiff1d(np.arange(_num_samples(X)), weighted)
+                rows = np.union1d(zero, weighted[rows[0]]), weighted[rows[1]]
         else:
-            rows = split(X, y)
+            rows = split(X, **by_row)
         if rows is None:
             return None
         train, held_out = rows
@@ -386,19 +391,42 @@ class Pipeline(_imblearn.Pipeline):
         params = _check_method_params(X, params, train)
         return *_safe_split(self, X, y, train), params, validation, np.asarray(held_out)
 
-    def _weights_of_final(self, fit_params):
-        """Find the sample weights of the estimator at the end among the parameters of the last step."""
+    def _params_of_final(self, fit_params):
+        """Find the fit parameters of the estimator at the end among those of the last step."""
         final = self._final_estimator
         while isinstance(final, Pipeline):
             fit_params = final._check_method_params(method="fit", props=fit_params)
             fit_params = fit_params[final.steps[-1][0]]["fit"]
             final = final._final_estimator
-        return fit_params.get("sample_weight")
+        return fit_params
 
     @available_if(_final_estimator_has("_split_validation"))
-    def _split_validation(self, X, y):
+    def _split_validation(self, X, y, **by_row):
         """Rows that the final estimator would hold out: a Pipeline that is itself a last step."""
-        return self._final_estimator._split_validation(X, y)
+        return self._final_estimator._split_validation(X, y, **by_row)
+
+    def _named_groups(self, params):
+        """Give ``groups`` the name by which they reach the estimator at the end."""
+        splits = hasattr(self._final_estimator, "_split_validation")
+        if _routing_enabled() or not splits or "groups" not in params:
+            return
+        names, final = [], self
+        while isinstance(final, Pipeline):
+            names.append(final.steps[-1][0])
+            final = final._final_estimator
+        params["__".join([*names, "groups"])] = params.pop("groups")
+
+    def _without_groups(self, routed_params):
+        """Leave the groups of the final estimator out: they serve to hold rows out alone."""
+        name, final = self.steps[-1]
+        if not hasattr(final, "_split_validation"):
+            return routed_params
+        routed_params = {step: routed_params[step] for _, step, _ in self._iter(filter_resample=False)}
+        routed_params[name] = {
+            method: {key: value for key, value in params.items() if key.split("__")[-1] != "groups"}
+            for method, params in routed_params[name].items()
+        }
+        return routed_params
 
     def _fit_final(self, X, y, fit_params, validation):
         """Fit the final estimator on training data that went through all steps."""
@@ -474,6 +502,7 @@ class Pipeline(_imblearn.Pipeline):
         held_out = None
         if validation is None:
             validation = self._given_validation(params, y)
+        self._named_groups(params)
         routed_params = self._check_method_params(method="fit", props=params)
         self._check_untransformed(params)
         if validation is None:
@@ -481,6 +510,7 @@ class Pipeline(_imblearn.Pipeline):
             if parts is not None:
                 X, y, params, validation, held_out = parts
                 routed_params = self._check_method_params(method="fit", props=params)
+        routed_params = self._without_groups(routed_params)
 
         X, y, routed_params = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
         with self._final_task(root, X, y):
@@ -512,6 +542,8 @@ class Pipeline(_imblearn.Pipeline):
             - ``sample_weight_val`` : array-like of shape (n_val,): their weights.
             - ``validation_data`` : tuple ``(X_val, y_val)`` or ``(X_val, y_val, sample_weight_val)``:
               the same in one, as in Keras.
+            - ``groups`` : array-like of shape (n_samples,): labels of groups, for a final estimator
+              whose ``validation_split`` is a splitter that keeps groups together.
 
             With metadata routing, parameters go to the steps that request them.
 

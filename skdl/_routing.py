@@ -9,6 +9,26 @@ from typing import Any, Self
 PREFIXES = frozenset(
     {"model", "compile", "fit", "predict", "score", "optimizer", "loss", "metrics", "callbacks"}
 )
+# Names of scikit-learn's and PyTorch's networks and of older Keras, with those that are meant,
+# the first of them that an estimator has.
+_MEANT = {
+    "max_iter": ("epochs",),
+    "nb_epoch": ("epochs",),
+    "n_epochs": ("epochs",),
+    "max_epochs": ("epochs",),
+    "solver": ("optimizer",),
+    "learning_rate_init": ("learning_rate", "optimizer__learning_rate"),
+    "learning_rate": ("optimizer__learning_rate",),
+    "lr": ("learning_rate", "optimizer__learning_rate"),
+    "momentum": ("optimizer__momentum",),
+    "alpha": ("l2_regularization",),
+    "validation_fraction": ("validation_split",),
+    "patience": ("n_iter_no_change",),
+    "criterion": ("loss",),
+    "hidden_layer_sizes": ("model__hidden_layer_sizes",),
+    "activation": ("model__activation",),
+    "dropout": ("model__dropout",),
+}
 
 
 def nearest(name, valid):
@@ -24,6 +44,9 @@ def nearest(name, valid):
     str
         " Did you mean 'epochs'?", or "" where nothing is near.
     """
+    for other in _MEANT.get(name, ()):
+        if other.partition("__")[0] in valid:
+            return f" Did you mean {other!r}?"
     as_written = {other.lower(): other for other in valid}
     near = difflib.get_close_matches(name.lower(), as_written, n=1)
     return f" Did you mean {as_written[near[0]]!r}?" if near else ""
@@ -38,6 +61,8 @@ class RoutedParamsMixin:
 
     # What a routed parameter may start with.
     _prefixes = PREFIXES
+    # Attributes that users of Keras look for, and what to write instead.
+    _instead_of: dict = {}
 
     # Whether it may have parameters besides those of the signature and routed ones.
     _takes_others = True
@@ -97,6 +122,10 @@ class RoutedParamsMixin:
         )
         return nearest(name, {*valid, *prefixes})
 
+    def _hint(self, name, valid):
+        """Say what to write instead of a parameter that there is not."""
+        return self._nearest(name, valid)
+
     def _take_routed(self, params):
         """Keep routed parameters, and refuse all others, as Python refuses arguments.
 
@@ -153,7 +182,7 @@ class RoutedParamsMixin:
                 valid = sorted(own | set(routed))
                 raise ValueError(
                     f"Invalid parameter {name!r} for estimator {type(self).__name__}."
-                    f"{self._nearest(name, valid)} Valid parameters are: {valid}, and routed ones that start "
+                    f"{self._hint(name, valid)} Valid parameters are: {valid}, and routed ones that start "
                     f"with {', '.join(sorted(prefix + '__' for prefix in self._prefixes))}."
                 )
         plain = {}
@@ -178,7 +207,10 @@ class RoutedParamsMixin:
         static = inspect.getattr_static(type(self), name, None)
         if isinstance(static, property):
             return static.fget(self)  # fails once more, and says in which attribute
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        instead = self._instead_of.get(name)
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}{f'; {instead}' if instead else ''}"
+        )
 
     def __setattr__(self, name, value):
         if name in vars(self).get("_routed_params", {}) or self._is_routed(name):

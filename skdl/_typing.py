@@ -1,7 +1,7 @@
 """Types of the public signatures, for type checkers and editors."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -25,7 +25,18 @@ ClassWeight: TypeAlias = "Mapping[Any, float] | list[Mapping[Any, float]] | Lite
 Sizes: TypeAlias = int | Iterable[int]
 RandomState: TypeAlias = int | np.random.RandomState
 Engine: TypeAlias = Literal["auto", "compiled", "keras"]
+Scoring: TypeAlias = str | Callable[..., float]
 Verbose: TypeAlias = int | Literal["auto"]
+
+
+class Splitter(Protocol):
+    """What divides rows, as scikit-learn's splitters do."""
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Any:
+        """Return pairs of positions of the rows to train on and of those to validate on."""
+
+    def get_n_splits(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the number of these pairs."""
 
 
 class FitArguments(TypedDict, total=False):
@@ -33,6 +44,7 @@ class FitArguments(TypedDict, total=False):
 
     batch_size: Any
     callbacks: Any
+    class_weight: Any
     epochs: Any
     initial_epoch: Any
     shuffle: Any

@@ -549,3 +549,62 @@ def test_base_wrapper_refuses_the_same():
     assert_refused(model, ValueError, "Input X contains NaN", with_value(np.nan), X)
     assert_refused(model, ValueError, "inconsistent numbers of samples", X, X[:-1])
     assert_refused(model, ValueError, "Did you mean 'epochs'?", method="set_params", epohcs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("history", "history_"),
+        ("evaluate", r"score\(X, y\)"),
+        ("summary", r"model_.summary\(\)"),
+        ("get_weights", r"model_.get_weights\(\)"),
+        ("save", "joblib.dump.*model_.save"),
+        ("compile", "parameters optimizer, loss and metrics"),
+    ],
+)
+@EVERY
+def test_attributes_of_keras_models_say_what_to_write_instead(make, name, instead):
+    estimator = make()
+    assert not hasattr(estimator, name)
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}'; .*{instead}"):
+        getattr(estimator, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("max_iter", "epochs"),
+        ("learning_rate_init", "learning_rate"),
+        ("solver", "optimizer"),
+        ("alpha", "l2_regularization"),
+        ("validation_fraction", "validation_split"),
+        ("patience", "n_iter_no_change"),
+    ],
+)
+def test_parameters_of_other_networks_say_what_is_meant(name, meant):
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'. Did you mean '{meant}'?"):
+        DNNClassifier(**{name: 1})
+    with pytest.raises(ValueError, match=f"Invalid parameter '{name}'.* Did you mean '{meant}'?"):
+        DNNClassifier().set_params(**{name: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("max_iter", "epochs"),
+        ("learning_rate", "optimizer__learning_rate"),
+        ("hidden_layer_sizes", "model__hidden_layer_sizes"),
+    ],
+)
+def test_parameters_of_other_networks_say_what_is_meant_in_a_wrapper(name, meant):
+    match = f"Invalid parameter '{name}'.* Did you mean '{meant}'?"
+    assert_refused(keras_classifier(**{name: 1}), ValueError, match, X, Y)
+    assert_refused(keras_classifier(), ValueError, match, method="set_params", **{name: 1})
+
+
+def test_an_argument_of_the_builder_says_how_it_is_given():
+    def sized(meta, units=3):
+        return build(meta)
+
+    match = "Invalid parameter 'units'.* The builder takes 'units': write 'model__units'"
+    assert_refused(keras_classifier(sized), ValueError, match, method="set_params", units=5)

@@ -112,7 +112,8 @@ def test_routed_parameters_of_keras_are_known(prefix, module, base):
 
 
 def test_arguments_of_fit_and_predict_are_known():
-    assert set(FitArguments.__annotations__) == FIT_PARAMS
+    # Regressors refuse class_weight.
+    assert set(FitArguments.__annotations__) == FIT_PARAMS | {"class_weight"}
     assert set(PredictArguments.__annotations__) == PREDICT_PARAMS
     for prefix, names in (("fit", FIT_PARAMS), ("predict", PREDICT_PARAMS)):
         assert {f"{prefix}__{name}" for name in names} <= set(RoutedParams.__annotations__)

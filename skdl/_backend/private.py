@@ -111,6 +111,13 @@ def profiles_no_batches(callback):
     return quiet and callback._start_batch == callback._stop_batch == 0
 
 
+def compiled_metric_names(model):
+    """Return the names of the metrics that a model is compiled with."""
+    given = getattr(model._compile_metrics, "_user_metrics", None)
+    metrics = [metric for metric in keras.tree.flatten(given) if metric is not None]
+    return [m if isinstance(m, str) else getattr(m, "name", getattr(m, "__name__", "")) for m in metrics]
+
+
 def set_monitor_op(callback):
     """Let an EarlyStopping callback find out whether more or less is better."""
     if callback.monitor_op is None:

@@ -14,7 +14,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
@@ -41,11 +41,14 @@ from skdl._scikeras import has_param, route_params
 from skdl._targets import Target, learnt_by
 from skdl._training import (
     FIT_PARAMS,
+    Criterion,
     EpochTasks,
     Holdout,
     Plan,
     Rows,
+    ValidationScore,
     divergence,
+    encoded,
     fit_model,
     fit_settings,
     fitted_copy,
@@ -69,9 +72,10 @@ TRAINING_CONSTRAINTS = {
     "epochs": [Interval(Integral, 1, None, closed="left")],
     "batch_size": _BATCH_SIZE,
     "shuffle": ["boolean"],
-    "validation_split": [Interval(Real, 0, 1, closed="left"), None],
+    "validation_split": [Interval(Real, 0, 1, closed="left"), HasMethods(["split", "get_n_splits"]), None],
     "early_stopping": ["boolean"],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "scoring": [str, callable],
     "engine": [StrOptions({"auto", "compiled", "keras"})],
     "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
     "warm_start": ["boolean"],
@@ -112,6 +116,21 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
     # The kind of target, and whether integers reach the model as they are.
     _target_kind = Target
     _keeps_integers = True
+    # What `fit` takes besides its own arguments.
+    _fit_arguments = FIT_PARAMS
+    _instead_of = {
+        "history": "the history of a fitted estimator is history_",
+        "evaluate": "call score(X, y), or a metric of scikit-learn",
+        "summary": "the Keras model of a fitted estimator is model_: call model_.summary()",
+        "get_weights": "the Keras model of a fitted estimator is model_: call model_.get_weights()",
+        "set_weights": "the Keras model of a fitted estimator is model_: call model_.set_weights(weights)",
+        "layers": "the Keras model of a fitted estimator is model_: its layers are model_.layers",
+        "save": "save an estimator by pickle or joblib.dump, its Keras model alone by model_.save(path)",
+        "save_weights": "the Keras model of a fitted estimator is model_: call model_.save_weights(path)",
+        "load_weights": "the Keras model of a fitted estimator is model_: call model_.load_weights(path)",
+        "compile": "an estimator compiles its model in fit, by the parameters optimizer, loss and metrics",
+        "predict_classes": "call predict(X), which returns classes",
+    }
 
     # Extension points, as in scikeras.
 
@@ -232,7 +251,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
 
     def _make_plan(self, given, call):
         """Return the validation rows that a call gives, or None, and how it trains."""
-        check_arguments("fit", call, FIT_PARAMS)
+        check_arguments("fit", call, self._fit_arguments)
         settings = self._fit_settings(call)
         given = given_rows(*given, settings.get("validation_data"))
         return given, Plan.of(
@@ -267,7 +286,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             self._compile_params(),
         )
 
-    def _split_validation(self, X, y):
+    def _split_validation(self, X, y, groups=None):
         """Choose the rows to hold out; `skdl.Pipeline` asks for them before its first step.
 
         Returns
@@ -276,7 +295,10 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             Sorted positions of the rows; None where no rows are to be held out.
         """
         holdout = Holdout.of(self._fit_settings({}), self._draw_seed)
-        return None if holdout is None else holdout.split(_num_samples(X), self._target_kind.strata(y))
+        if holdout is None:
+            return None
+        strata = self._target_kind.strata(y)
+        return holdout.split(_num_samples(X), y, strata=strata, groups=groups)
 
     # From data to values.
 
@@ -353,7 +375,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         self.feature_encoder_ = self.feature_encoder.fit(train.X)
         vars(self).update(learnt_by(self.feature_encoder_))
         # Nested inputs have no one shape; their builder knows it.
-        row = self.feature_encoder_.transform(_engine.take(train.X, slice(0, 1)))
+        row = encoded(self.feature_encoder_, _engine.take(train.X, slice(0, 1)))
         self._row_shape = getattr(row, "shape", (1,))[1:]
         build_seed, self._seed = self._draw_seeds(2)
         with seeded(build_seed):
@@ -395,6 +417,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
@@ -410,6 +433,9 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             Target.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; only their ratios count. Rows of weight 0 are left out.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of groups, for a splitter as ``validation_split`` that keeps groups
+            together.
         X_val : array-like of shape (n_val, n_features) or (n_val, ...), default=None
             Rows to validate on, in place of those that ``validation_split`` holds out.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
@@ -417,7 +443,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights.
         **kwargs : dict
-            Arguments of ``keras.Model.fit`` for this fit alone, as in scikeras; parameters
+            Arguments of ``keras.Model.fit`` for this fit alone, such as
+            ``validation_data=(X_val, y_val)`` and ``class_weight``, as in scikeras; parameters
             named ``fit__<name>`` do the same and can be searched.
 
         Returns
@@ -438,7 +465,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             shows when; `predict` raises an error.
         """
         given, plan = self._make_plan((X_val, y_val, sample_weight_val), kwargs)
-        return self._fit(Rows(X, y, sample_weight), given, plan, continues=self.warm_start)
+        rows = Rows(X, y, sample_weight)
+        return self._fit(rows, given, plan, continues=self.warm_start, groups=groups)
 
     @validated
     def partial_fit(
@@ -485,7 +513,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         given, plan = self._make_plan(given, {**call, "epochs": 1, "initial_epoch": self.current_epoch})
         return self._fit(data, given, plan, continues=True, classes=classes)
 
-    def _fit(self, data, given, plan, *, continues, classes=None):
+    def _fit(self, data, given, plan, *, continues, classes=None, groups=None):
         """Train on rows as the user gave them.
 
         Parameters
@@ -498,13 +526,15 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             Whether to train the model that is there, if any.
         classes : ndarray, default=None
             All classes, where the target may lack some.
+        groups : array-like, default=None
+            For the splitter of the plan.
         """
         check_not_forked()
         task = self._init_callback_context(max_subtasks=plan.epochs)
         metadata = None if data.weight is None else {"sample_weight": data.weight}
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
         continues = continues and self.initialized_
-        split = plan.splitter(data.weight, self._target_kind.strata)
+        split = plan.splitter(data.weight, self._target_kind.strata, groups)
         with self._all_or_nothing(trains_on=continues):
             if continues:
                 X, y = self._validate_data(data.X, data.y)
@@ -519,7 +549,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
                 held_out = Rows(*self._validate_data(given.X, given.y), given.weight).checked_weight()
                 target.check_known(held_out.y)
             shown = training_rows(data.X, data.y, metadata, train.where())
-            self._prepare_model(self.feature_encoder_.transform(_engine.take(X, slice(0, 1))), target)
+            self._prepare_model(encoded(self.feature_encoder_, _engine.take(X, slice(0, 1))), target)
             if plan.class_weight is not None:
                 train = train.weighted(target.class_weights(train.y, plan.class_weight))
             train = train.of_mean_weight_one().encode(self.feature_encoder_, target)
@@ -527,13 +557,25 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
                 held_out = held_out.of_mean_weight_one().encode(self.feature_encoder_, target)
             # Without callbacks no Python runs between the epochs.
             before = self._history() if plan.initial_epoch else {}
-            watched = bool(getattr(self, "_skl_callbacks", None))
-            watchers = [EpochTasks(self, task, before, shown)] if watched else []
-            history = fit_model(self.model_, train, held_out, plan, seed=self._seed, watchers=watchers)
+            criterion = Criterion.of(plan.scoring, self.model_, self)
+
+            def learn(history):
+                greater = criterion.greater_is_better(self.model_)
+                return learnt_from(history, before, plan.validates, criterion.name, greater)
+
+            first, last = [], []
+            if criterion.scorer is not None and held_out is not None:
+                X_val, y_val = (data.X, data.y) if given is None else (given.X, given.y)
+                first = [ValidationScore(criterion, self, X_val, y_val, held_out.where(), held_out.weight)]
+            if getattr(self, "_skl_callbacks", None):
+                last = [EpochTasks(self, task, learn, shown)]
+            if plan.patience is not None:
+                last = [*last, criterion.early_stopping(plan.patience)]
+            history = fit_model(self.model_, train, held_out, plan, seed=self._seed, first=first, last=last)
             detach(plan.callbacks)
             self.engine_, self.engine_reason_ = history.engine, history.reason
             self.callbacks_ = plan.callbacks
-            vars(self).update(learnt_from(history.history, before))
+            vars(self).update(learn(history.history))
         if self.engine_reason_ is not None and plan.engine == "auto":
             _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, self.engine_reason_)
         diverged = divergence(self.model_, self.history_)
@@ -561,7 +603,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         check_not_forked()
         check_is_fitted(self)
         X, _ = self._validate_data(X)
-        x = self.feature_encoder_.transform(X)
+        x = encoded(self.feature_encoder_, X)
         check_arguments("predict", kwargs, PREDICT_PARAMS)
         routed = route_params(self._routed_params, destination="predict", pass_filter=set(), strict=True)
         callbacks = []

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from skdl._estimators._base import KerasEstimator, validated
 from skdl._targets import ClassifierLabelEncoder, DiscreteTarget, probabilities
-from skdl._training import Rows
+from skdl._training import FIT_PARAMS, Rows
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 
 CLASS_WEIGHT = [dict, list, StrOptions({"balanced"}), None]
@@ -23,6 +23,7 @@ class KerasClassifierMixin(ClassifierMixin):
     n_classes_: int
 
     _target_kind = DiscreteTarget
+    _fit_arguments = FIT_PARAMS | {"class_weight"}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -21,7 +21,9 @@ from skdl._typing import (
     Optimizer,
     RandomState,
     RoutedParams,
+    Scoring,
     Sizes,
+    Splitter,
     Verbose,
 )
 
@@ -92,6 +94,7 @@ class CNNClassifier(KerasClassifierMixin, ReadyMade):
     {validation_split}
     {early_stopping}
     {n_iter_no_change}
+    {scoring}
     {engine}
     {class_weight}
     {callbacks}
@@ -157,9 +160,10 @@ class CNNClassifier(KerasClassifierMixin, ReadyMade):
         epochs: int = 10,
         batch_size: int | None = 32,
         shuffle: bool = True,
-        validation_split: float | None = None,
+        validation_split: float | Splitter | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
+        scoring: Scoring = "loss",
         engine: Engine = "auto",
         class_weight: "ClassWeight | None" = None,
         callbacks: "Callbacks | None" = None,
@@ -186,6 +190,7 @@ class CNNClassifier(KerasClassifierMixin, ReadyMade):
         self.validation_split = validation_split
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.scoring = scoring
         self.engine = engine
         self.class_weight = class_weight
         self.callbacks = callbacks

@@ -23,7 +23,9 @@ from skdl._typing import (
     Optimizer,
     RandomState,
     RoutedParams,
+    Scoring,
     Sizes,
+    Splitter,
     Verbose,
 )
 
@@ -72,6 +74,7 @@ class DNNClassifier(KerasClassifierMixin, ReadyMade):
     {validation_split}
     {early_stopping}
     {n_iter_no_change}
+    {scoring}
     {engine}
     {class_weight}
     {callbacks}
@@ -137,9 +140,10 @@ class DNNClassifier(KerasClassifierMixin, ReadyMade):
         epochs: int = 100,
         batch_size: int | None = 32,
         shuffle: bool = True,
-        validation_split: float | None = None,
+        validation_split: float | Splitter | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
+        scoring: Scoring = "loss",
         engine: Engine = "auto",
         class_weight: "ClassWeight | None" = None,
         callbacks: "Callbacks | None" = None,
@@ -163,6 +167,7 @@ class DNNClassifier(KerasClassifierMixin, ReadyMade):
         self.validation_split = validation_split
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.scoring = scoring
         self.engine = engine
         self.class_weight = class_weight
         self.callbacks = callbacks
@@ -197,6 +202,7 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
     {validation_split}
     {early_stopping}
     {n_iter_no_change}
+    {scoring}
     {engine}
     {callbacks}
     {warm_start}
@@ -257,9 +263,10 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
         epochs: int = 100,
         batch_size: int | None = 32,
         shuffle: bool = True,
-        validation_split: float | None = None,
+        validation_split: float | Splitter | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
+        scoring: Scoring = "loss",
         engine: Engine = "auto",
         callbacks: "Callbacks | None" = None,
         warm_start: bool = False,
@@ -282,6 +289,7 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
         self.validation_split = validation_split
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.scoring = scoring
         self.engine = engine
         self.callbacks = callbacks
         self.warm_start = warm_start

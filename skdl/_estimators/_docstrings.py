@@ -47,8 +47,14 @@ _PARAMETERS = {
     "epochs": """int
         Passes over the rows.""",
     "early_stopping": """bool
-        Stop when the loss on the validation rows has not improved for
+        Stop when the score of the validation rows has not improved for
         ``n_iter_no_change`` epochs, and keep the weights of the best epoch.""",
+    "scoring": """str or callable
+        What early stopping and ``best_epoch_`` look at, on the validation rows: "loss",
+        the name of one of ``metrics``, the name of a scorer of scikit-learn such as
+        "roc_auc", or a scorer or function ``scoring(estimator, X, y)``, of which more is
+        better. A score that Keras does not compute is computed after each epoch, and is
+        in ``history_`` as ``val_<name>``.""",
     "n_iter_no_change": """int
         Epochs without improvement before training stops early.""",
     "engine": """{"auto", "compiled", "keras"}
@@ -75,9 +81,10 @@ _PARAMETERS = {
 _ATTRIBUTES = """model_ : keras.Model
         The trained model.
     history_ : dict of str to list of float
-        Loss and metrics of every epoch, under Keras's names.
+        Loss and metrics of every epoch, under Keras's names; NaN where there is no value,
+        as in epochs without validation.
     best_epoch_ : int
-        Epoch, counted from 0, with the lowest validation loss (training loss where
+        Epoch, counted from 0, that is best by ``scoring`` (by the training loss where
         there are no validation rows). With ``early_stopping`` the model has its weights.
     n_iter_ : int
         Number of epochs trained.
@@ -103,9 +110,10 @@ _ROUTED = """Parameters of the optimizer, the loss, the metrics and the callback
     ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>`` and ``score__<name>``. They
     are parameters like any other: a search reaches them."""
 
-_SHUFFLED = """float in [0, 1) or None
-        Share of the rows held out to validate on, shuffled. None means 0.1 if
-        ``early_stopping``, else none."""
+_SPLIT = """float in [0, 1), splitter or None
+        Share of the rows held out to validate on, {}; or a splitter of
+        scikit-learn, such as ``GroupShuffleSplit(1)`` with ``groups`` in `fit`, whose
+        last split is used. None means 0.1 if ``early_stopping``, else none."""
 
 # What differs between the kinds; "attributes" come before those of all kinds.
 _KINDS = {
@@ -114,9 +122,7 @@ _KINDS = {
         "auto" means binary cross-entropy for two classes and for several labels, sparse
         categorical cross-entropy for more classes. The output layer and the encoding of
         the target follow the loss.""",
-        "validation_split": """float in [0, 1) or None
-        Share of the rows held out to validate on, shuffled and stratified. None means
-        0.1 if ``early_stopping``, else none.""",
+        "validation_split": _SPLIT.format("shuffled and stratified"),
         "attributes": """classes_ : ndarray of shape (n_classes,)
         Class labels, sorted.
     n_classes_ : int
@@ -126,12 +132,12 @@ _KINDS = {
     RegressorMixin: {
         "loss": """str, callable, keras.losses.Loss or class
         "auto" means the mean squared error.""",
-        "validation_split": _SHUFFLED,
+        "validation_split": _SPLIT.format("shuffled"),
         "attributes": """n_outputs_ : int
         Number of targets.
     """,
     },
-    object: {"validation_split": _SHUFFLED, "attributes": ""},
+    object: {"validation_split": _SPLIT.format("shuffled"), "attributes": ""},
 }
 
 

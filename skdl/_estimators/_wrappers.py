@@ -1,8 +1,10 @@
 """Keras models as scikit-learn estimators: a signature, and a builder of the user's."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+from skdl._backend import keras
 from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
 from skdl._estimators._classifier import CLASS_WEIGHT, KerasClassifierMixin
 from skdl._estimators._docstrings import documented
@@ -17,6 +19,8 @@ from skdl._typing import (
     Model,
     Optimizer,
     RandomState,
+    Scoring,
+    Splitter,
     Verbose,
 )
 
@@ -50,6 +54,7 @@ class BaseWrapper(KerasEstimator):
     {epochs}
     {early_stopping}
     {n_iter_no_change}
+    {scoring}
     {engine}
     {kwargs}
 
@@ -85,12 +90,13 @@ class BaseWrapper(KerasEstimator):
         validation_batch_size: int | None = None,
         verbose: Verbose = 0,
         callbacks: "Callbacks | None" = None,
-        validation_split: float | None = None,
+        validation_split: float | Splitter | None = None,
         shuffle: bool = True,
         run_eagerly: bool = False,
         epochs: int = 1,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
+        scoring: Scoring = "loss",
         engine: Engine = "auto",
         **kwargs: Any,
     ) -> None:
@@ -111,8 +117,17 @@ class BaseWrapper(KerasEstimator):
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
+        self.scoring = scoring
         self.engine = engine
         self._routed_params.update(kwargs)
+
+    def _hint(self, name, valid):
+        builder = self.build_fn if self.model is None else self.model
+        if callable(builder) and not isinstance(builder, keras.Model):
+            taken = inspect.signature(builder).parameters
+            if name in taken:
+                return f" The builder takes {name!r}: write 'model__{name}'."
+        return super()._hint(name, valid)
 
     def _find_builder(self):
         own = getattr(self, "_keras_build_fn", None)
@@ -148,6 +163,7 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
     {epochs}
     {early_stopping}
     {n_iter_no_change}
+    {scoring}
     {engine}
     {class_weight}
     {kwargs}
@@ -206,12 +222,13 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
         validation_batch_size: int | None = None,
         verbose: Verbose = 0,
         callbacks: "Callbacks | None" = None,
-        validation_split: float | None = None,
+        validation_split: float | Splitter | None = None,
         shuffle: bool = True,
         run_eagerly: bool = False,
         epochs: int = 1,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
+        scoring: Scoring = "loss",
         engine: Engine = "auto",
         class_weight: "ClassWeight | None" = None,
         **kwargs: Any,
@@ -234,6 +251,7 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
             epochs=epochs,
             early_stopping=early_stopping,
             n_iter_no_change=n_iter_no_change,
+            scoring=scoring,
             engine=engine,
             **kwargs,
         )
@@ -267,6 +285,7 @@ class KerasRegressor(KerasRegressorMixin, BaseWrapper):
     {epochs}
     {early_stopping}
     {n_iter_no_change}
+    {scoring}
     {engine}
     {kwargs}
 
@@ -313,12 +332,13 @@ class KerasRegressor(KerasRegressorMixin, BaseWrapper):
         validation_batch_size: int | None = None,
         verbose: Verbose = 0,
         callbacks: "Callbacks | None" = None,
-        validation_split: float | None = None,
+        validation_split: float | Splitter | None = None,
         shuffle: bool = True,
         run_eagerly: bool = False,
         epochs: int = 1,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
+        scoring: Scoring = "loss",
         engine: Engine = "auto",
         **kwargs: Any,
     ) -> None:
@@ -340,6 +360,7 @@ class KerasRegressor(KerasRegressorMixin, BaseWrapper):
             epochs=epochs,
             early_stopping=early_stopping,
             n_iter_no_change=n_iter_no_change,
+            scoring=scoring,
             engine=engine,
             **kwargs,
         )

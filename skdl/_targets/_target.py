@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+from sklearn import config_context
 from sklearn.base import TransformerMixin
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -114,8 +115,9 @@ class Target:
         check_output(n_units, self.kind, self.n, loss)
 
     def encode(self, y):
-        """Return a target as the model takes it."""
-        return self.encoder.transform(y)
+        """Return a target as the model takes it: arrays, whatever scikit-learn's output is set to."""
+        with config_context(transform_output="default"):
+            return self.encoder.transform(y)
 
     def decode(self, outputs, **kwargs):
         """Return the outputs of the model as a target."""

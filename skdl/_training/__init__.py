@@ -5,15 +5,19 @@ from skdl._training._fit_model import fit_model
 from skdl._training._holdout import Holdout, given_rows
 from skdl._training._outcome import divergence, learnt_from
 from skdl._training._plan import FIT_PARAMS, Plan, fit_settings
-from skdl._training._rows import Rows
+from skdl._training._rows import Rows, encoded
+from skdl._training._scoring import Criterion, ValidationScore
 
 __all__ = [
     "FIT_PARAMS",
+    "Criterion",
     "EpochTasks",
     "Holdout",
     "Plan",
     "Rows",
+    "ValidationScore",
     "divergence",
+    "encoded",
     "fit_model",
     "fit_settings",
     "fitted_copy",

@@ -8,7 +8,6 @@ from sklearn.utils.validation import _num_samples
 
 from skdl._backend import keras
 from skdl._persistence import copy_model
-from skdl._training._outcome import learnt_from
 
 
 def training_rows(X, y, metadata, rows):
@@ -59,15 +58,15 @@ class EpochTasks(keras.callbacks.Callback):
         The estimator that is fitted, for the callbacks.
     context : sklearn.callback.CallbackContext
         The task of the whole fit.
-    before : dict of str to list of float
-        History that this training continues.
+    learn : callable
+        From the history of the epochs so far to attributes, as `learnt_from`.
     data : dict
         Of `training_rows`.
     """
 
-    def __init__(self, estimator, context, before, data):
+    def __init__(self, estimator, context, learn, data):
         super().__init__()
-        self.estimator, self.context, self.before, self.data = estimator, context, before, data
+        self.estimator, self.context, self.learn, self.data = estimator, context, learn, data
         self._history = {}
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -87,4 +86,4 @@ class EpochTasks(keras.callbacks.Callback):
 
     def _attributes(self):
         """Return what makes a copy of the estimator as if training ended here."""
-        return fitted_copy(self.model, **learnt_from(self._history, self.before))
+        return fitted_copy(self.model, **self.learn(self._history))

@@ -3,7 +3,7 @@
 from skdl import _engine
 
 
-def fit_model(model, train, held_out, plan, *, seed, watchers=()):
+def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
     """Train a compiled model in place.
 
     Parameters
@@ -16,8 +16,8 @@ def fit_model(model, train, held_out, plan, *, seed, watchers=()):
     plan : Plan
     seed : int
         Determines the order of the rows, and what the model draws while it is traced.
-    watchers : list of keras.callbacks.Callback, default=()
-        Callbacks besides those of the plan.
+    first, last : list of keras.callbacks.Callback, default=()
+        Callbacks before and after those of the plan.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def fit_model(model, train, held_out, plan, *, seed, watchers=()):
         initial_epoch=plan.initial_epoch,
         shuffle=plan.shuffle,
         seed=seed,
-        callbacks=[*plan.callbacks, *watchers, *plan.early_stopping()],
+        callbacks=[*first, *plan.callbacks, *last],
         verbose=plan.verbose,
         engine=plan.engine,
         **validation,

@@ -3,30 +3,56 @@
 import numpy as np
 
 
-def learnt_from(history, before):
+def learnt_from(history, before, validates, watched="loss", greater_is_better=False):
     """Return the attributes that tell of the epochs.
 
     Parameters
     ----------
     history : dict of str to list of float
-        Of the epochs trained now.
+        Of the epochs trained now, as Keras records it: without entries for epochs that
+        were not validated.
     before : dict of str to list of float
         Of the epochs that they continue.
+    validates : callable
+        From the number of an epoch, counted from 0 in this training, to whether it was
+        validated.
+    watched : str, default="loss"
+        Name of what decides which epoch is the best, by its values for validation rows.
+    greater_is_better : bool, default=False
 
     Returns
     -------
     dict
-        ``history_``, ``n_iter_`` and ``best_epoch_``: the epoch with the lowest validation
-        loss, or training loss where there is none.
+        ``history_``, ``n_iter_`` and ``best_epoch_``: the epoch that is best by what is
+        watched; by the training loss where there are no validation rows. All lists have
+        one length, with NaN at epochs without a value.
     """
-    history = {name: [*before.get(name, []), *values] for name, values in history.items()}
-    watched = history.get("val_loss") or history.get("loss") or [np.nan]
-    finite = np.where(np.isfinite(watched), watched, np.inf)
+    n_before, n_now = (max(map(len, each.values()), default=0) for each in (before, history))
+    history = {
+        name: [
+            *before.get(name, [np.nan] * n_before),
+            *_by_epoch(history.get(name, []), n_now, validates),
+        ]
+        for name in {**before, **history}
+    }
+    values = history.get(f"val_{watched}")
+    if values is None:
+        values, greater_is_better = history.get("loss") or [np.nan], False
+    losses = -np.asarray(values) if greater_is_better else np.asarray(values)
+    finite = np.where(np.isfinite(losses), losses, np.inf)
     return {
         "history_": history,
         "n_iter_": max(map(len, history.values()), default=0),
         "best_epoch_": int(np.argmin(finite)),
     }
+
+
+def _by_epoch(values, n_epochs, validates):
+    """Put each value at its epoch."""
+    if len(values) == n_epochs:
+        return values
+    remaining = iter(values)
+    return [next(remaining, np.nan) if validates(epoch) else np.nan for epoch in range(n_epochs)]
 
 
 def divergence(model, history):

@@ -2,7 +2,11 @@
 
 import inspect
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from typing import Any
+
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_consistent_length
 
 from skdl._backend import keras
 from skdl._training._holdout import Holdout
@@ -16,7 +20,7 @@ FIT_PARAMS = frozenset(inspect.signature(keras.Model.fit).parameters) - {
 # What it takes of an estimator's own parameters.
 _OWN_PARAMS = (
     *("epochs", "batch_size", "validation_batch_size", "shuffle", "verbose", "engine", "class_weight"),
-    *("validation_split", "early_stopping", "n_iter_no_change"),
+    *("validation_split", "early_stopping", "n_iter_no_change", "scoring"),
 )
 
 
@@ -40,6 +44,8 @@ class Plan:
         For this training alone.
     patience : int or None
         Epochs without improvement before training stops; None for no early stopping.
+    scoring : str or callable
+        What early stopping and ``best_epoch_`` look at.
     holdout : Holdout or None
         Which rows to hold out; None where validation rows are given or not wanted.
     fit_args : dict
@@ -56,6 +62,7 @@ class Plan:
     class_weight: Any = None
     callbacks: list = field(default_factory=list)
     patience: int | None = None
+    scoring: Any = "loss"
     holdout: Holdout | None = None
     fit_args: dict = field(default_factory=dict)
 
@@ -99,7 +106,7 @@ class Plan:
             fit_args={name: value for name, value in settings.items() if name in further},
         )
 
-    def split(self, rows, strata):
+    def split(self, rows, strata, groups=None):
         """Divide rows into those to train on and those to validate on.
 
         Parameters
@@ -108,6 +115,8 @@ class Plan:
             Those of weight zero are left out.
         strata : callable
             From a target to the labels that both must have in equal shares, or None.
+        groups : array-like with an entry for each row, default=None
+            For a splitter.
 
         Returns
         -------
@@ -119,16 +128,19 @@ class Plan:
         if self.holdout is None:
             return rows.take(used), None
         y = rows.y if rows.y is None or len(used) == rows.n else rows.y[used]
-        train, held_out = self.holdout.split(len(used), strata(y))
+        if groups is not None:
+            check_consistent_length(rows.y, groups)
+            groups = _safe_indexing(groups, used)
+        train, held_out = self.holdout.split(len(used), y, strata=strata(y), groups=groups)
         return rows.take(used[train]), rows.take(used[held_out])
 
-    def splitter(self, weight, strata):
+    def splitter(self, weight, strata, groups=None):
         """Return `split` as a function of X and y that divides the same rows only once."""
         last = []
 
         def split(X, y):
             if not (last and last[0] is X and last[1] is y):
-                last[:] = X, y, self.split(Rows(X, y, weight), strata)
+                last[:] = X, y, self.split(Rows(X, y, weight), strata, groups)
             return last[2]
 
         return split
@@ -139,15 +151,10 @@ class Plan:
         validation = n if self.validation_batch_size == -1 else self.validation_batch_size or training
         return training, validation
 
-    def early_stopping(self):
-        """Return the callbacks that stop the training early: none or one."""
-        if self.patience is None:
-            return []
-        return [
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=self.patience, restore_best_weights=True
-            )
-        ]
+    def validates(self, index):
+        """Whether the ``index``-th epoch of this training ends with a validation, as Keras decides it."""
+        every, epoch = self.fit_args.get("validation_freq", 1), self.initial_epoch + index + 1
+        return epoch % every == 0 if isinstance(every, Integral) else epoch in every
 
 
 def fit_settings(params, routed, call):

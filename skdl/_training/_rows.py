@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn import config_context
 from sklearn.utils.validation import _check_sample_weight
 
 from skdl import _engine
@@ -95,12 +96,18 @@ class Rows:
             Fitted.
         target : Target
         """
-        x, y = feature_encoder.transform(self.X), target.encode(self.y)
+        x, y = encoded(feature_encoder, self.X), target.encode(self.y)
         return replace(self, X=_without_lists(x), y=_without_lists(y))
 
     def as_keras(self):
         """Return ``(x, y)`` or ``(x, y, sample_weight)``."""
         return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
+
+
+def encoded(encoder, X):
+    """Return features as the model takes them: arrays, whatever scikit-learn's output is set to."""
+    with config_context(transform_output="default"):
+        return encoder.transform(X)
 
 
 def _without_lists(data):
