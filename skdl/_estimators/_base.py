@@ -529,7 +529,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             before = self._history() if plan.initial_epoch else {}
             watched = bool(getattr(self, "_skl_callbacks", None))
             watchers = [EpochTasks(self, task, before, shown)] if watched else []
-            history = fit_model(self.model_, train, held_out, plan, seed=self._seed, watchers=watchers)
+            train, held_out, settled = self._arrange(train, held_out, plan)
+            history = fit_model(self.model_, train, held_out, settled, seed=self._seed, watchers=watchers)
             detach(plan.callbacks)
             self.engine_, self.engine_reason_ = history.engine, history.reason
             self.callbacks_ = plan.callbacks
@@ -553,6 +554,10 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         check_input(self.model_, x)
         expected = vars(self).get("n_outputs_expected_")
         target.match(self.model_.loss, output_shapes(self.model_, x, seed=self._seed, expected=expected))
+
+    def _arrange(self, train, held_out, plan):
+        """Return encoded rows as the model takes them, and what remained open of the plan."""
+        return train, held_out, plan
 
     # Prediction.
 
