@@ -14,6 +14,8 @@ _DEFINED_IN = {
     "DNNClassifier": "_estimators",
     "DNNRegressor": "_estimators",
     "CNNClassifier": "_estimators",
+    "TabularClassifier": "_estimators",
+    "TabularRegressor": "_estimators",
     "ClassifierLabelEncoder": "_targets",
     "RegressorTargetEncoder": "_targets",
     "Pipeline": "_pipeline",
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from skdl._estimators import DNNRegressor as DNNRegressor
     from skdl._estimators import KerasClassifier as KerasClassifier
     from skdl._estimators import KerasRegressor as KerasRegressor
+    from skdl._estimators import TabularClassifier as TabularClassifier
+    from skdl._estimators import TabularRegressor as TabularRegressor
     from skdl._pipeline import Pipeline as Pipeline
     from skdl._pipeline import make_pipeline as make_pipeline
     from skdl._targets import ClassifierLabelEncoder as ClassifierLabelEncoder

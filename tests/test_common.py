@@ -12,7 +12,15 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from skdl import CNNClassifier, DNNClassifier, DNNRegressor, KerasClassifier, KerasRegressor
+from skdl import (
+    CNNClassifier,
+    DNNClassifier,
+    DNNRegressor,
+    KerasClassifier,
+    KerasRegressor,
+    TabularClassifier,
+    TabularRegressor,
+)
 
 # With mini-batches a row that is given twice falls into two batches, one of weight two
 # into one: the training differs, whatever the scaling. Full batches pass, see below.
@@ -66,12 +74,21 @@ def estimators(batch_size):
     ]
 
 
-@parametrize_with_checks(estimators(16), expected_failed_checks=lambda estimator: MINI_BATCHES)
+def tabular(batch_size):
+    settings = {"hidden_layer_sizes": 20, "n_members": 2, "n_folds": 2, "epochs": 12}
+    return [kind(batch_size=batch_size, **settings) for kind in (TabularClassifier, TabularRegressor)]
+
+
+@parametrize_with_checks(
+    [*estimators(16), *tabular(16)], expected_failed_checks=lambda estimator: MINI_BATCHES
+)
 def test_conforms_to_scikit_learn(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("estimator", estimators(16), ids=lambda estimator: type(estimator).__name__)
+@pytest.mark.parametrize(
+    "estimator", [*estimators(16), *tabular(16)], ids=lambda estimator: type(estimator).__name__
+)
 def test_at_least_as_many_checks_apply_as_to_scikit_learns_own_networks(estimator):
     peer = MLPClassifier() if is_classifier(estimator) else MLPRegressor()
 
@@ -105,7 +122,7 @@ def test_with_full_batches_a_weight_of_two_is_the_row_given_twice(estimator, che
 
 @pytest.mark.parametrize(
     "estimator",
-    [KerasClassifier(build), KerasRegressor(build), DNNClassifier(), DNNRegressor()],
+    [KerasClassifier(build), KerasRegressor(build), DNNClassifier(), DNNRegressor(), *tabular(16)],
     ids=lambda estimator: type(estimator).__name__,
 )
 def test_every_parameter_has_a_constraint_and_is_validated(estimator):

@@ -24,6 +24,7 @@ ALLOWED = {
     "_targets": {"_backend", "_scikeras"},
     "_training": {"_backend", "_engine", "_persistence"},
     "_model": {"_backend", "_engine", "_persistence", "_routing", "_scikeras", "_training"},
+    "_tabular": {"_backend"},
     "_estimators": {
         "_backend",
         "_engine",
@@ -31,6 +32,7 @@ ALLOWED = {
         "_persistence",
         "_routing",
         "_scikeras",
+        "_tabular",
         "_targets",
         "_training",
         "_typing",

@@ -2,6 +2,7 @@
 
 from skdl._estimators._convolutional import CNNClassifier
 from skdl._estimators._dense import DNNClassifier, DNNRegressor
+from skdl._estimators._tabular import TabularClassifier, TabularRegressor
 from skdl._estimators._wrappers import BaseWrapper, KerasClassifier, KerasRegressor
 
 __all__ = [
@@ -11,4 +12,6 @@ __all__ = [
     "DNNRegressor",
     "KerasClassifier",
     "KerasRegressor",
+    "TabularClassifier",
+    "TabularRegressor",
 ]

@@ -571,7 +571,10 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
                 last = [EpochTasks(self, task, learn, shown)]
             if plan.patience is not None:
                 last = [*last, criterion.early_stopping(plan.patience)]
-            history = fit_model(self.model_, train, held_out, plan, seed=self._seed, first=first, last=last)
+            train, held_out, settled = self._arrange(train, held_out, plan)
+            history = fit_model(
+                self.model_, train, held_out, settled, seed=self._seed, first=first, last=last
+            )
             detach(plan.callbacks)
             self.engine_, self.engine_reason_ = history.engine, history.reason
             self.callbacks_ = plan.callbacks
@@ -595,6 +598,10 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         check_input(self.model_, x)
         expected = vars(self).get("n_outputs_expected_")
         target.match(self.model_.loss, output_shapes(self.model_, x, seed=self._seed, expected=expected))
+
+    def _arrange(self, train, held_out, plan):
+        """Return encoded rows as the model takes them, and what remained open of the plan."""
+        return train, held_out, plan
 
     # Prediction.
 

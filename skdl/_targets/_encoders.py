@@ -2,7 +2,7 @@
 
 import numpy as np
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils.validation import check_array
 
 from skdl._backend import keras
@@ -184,3 +184,51 @@ class RegressorTargetEncoder(transformers.RegressorTargetEncoder):
         """
         dtype = self._y_dtype if self._y_dtype.kind == "f" else np.float64
         return super().inverse_transform(y).astype(dtype, copy=False)
+
+
+class StandardizedTargetEncoder(RegressorTargetEncoder):
+    """Hand on a numeric target with mean 0 and variance 1, and keep predictions in its range."""
+
+    def fit(self, y):
+        """Learn mean, standard deviation and range of a target.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        StandardizedTargetEncoder
+        """
+        super().fit(y)
+        columns = np.asarray(y, np.float64).reshape(len(y), -1)
+        self.scaler_ = StandardScaler().fit(columns)
+        self.range_ = columns.min(axis=0), columns.max(axis=0)
+        return self
+
+    def transform(self, y):
+        """Standardise a target.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+        """
+        columns = np.asarray(y, np.float64).reshape(len(y), -1)
+        return self.scaler_.transform(columns).astype(keras.config.floatx())
+
+    def inverse_transform(self, y):
+        """Scale outputs back, and clip them to the range of the fitted target.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples, n_outputs)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        return super().inverse_transform(np.clip(self.scaler_.inverse_transform(y), *self.range_))

@@ -1,0 +1,644 @@
+"""Networks for raw tables: `TabularClassifier` and `TabularRegressor`."""
+
+import time
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Literal, Self
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _num_samples, validate_data
+
+from skdl._backend import quick_variables, seeded
+from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
+from skdl._estimators._classifier import CLASS_WEIGHT, KerasClassifierMixin
+from skdl._estimators._docstrings import documented
+from skdl._estimators._regressor import KerasRegressorMixin
+from skdl._tabular import (
+    MOST_EPOCHS,
+    TableEncoder,
+    TableReader,
+    TimedDecay,
+    as_table,
+    compile_network,
+    default_batch_size,
+    default_epochs,
+    default_folds,
+    default_members,
+    stack_copies,
+    stack_folds,
+    tabular_network,
+)
+from skdl._targets import StandardizedTargetEncoder
+from skdl._training import Holdout, Rows
+from skdl._typing import (
+    ArrayLike,
+    Callbacks,
+    ClassWeight,
+    Engine,
+    MatrixLike,
+    RandomState,
+    Sizes,
+    Verbose,
+)
+
+_NAMES = ("engine", "callbacks", "verbose", "random_state", "early_stopping")
+_CONSTRAINTS = {
+    **{name: TRAINING_CONSTRAINTS[name] for name in _NAMES},
+    "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like"],
+    "n_members": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "n_folds": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "numeric_embedding": ["boolean"],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "validation_split": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+    "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+}
+
+
+class _TabularMixin:
+    """What both do: read a table, divide it into folds, train all networks at once."""
+
+    # Parameters of other estimators that these do not offer.
+    warm_start = False
+    loss = None
+    metrics = None
+
+    _prefixes = frozenset()
+    _classify = None
+
+    @property
+    def partial_fit(self):
+        """Not there: the learning rate follows a schedule over the whole training."""
+        raise AttributeError(
+            f"{type(self).__name__} has no partial_fit, because its learning rate falls over the whole "
+            "training; use fit, or DNNClassifier or DNNRegressor, which have one."
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = False
+        return tags
+
+    # From data to values.
+
+    def _validate_features(self, X, *, reset):
+        table = as_table(X)
+        validate_data(self, X if hasattr(X, "columns") else table, reset=reset, skip_check_array=True)
+        if reset:
+            self.table_reader_ = TableReader(self.categorical_features).fit(table)
+        X = self.table_reader_.transform(table)
+        if reset:
+            self.X_shape_, self.X_dtype_ = X.shape, X.dtype
+        return X
+
+    @property
+    def feature_encoder(self):
+        """Transformer from what `table_reader_` reads to what the network takes."""
+        return TableEncoder(self.table_reader_.is_categorical_)
+
+    # From parameters to values.
+
+    def _fit_settings(self, call):
+        settings = super()._fit_settings(call)
+        # What is "auto", or depends on the number of rows, is settled where that is known.
+        return {
+            **settings,
+            "epochs": MOST_EPOCHS if self.epochs == "auto" else self.epochs,
+            "batch_size": None,
+            "validation_split": self.validation_split if self._holds_out_once() else 0,
+            "early_stopping": False,
+        }
+
+    def _holds_out_once(self):
+        return self.early_stopping and self.n_folds == 1
+
+    def _split_validation(self, X, y):
+        """Choose the rows to hold out; `skdl.Pipeline` asks for them before its first step.
+
+        Folds would be made of rows that a sampler before may have copied or mixed.
+        """
+        if not self.early_stopping:
+            return None
+        strata = self._target_kind.strata(np.asarray(y))
+        return Holdout(self.validation_split, self._draw_seed()).split(_num_samples(X), strata)
+
+    def _count_folds(self):
+        n_rows = self.X_shape_[0]
+        folds = default_folds(n_rows) if self.n_folds == "auto" else self.n_folds
+        return max(1, min(folds, n_rows // 2))
+
+    def _count_members(self):
+        return default_members(self.n_folds_) if self.n_members == "auto" else int(self.n_members)
+
+    # The network.
+
+    def _keras_build_fn(self):
+        sizes = self.hidden_layer_sizes
+        self.n_folds_ = self._count_folds()
+        encoder = self.feature_encoder_
+        return tabular_network(
+            encoder.n_encoded_,
+            encoder.n_numeric_,
+            n_folds=self.n_folds_,
+            n_members=self._count_members(),
+            hidden_layer_sizes=[int(size) for size in ([sizes] if isinstance(sizes, Integral) else sizes)],
+            activation="silu",
+            numeric_embedding=self.numeric_embedding,
+            dropout=self.dropout,
+            units=self._n_units(),
+            classify=self._classify,
+        )
+
+    def _prepare_model(self, x, target):
+        """Leave the model as it is: it fits, and is compiled when the rows are known."""
+
+    def _arrange(self, train, held_out, plan):
+        """Stack the rows of all folds, settle what depends on their number, compile."""
+        random_state = check_random_state(self._seed)
+        if held_out is not None or not self.early_stopping or self.n_folds_ == 1:
+            stacks = stack_copies(np.arange(train.n), self.n_folds_, random_state), None
+        else:
+            stacks = stack_folds(train.n, self.n_folds_, self._strata(train.y), random_state)
+            held_out = train
+        if held_out is not None:
+            if stacks[1] is None:
+                every = np.arange(held_out.n)
+                stacks = stacks[0], stack_copies(every, self.n_folds_, None)
+            held_out = self._stacked(held_out, stacks[1])
+        start = self._start(train)
+        train = self._stacked(train, stacks[0])
+        epochs, batch_size = self.epochs, self.batch_size
+        if epochs == "auto":
+            weights = [np.prod(w.shape[-2:]) for w in self.model_.trainable_weights if w.name == "kernel"]
+            epochs = default_epochs(train.n, int(sum(weights)), self.n_folds_ * self._count_members())
+        if batch_size == "auto":
+            batch_size = default_batch_size(train.n)
+        patience = None
+        if self.early_stopping and held_out is not None:
+            patience = self.n_iter_no_change
+            patience = max(5, int(0.4 * epochs)) if patience == "auto" else patience
+        callbacks, n_steps = plan.callbacks, epochs * -(-train.n // batch_size)
+        if self.time_limit is not None:
+            timed = TimedDecay(self.learning_rate, epochs, self.time_limit, self._started)
+            callbacks, n_steps = [*callbacks, timed], None
+        with seeded(self._seed), quick_variables():
+            compile_network(
+                self.model_,
+                n_steps=n_steps,
+                learning_rate=self.learning_rate,
+                weight_decay=self.weight_decay,
+                classify=self._classify,
+            )
+            self.model_.layers[-1].start_at(start)
+        plan = replace(
+            plan,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_batch_size=max(batch_size, 1024),
+            patience=patience,
+            callbacks=callbacks,
+        )
+        return train, held_out, plan
+
+    def _stacked(self, rows, stack):
+        x, y, weight = stack.take(rows.X[:, 0], self._codes(rows.y), rows.weight)
+        return Rows(x, y, weight)
+
+    # Training and prediction.
+
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Learn from a table.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows to train on. Missing values are None, NaN or pandas.NA.
+        y : array-like of shape (n_samples,) or, for numbers, (n_samples, n_outputs)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; only their ratios count. Rows of weight 0 are left out.
+        X_val : DataFrame or array-like of shape (n_val, n_features), default=None
+            Rows to stop early by, in place of the folds: all networks are then trained on all
+            rows of ``X``.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their target.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
+
+        Returns
+        -------
+        estimator
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Before training, if parameters and data do not fit together. The estimator is left
+            as it was.
+        """
+        return super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+
+    def _fit(self, data, given, plan, **kwargs):
+        self._started = time.perf_counter()
+        try:
+            return super()._fit(data, given, plan, **kwargs)
+        finally:
+            del self._started
+
+    def _predict_raw(self, X, **kwargs):
+        """Return the outputs, averaged over the folds."""
+        return self._average(super()._predict_raw(X, **kwargs)[:, :, 0])
+
+
+@documented
+class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
+    """Network that classifies the rows of a raw table, without tuning.
+
+    Takes numbers, booleans, categories, text and missing values as they are, from pandas,
+    polars or NumPy, and needs neither scaler nor encoder before it. It is an ensemble of small
+    multilayer perceptrons, trained by cross-validation folds in one program.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(128, 128, 128)
+        Units of each hidden layer.
+    n_members : int or "auto", default="auto"
+        Networks of each fold. They share all weights but a scaling of the features and the
+        output layer, and predict by their average. "auto" means as many as make 24 or a little
+        less in all folds.
+    n_folds : int or "auto", default="auto"
+        Each fold is held out from the training of ``n_members`` networks, which stop early by
+        it; the networks of all folds are trained at the same time, and averaged. "auto" means
+        5 up to 5,000 rows, and 3 above. With 1, ``validation_split`` of the rows is held out.
+    numeric_embedding : bool, default=True
+        Whether the network gets periodic functions of each numeric feature besides its value.
+    dropout : float in [0, 1), default=0.0
+        Share of the units of each hidden layer that is dropped in a step of training.
+    learning_rate : float, default=0.015
+        Highest learning rate of Adam. It rises for a twentieth of the training, then falls to
+        zero along a cosine.
+    weight_decay : float, default=0.02
+        Share of the weights, times the learning rate, that is taken away in each step.
+    epochs : int or "auto", default="auto"
+        Passes over the rows, at most. "auto" means between 5 and 60: as many as a fixed
+        number of multiplications allows, so that large tables end in time.
+    batch_size : int or "auto", default="auto"
+        Rows of one step of training; "auto" means from 32 to 256, more for more rows.
+    early_stopping : bool, default=True
+        Stop when the loss on the held-out rows has not improved for ``n_iter_no_change``
+        epochs, and keep the weights of the best epoch. Without, all networks are trained on
+        all rows, for all epochs.
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without improvement before training stops early; "auto" means 0.4 times
+        ``epochs``, but at least 5.
+    validation_split : float in (0, 1), default=0.2
+        Share of the rows that is held out where folds are not: with ``n_folds=1``, and in a
+        `skdl.Pipeline`, which holds rows out before its first step.
+    categorical_features : array-like of bool, int or str, or None, default="from_dtype"
+        Which columns are categories, in the words of ``HistGradientBoosting``: a mask,
+        indices, or names; None for no column. "from_dtype" means all columns that are neither
+        numbers nor booleans, in a DataFrame or an array of objects.
+    {class_weight}
+    time_limit : float or None, default=None
+        Seconds that a fit may take. Training ends between two epochs, after at least one; the
+        learning rate falls to zero by then. The result depends on the speed of the machine.
+    {engine}
+    {callbacks}
+    {verbose}
+    {random_state}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted.
+    n_classes_ : int
+        Their number.
+    model_ : keras.Model
+        The trained network. Its output has the shape (n_samples, n_folds_, 1, n_units):
+        logarithms of the probabilities of the classes, for each fold.
+    n_folds_ : int
+        Number of folds.
+    history_ : dict of str to list of float
+        "loss", the mean of the losses of all networks, and "val_loss", the loss of their
+        average on the rows that they were not trained on, of every epoch.
+    best_epoch_ : int
+        Epoch, counted from 0, with the lowest validation loss. With ``early_stopping`` the
+        model has its weights.
+    n_iter_ : int
+        Number of epochs trained.
+    table_reader_ : transformer
+        From the table to floats, in which categories are codes.
+    feature_encoder_ : transformer
+        From these to what the network takes.
+    engine_ : {"compiled", "keras"}
+        How the last fit was trained.
+    engine_reason_ : str or None
+        Why not compiled, where it was not.
+    callbacks_ : list of keras.callbacks.Callback
+        Those of the last fit.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where ``X`` had names that are strings.
+
+    See Also
+    --------
+    TabularRegressor : The same for numbers.
+    DNNClassifier : A network whose layers and optimizer you choose.
+    sklearn.ensemble.HistGradientBoostingClassifier : Gradient boosting, for the same tables.
+
+    References
+    ----------
+    .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
+       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491: scaling,
+       parametrisation, periodic features.
+    .. [2] Y. Gorishniy, A. Kotelnikov and A. Babenko, "TabM: advancing tabular deep learning
+       with parameter-efficient ensembling", ICLR 2025, arXiv 2410.24210: members that share
+       their weights.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skdl import TabularClassifier
+    >>> X = pd.DataFrame({"size": [1.0, 9.0, None, 8.0] * 15, "colour": ["red", "blue"] * 30})
+    >>> y = ["apple", "plum"] * 30
+    >>> clf = TabularClassifier(epochs=10, random_state=0).fit(X, y)
+    >>> clf.predict(X[:2]).tolist()
+    ['apple', 'plum']
+    >>> clf.predict_proba(X[:1]).shape
+    (1, 2)
+    """
+
+    _parameter_constraints: dict = {**_CONSTRAINTS, "class_weight": CLASS_WEIGHT}
+    _classify = True
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sizes = (128, 128, 128),
+        *,
+        n_members: int | Literal["auto"] = "auto",
+        n_folds: int | Literal["auto"] = "auto",
+        numeric_embedding: bool = True,
+        dropout: float = 0.0,
+        learning_rate: float = 0.015,
+        weight_decay: float = 0.02,
+        epochs: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        early_stopping: bool = True,
+        n_iter_no_change: int | Literal["auto"] = "auto",
+        validation_split: float = 0.2,
+        categorical_features: "ArrayLike | None" = "from_dtype",
+        class_weight: "ClassWeight | None" = None,
+        time_limit: float | None = None,
+        engine: Engine = "auto",
+        callbacks: "Callbacks | None" = None,
+        verbose: Verbose = 0,
+        random_state: RandomState | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_members = n_members
+        self.n_folds = n_folds
+        self.numeric_embedding = numeric_embedding
+        self.dropout = dropout
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.validation_split = validation_split
+        self.categorical_features = categorical_features
+        self.class_weight = class_weight
+        self.time_limit = time_limit
+        self.engine = engine
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _validate_target(self, y):
+        y = super()._validate_target(y)
+        if y.ndim > 1:
+            raise ValueError(
+                f"TabularClassifier takes one class for each row, but y has the shape {y.shape}. Give "
+                "y.argmax(axis=1) for one-hot classes, or use DNNClassifier for several labels."
+            )
+        return y
+
+    def _encoded_loss(self):
+        return "sparse_categorical_crossentropy"
+
+    def _n_units(self):
+        return self.n_classes_
+
+    def _codes(self, y):
+        return y[:, 0]
+
+    def _strata(self, y):
+        return y[:, 0]
+
+    def _start(self, rows):
+        """Return the logarithms of the classes' shares, of which each has at least one row."""
+        shares = np.bincount(rows.y[:, 0].astype(int), weights=rows.weight, minlength=self.n_classes_) + 1.0
+        return np.log(shares / shares.sum()).astype(np.float32)
+
+    def _average(self, outputs):
+        shares = np.exp(outputs.astype(np.float64)).mean(axis=1)
+        return shares / shares.sum(axis=1, keepdims=True)
+
+
+@documented
+class TabularRegressor(_TabularMixin, KerasRegressorMixin, KerasEstimator):
+    """Network that predicts numbers from the rows of a raw table, without tuning.
+
+    Takes numbers, booleans, categories, text and missing values as they are, from pandas,
+    polars or NumPy, and a target of any scale: one column or several. It is an ensemble of
+    small multilayer perceptrons, trained by cross-validation folds in one program. Predictions
+    stay in the range of the target of `fit`.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(128, 128, 128)
+        Units of each hidden layer.
+    n_members : int or "auto", default="auto"
+        Networks of each fold. They share all weights but a scaling of the features and the
+        output layer, and predict by their average. "auto" means as many as make 24 or a little
+        less in all folds.
+    n_folds : int or "auto", default="auto"
+        Each fold is held out from the training of ``n_members`` networks, which stop early by
+        it; the networks of all folds are trained at the same time, and averaged. "auto" means
+        5 up to 5,000 rows, and 3 above. With 1, ``validation_split`` of the rows is held out.
+    numeric_embedding : bool, default=True
+        Whether the network gets periodic functions of each numeric feature besides its value.
+    dropout : float in [0, 1), default=0.0
+        Share of the units of each hidden layer that is dropped in a step of training.
+    learning_rate : float, default=0.1
+        Highest learning rate of Adam. It rises for a twentieth of the training, then falls to
+        zero along a cosine.
+    weight_decay : float, default=0.02
+        Share of the weights, times the learning rate, that is taken away in each step.
+    epochs : int or "auto", default="auto"
+        Passes over the rows, at most. "auto" means between 5 and 60: as many as a fixed
+        number of multiplications allows, so that large tables end in time.
+    batch_size : int or "auto", default="auto"
+        Rows of one step of training; "auto" means from 32 to 256, more for more rows.
+    early_stopping : bool, default=True
+        Stop when the loss on the held-out rows has not improved for ``n_iter_no_change``
+        epochs, and keep the weights of the best epoch. Without, all networks are trained on
+        all rows, for all epochs.
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without improvement before training stops early; "auto" means 0.4 times
+        ``epochs``, but at least 5.
+    validation_split : float in (0, 1), default=0.2
+        Share of the rows that is held out where folds are not: with ``n_folds=1``, and in a
+        `skdl.Pipeline`, which holds rows out before its first step.
+    categorical_features : array-like of bool, int or str, or None, default="from_dtype"
+        Which columns are categories, in the words of ``HistGradientBoosting``: a mask,
+        indices, or names; None for no column. "from_dtype" means all columns that are neither
+        numbers nor booleans, in a DataFrame or an array of objects.
+    time_limit : float or None, default=None
+        Seconds that a fit may take. Training ends between two epochs, after at least one; the
+        learning rate falls to zero by then. The result depends on the speed of the machine.
+    {engine}
+    {callbacks}
+    {verbose}
+    {random_state}
+
+    Attributes
+    ----------
+    model_ : keras.Model
+        The trained network. Its output has the shape (n_samples, n_folds_, 1, n_units):
+        the standardised target, for each fold.
+    n_folds_ : int
+        Number of folds.
+    history_ : dict of str to list of float
+        "loss", the mean of the losses of all networks, and "val_loss", the loss of their
+        average on the rows that they were not trained on, of every epoch.
+    best_epoch_ : int
+        Epoch, counted from 0, with the lowest validation loss. With ``early_stopping`` the
+        model has its weights.
+    n_iter_ : int
+        Number of epochs trained.
+    table_reader_ : transformer
+        From the table to floats, in which categories are codes.
+    feature_encoder_ : transformer
+        From these to what the network takes.
+    engine_ : {"compiled", "keras"}
+        How the last fit was trained.
+    engine_reason_ : str or None
+        Why not compiled, where it was not.
+    callbacks_ : list of keras.callbacks.Callback
+        Those of the last fit.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where ``X`` had names that are strings.
+
+    See Also
+    --------
+    TabularClassifier : The same for classes.
+    DNNRegressor : A network whose layers and optimizer you choose.
+    sklearn.ensemble.HistGradientBoostingRegressor : Gradient boosting, for the same tables.
+
+    References
+    ----------
+    .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
+       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491: scaling,
+       parametrisation, periodic features.
+    .. [2] Y. Gorishniy, A. Kotelnikov and A. Babenko, "TabM: advancing tabular deep learning
+       with parameter-efficient ensembling", ICLR 2025, arXiv 2410.24210: members that share
+       their weights.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skdl import TabularRegressor
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> reg = TabularRegressor(epochs=10, random_state=0).fit(X[:300], y[:300])
+    >>> reg.score(X[300:], y[300:]) > 0.3
+    True
+    """
+
+    _parameter_constraints: dict = _CONSTRAINTS
+    _classify = False
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sizes = (128, 128, 128),
+        *,
+        n_members: int | Literal["auto"] = "auto",
+        n_folds: int | Literal["auto"] = "auto",
+        numeric_embedding: bool = True,
+        dropout: float = 0.0,
+        learning_rate: float = 0.1,
+        weight_decay: float = 0.02,
+        epochs: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        early_stopping: bool = True,
+        n_iter_no_change: int | Literal["auto"] = "auto",
+        validation_split: float = 0.2,
+        categorical_features: "ArrayLike | None" = "from_dtype",
+        time_limit: float | None = None,
+        engine: Engine = "auto",
+        callbacks: "Callbacks | None" = None,
+        verbose: Verbose = 0,
+        random_state: RandomState | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_members = n_members
+        self.n_folds = n_folds
+        self.numeric_embedding = numeric_embedding
+        self.dropout = dropout
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.validation_split = validation_split
+        self.categorical_features = categorical_features
+        self.time_limit = time_limit
+        self.engine = engine
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @property
+    def target_encoder(self):
+        """Transformer from ``y`` to what the network learns: numbers of mean 0 and variance 1."""
+        return StandardizedTargetEncoder()
+
+    def _n_units(self):
+        return self.n_outputs_
+
+    def _codes(self, y):
+        return y
+
+    def _strata(self, y):
+        return None
+
+    def _start(self, rows):
+        return np.average(rows.y, axis=0, weights=rows.weight).astype(np.float32)
+
+    def _average(self, outputs):
+        return outputs.mean(axis=1)

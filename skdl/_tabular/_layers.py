@@ -1,0 +1,298 @@
+"""Layers, a loss and a learning rate for ensembles of networks on tables.
+
+Inside the network an array has the axes (folds, members, rows, features): all members of all
+folds are trained at the same time, by matrix products over the folds. Weights are those of the
+neural-tangent parametrisation: stored with unit variance and multiplied by a constant in
+the forward pass. So one learning rate fits all of them, and a constant changes the rate of one
+kind of weight.
+"""
+
+import math
+
+from skdl._backend import keras
+
+ops = keras.ops
+register = keras.saving.register_keras_serializable("skdl")
+
+
+def _stretched(scale):
+    """Return the initial values whose product with ``scale`` has unit variance."""
+    return keras.initializers.RandomNormal(stddev=1 / scale)
+
+
+@register
+class SpreadOverFolds(keras.layers.Layer):
+    """Put the folds first, and give each fold the same rows where these come once.
+
+    Parameters
+    ----------
+    n_folds : int
+    **kwargs : dict
+        As of ``keras.layers.Layer``.
+
+    Notes
+    -----
+    From shape (n_rows, n_folds or 1, n_features) to (n_folds, n_rows, n_features). In training,
+    each fold has rows of its own; in prediction they are the same.
+    """
+
+    def __init__(self, n_folds, **kwargs):
+        super().__init__(**kwargs)
+        self.n_folds = n_folds
+
+    def call(self, x):
+        """Return the rows of each fold."""
+        x = ops.transpose(x, (1, 0, 2))
+        return ops.broadcast_to(x, (self.n_folds, *ops.shape(x)[1:]))
+
+    def compute_output_shape(self, input_shape):
+        """Return (n_folds, n_rows, n_features)."""
+        return self.n_folds, input_shape[0], input_shape[2]
+
+    def get_config(self):
+        """Return the parameters."""
+        return {**super().get_config(), "n_folds": self.n_folds}
+
+
+@register
+class PeriodicEmbedding(keras.layers.Layer):
+    """Append to the first features, the numeric ones, a few periodic functions of each.
+
+    Feature x becomes [x, W2 cos(2 pi (w1 x) + b1) + b2], with weights of its own for each fold.
+
+    Parameters
+    ----------
+    n_numeric : int
+        Number of numeric features.
+    n_frequencies : int, default=16
+    n_outputs : int, default=3
+        Functions of a feature.
+    frequency_scale : float, default=0.1
+        Standard deviation of the initial frequencies w1.
+    **kwargs : dict
+        As of ``keras.layers.Layer``.
+
+    References
+    ----------
+    .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
+       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491, "PBLD".
+    .. [2] Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in
+       tabular deep learning", NeurIPS 2022, arXiv 2203.05556.
+    """
+
+    def __init__(self, n_numeric, n_frequencies=16, n_outputs=3, frequency_scale=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.n_numeric, self.n_frequencies = n_numeric, n_frequencies
+        self.n_outputs, self.frequency_scale = n_outputs, frequency_scale
+
+    def build(self, input_shape):
+        """Make the weights."""
+        each = input_shape[0], self.n_numeric
+        uniform = keras.initializers.RandomUniform
+        # The second layer is stored times the square root of its inputs, see the module.
+        self.frequencies = self.add_weight(
+            shape=(*each, 1, self.n_frequencies),
+            initializer=keras.initializers.RandomNormal(stddev=self.frequency_scale),
+            name="frequencies",
+        )
+        self.phases = self.add_weight(
+            shape=(*each, 1, self.n_frequencies), initializer=uniform(-math.pi, math.pi), name="phases"
+        )
+        self.kernel = self.add_weight(
+            shape=(*each, self.n_frequencies, self.n_outputs), initializer=uniform(-1, 1), name="kernel"
+        )
+        self.bias = self.add_weight(shape=(*each, 1, self.n_outputs), initializer=uniform(-1, 1), name="bias")
+
+    def call(self, x):
+        """Return features of shape (n_folds, n_rows, n_features + n_numeric * n_outputs)."""
+        numeric = ops.transpose(x[..., : self.n_numeric], (0, 2, 1))[..., None]
+        waves = ops.cos(2 * math.pi * numeric * self.frequencies + self.phases)
+        scale = 1 / math.sqrt(self.n_frequencies)
+        embedded = (ops.matmul(waves, self.kernel) + self.bias) * scale
+        embedded = ops.transpose(embedded, (0, 2, 1, 3))
+        embedded = ops.reshape(embedded, (x.shape[0], -1, self.n_numeric * self.n_outputs))
+        return ops.concatenate([x, embedded], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape with the functions appended."""
+        return (*input_shape[:-1], input_shape[-1] + self.n_numeric * self.n_outputs)
+
+    def get_config(self):
+        """Return the parameters."""
+        return {
+            **super().get_config(),
+            "n_numeric": self.n_numeric,
+            "n_frequencies": self.n_frequencies,
+            "n_outputs": self.n_outputs,
+            "frequency_scale": self.frequency_scale,
+        }
+
+
+@register
+class MemberScale(keras.layers.Layer):
+    """Give each member of the ensemble its own scaling of the features.
+
+    It is all that members do not share, besides their last layer: they differ because the
+    scalings start at random.
+
+    Parameters
+    ----------
+    n_members : int
+    rate : float, default=6.0
+        How much faster than the other weights the scalings learn.
+    **kwargs : dict
+        As of ``keras.layers.Layer``.
+
+    References
+    ----------
+    .. [1] Y. Gorishniy, A. Kotelnikov and A. Babenko, "TabM: advancing tabular deep learning
+       with parameter-efficient ensembling", ICLR 2025, arXiv 2410.24210, "TabM-mini".
+    """
+
+    def __init__(self, n_members, rate=6.0, **kwargs):
+        super().__init__(**kwargs)
+        self.n_members, self.rate = n_members, rate
+
+    def build(self, input_shape):
+        """Make the scalings."""
+        self.scale = self.add_weight(
+            shape=(input_shape[0], self.n_members, 1, input_shape[-1]),
+            initializer=_stretched(self.rate),
+            name="scale",
+        )
+
+    def call(self, x):
+        """Return features of shape (n_folds, n_members, n_rows, n_features)."""
+        return x[:, None] * (self.scale * self.rate)
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape with an axis of members."""
+        return input_shape[0], self.n_members, *input_shape[1:]
+
+    def get_config(self):
+        """Return the parameters."""
+        return {**super().get_config(), "n_members": self.n_members, "rate": self.rate}
+
+
+@register
+class FoldDense(keras.layers.Layer):
+    """Dense layer with weights of its own for each fold, which the members of a fold share.
+
+    Computes ``activation(x W / sqrt(n_inputs) + rate b)``.
+
+    Parameters
+    ----------
+    units : int
+    activation : str, callable or None, default=None
+    rate : float, default=0.1
+        How much slower than the kernel the bias learns.
+    **kwargs : dict
+        As of ``keras.layers.Layer``.
+    """
+
+    def __init__(self, units, activation=None, rate=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.rate = units, rate
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        """Make kernel and bias."""
+        n_folds, n_inputs = input_shape[0], input_shape[-1]
+        self.kernel = self.add_weight(
+            shape=(n_folds, n_inputs, self.units), initializer=_stretched(1.0), name="kernel"
+        )
+        self.bias = self.add_weight(
+            shape=(n_folds, 1, self.units), initializer=_stretched(self.rate), name="bias"
+        )
+
+    def call(self, x):
+        """Return an array of shape (n_folds, n_members, n_rows, units)."""
+        n_folds, n_members, _, n_inputs = x.shape
+        # The members of a fold stand below one another: one matrix product for each fold.
+        flat = ops.reshape(x, (n_folds, -1, n_inputs))
+        flat = ops.matmul(flat, self.kernel * (1 / math.sqrt(n_inputs))) + self.bias * self.rate
+        return ops.reshape(self.activation(flat), (n_folds, n_members, -1, self.units))
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape with ``units`` features."""
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        """Return the parameters."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": keras.activations.serialize(self.activation),
+            "rate": self.rate,
+        }
+
+
+@register
+class MemberOutput(keras.layers.Layer):
+    """Last layer, one for each member; the average of the members where it is not trained.
+
+    Parameters
+    ----------
+    units : int
+    probabilities : bool, default=False
+        Whether the outputs are logarithms of probabilities of classes.
+    rate : float, default=0.1
+        How much slower than the kernel the bias learns.
+    **kwargs : dict
+        As of ``keras.layers.Layer``.
+
+    Notes
+    -----
+    In training the result has the shape (n_rows, n_folds, n_members, units), since each member
+    has a loss of its own. Otherwise it is averaged over the members, of which one is left; of
+    classes the probabilities are averaged.
+    """
+
+    def __init__(self, units, probabilities=False, rate=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.probabilities, self.rate = units, probabilities, rate
+
+    def build(self, input_shape):
+        """Make kernel and bias."""
+        n_folds, n_members, _, n_inputs = input_shape
+        self.kernel = self.add_weight(
+            shape=(n_folds, n_members, n_inputs, self.units), initializer="zeros", name="kernel"
+        )
+        self.bias = self.add_weight(
+            shape=(n_folds, n_members, 1, self.units), initializer="zeros", name="bias"
+        )
+
+    def start_at(self, values):
+        """Predict these values for all rows, before any training.
+
+        Parameters
+        ----------
+        values : ndarray of shape (units,)
+        """
+        self.bias.assign(ops.broadcast_to(values / self.rate, self.bias.shape))
+
+    def call(self, x, training=False):
+        """Return outputs, rows first."""
+        kernel = self.kernel * (1 / math.sqrt(x.shape[-1]))
+        x = ops.matmul(x, kernel) + self.bias * self.rate
+        x = ops.transpose(x, (2, 0, 1, 3))
+        if self.probabilities:
+            x = ops.log_softmax(x, axis=-1)
+        if training:
+            return x
+        if self.probabilities:
+            return ops.logsumexp(x, axis=2, keepdims=True) - math.log(x.shape[2])
+        return ops.mean(x, axis=2, keepdims=True)
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape where it is not trained."""
+        return input_shape[2], input_shape[0], 1, self.units
+
+    def get_config(self):
+        """Return the parameters."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "probabilities": self.probabilities,
+            "rate": self.rate,
+        }

@@ -1,0 +1,289 @@
+"""`TabularClassifier` and `TabularRegressor`: raw tables in, good predictions out."""
+
+import pickle
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.callback import ProgressBar
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import log_loss, r2_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+
+from skdl import Pipeline, TabularClassifier, TabularRegressor, diagnose
+
+SMALL = {
+    "hidden_layer_sizes": 16,
+    "n_members": 2,
+    "n_folds": 2,
+    "epochs": 30,
+    "learning_rate": 0.05,
+    "random_state": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Sixty rows whose class and number depend on a category, a number and a missing value."""
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame(
+        {
+            "size": rng.rand(60),
+            "colour": rng.choice(["red", "green", "blue"], 60),
+            "flag": rng.rand(60) > 0.5,
+            "kind": pd.Categorical(rng.choice(["a", "b"], 60)),
+        }
+    )
+    X.loc[::7, "size"] = np.nan
+    X.loc[::11, "colour"] = None
+    signal = (X["colour"] == "red") * 2 + X["size"].fillna(1) + X["flag"]
+    return X, np.where(signal > 1.5, "high", "low"), 1e6 + 1e5 * signal.to_numpy()
+
+
+@pytest.fixture(scope="module")
+def clf(table):
+    X, y, _ = table
+    return TabularClassifier(**SMALL).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def reg(table):
+    X, _, y = table
+    return TabularRegressor(**SMALL).fit(X, y)
+
+
+# What it is for.
+
+
+def test_the_defaults_classify_like_gradient_boosting():
+    X, y = load_breast_cancer(return_X_y=True)
+    a, b, c, d = train_test_split(X, y, random_state=0)
+    clf = TabularClassifier(random_state=0).fit(a, c)
+    boosting = HistGradientBoostingClassifier(random_state=0).fit(a, c)
+    assert clf.score(b, d) >= boosting.score(b, d) - 0.01
+    assert log_loss(d, clf.predict_proba(b)) < 0.1
+
+
+def test_the_defaults_learn_a_target_of_any_scale():
+    X, y = load_diabetes(return_X_y=True)
+    a, b, c, d = train_test_split(X, y, random_state=0)
+    scores = [TabularRegressor(random_state=0).fit(a, c * unit).score(b, d * unit) for unit in (1, 1e6)]
+    assert scores[0] > 0.3
+    assert scores == pytest.approx([scores[0]] * 2, abs=0.02)
+
+
+# What goes in.
+
+
+def test_a_raw_table_needs_no_preparation(table, clf, reg):
+    X, y, numbers = table
+    assert clf.score(X, y) > 0.8
+    assert reg.score(X, numbers) > 0.5
+    assert clf.feature_names_in_.tolist() == ["size", "colour", "flag", "kind"]
+    assert clf.predict_proba(X).shape == (60, 2)
+
+
+def test_an_array_of_objects_is_the_table_without_names(table, clf):
+    X, y, _ = table
+    again = TabularClassifier(**SMALL).fit(X.astype(object).to_numpy(), y)
+    np.testing.assert_array_equal(again.predict_proba(X.astype(object).to_numpy()), clf.predict_proba(X))
+
+
+def test_an_unseen_category_is_predicted_as_a_missing_one(table, clf):
+    X, _, _ = table
+    unseen, missing = X.assign(colour="violet"), X.assign(colour=None)
+    np.testing.assert_array_equal(clf.predict_proba(unseen), clf.predict_proba(missing))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300, np.nan])
+def test_numbers_beyond_all_bounds_are_predicted(table, clf, value):
+    X, _, _ = table
+    assert np.isfinite(clf.predict_proba(X.assign(size=value))).all()
+
+
+def test_columns_that_break_a_scaler_do_no_harm(table, clf):
+    X, y, _ = table
+    X = X.assign(constant=3.0, empty=np.nan, huge=X["size"] * 1e300, tiny=X["size"] * 1e-300)
+    assert TabularClassifier(**SMALL).fit(X, y).score(X, y) > 0.8
+
+
+def test_codes_are_categories_where_they_are_named(table):
+    X, y, _ = table
+    codes = X[["colour"]].apply(lambda column: column.astype("category").cat.codes).to_numpy()
+    clf = TabularClassifier(categorical_features=[0], **SMALL).fit(codes, y)
+    assert clf.table_reader_.is_categorical_.tolist() == [True]
+
+
+def test_one_hot_classes_are_refused_with_what_to_do(table):
+    X, y, _ = table
+    with pytest.raises(ValueError, match=r"y\.argmax\(axis=1\)"):
+        TabularClassifier(**SMALL).fit(X, np.eye(2)[(y == "high").astype(int)])
+
+
+def test_several_numbers_are_predicted_at_once(table):
+    X, _, y = table
+    reg = TabularRegressor(**SMALL).fit(X, np.column_stack([y, -1e-3 * y]))
+    predicted = reg.predict(X)
+    assert predicted.shape == (60, 2)
+    assert r2_score(y, predicted[:, 0]) > 0.4
+
+
+def test_predictions_stay_in_the_range_of_the_target(table, reg):
+    X, _, y = table
+    predicted = reg.predict(X.assign(size=1e9))
+    assert y.min() <= predicted.min() <= predicted.max() <= y.max()
+
+
+# How it is trained.
+
+
+def test_all_members_of_all_folds_are_trained_in_one_program(clf):
+    assert (clf.engine_, clf.engine_reason_, clf.n_folds_) == ("compiled", None, 2)
+    assert clf.model_.output_shape == (None, 2, 1, 2)
+
+
+def test_a_seed_repeats_a_fit_to_the_bit(table, clf):
+    X, y, _ = table
+    again = clone(clf).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    assert again.history_ == clf.history_
+
+
+def test_both_engines_train_the_same_networks(table, clf):
+    X, y, _ = table
+    other = clone(clf).set_params(engine="keras").fit(X, y)
+    np.testing.assert_allclose(other.predict_proba(X), clf.predict_proba(X), atol=1e-4)
+
+
+def test_the_validation_loss_is_that_of_rows_a_fold_has_not_seen(table):
+    X, y, _ = table
+    noise = np.random.RandomState(0).permutation(y)
+    clf = TabularClassifier(**{**SMALL, "epochs": 100, "n_iter_no_change": 100, "learning_rate": 0.1}).fit(
+        X, noise
+    )
+    assert clf.history_["loss"][-1] < 0.5 * min(clf.history_["val_loss"])
+
+
+def test_it_keeps_the_weights_of_the_best_epoch(table):
+    X, y, _ = table
+    given = {"X_val": X[40:], "y_val": y[40:]}
+    clf = TabularClassifier(**{**SMALL, "learning_rate": 0.3, "epochs": 30}).fit(X[:40], y[:40], **given)
+    per_fold = np.exp(
+        clf.model_.predict(clf.feature_encoder_.transform(clf.table_reader_.transform(X[40:])), verbose=0)
+    )
+    losses = [log_loss(y[40:], per_fold[:, fold, 0], labels=clf.classes_) for fold in range(2)]
+    assert np.mean(losses) == pytest.approx(clf.history_["val_loss"][clf.best_epoch_], rel=1e-3)
+
+
+def test_one_fold_holds_a_share_of_the_rows_out(table):
+    X, y, _ = table
+    clf = TabularClassifier(**{**SMALL, "n_folds": 1, "validation_split": 0.25}).fit(X, y)
+    assert clf.n_folds_ == 1
+    assert "val_loss" in clf.history_
+
+
+def test_without_early_stopping_all_rows_train(table):
+    X, y, _ = table
+    clf = TabularClassifier(**SMALL, early_stopping=False).fit(X, y)
+    assert list(clf.history_) == ["loss"]
+    assert clf.n_iter_ == 30
+
+
+def test_rows_of_weight_zero_count_as_if_they_were_not_there(table):
+    X, y, _ = table
+    weight = np.r_[np.ones(40), np.zeros(20)]
+    part = TabularClassifier(**SMALL).fit(X[:40], y[:40], np.ones(40))
+    weighted = TabularClassifier(**SMALL).fit(X, y, weight)
+    np.testing.assert_array_equal(weighted.predict_proba(X), part.predict_proba(X))
+
+
+def test_class_weights_move_the_predictions(table):
+    X, y, _ = table
+    heavy = TabularClassifier(**SMALL, class_weight={"high": 20, "low": 1}).fit(X, y)
+    light = TabularClassifier(**SMALL, class_weight={"high": 1, "low": 20}).fit(X, y)
+    assert heavy.predict_proba(X)[:, 0].mean() > light.predict_proba(X)[:, 0].mean() + 0.2
+
+
+def test_a_time_limit_ends_the_training_and_needs_no_setting(table):
+    X, y, _ = table
+    clf = TabularClassifier(**{**SMALL, "epochs": 100_000, "early_stopping": False}, time_limit=4).fit(X, y)
+    assert 1 <= clf.n_iter_ < 100_000
+    assert float(clf.model_.optimizer.learning_rate) < clf.learning_rate
+
+
+def test_it_says_that_it_can_not_be_trained_further(clf):
+    assert not hasattr(clf, "partial_fit")
+    with pytest.raises(AttributeError, match="has no partial_fit, because"):
+        clf.partial_fit  # noqa: B018
+
+
+# Where it goes.
+
+
+def test_it_is_searched_and_cross_validated(table):
+    X, y, _ = table
+    search = GridSearchCV(TabularClassifier(**SMALL), {"n_members": [1, 2]}, cv=2).fit(X, y)
+    assert search.best_params_["n_members"] in (1, 2)
+    scores = cross_val_score(TabularRegressor(**SMALL), X, table[2], cv=2, scoring="r2")
+    baseline = cross_val_score(DummyRegressor(), X, table[2], cv=2, scoring="r2")
+    assert (scores > baseline).all()
+
+
+class CopyRows:
+    """Sampler that gives each row twice, the copies last."""
+
+    def fit_resample(self, X, y):
+        return pd.concat([X, X]), np.concatenate([y, y])
+
+    def get_params(self, deep=True):
+        return {}
+
+    def set_params(self):
+        return self
+
+
+def test_behind_a_sampler_the_held_out_rows_are_not_copied_into_training(table):
+    X, y, _ = table
+    noise = np.random.RandomState(0).permutation(y)
+    pipe = Pipeline(
+        [
+            ("copy", CopyRows()),
+            (
+                "net",
+                TabularClassifier(**{**SMALL, "epochs": 100, "n_iter_no_change": 100, "learning_rate": 0.1}),
+            ),
+        ]
+    ).fit(X, noise)
+    history = pipe[-1].history_
+    assert history["loss"][-1] < 0.5 * min(history["val_loss"])
+
+
+def test_it_is_pickled_fitted(table, clf):
+    X, _, _ = table
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+
+
+def test_callbacks_see_the_epochs(table):
+    X, y, _ = table
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(sorted(logs)))
+    clf = TabularClassifier(**SMALL, callbacks=callback)
+    clf.set_callbacks(ProgressBar()).fit(X, y)
+    assert seen == [["loss", "val_loss"]] * clf.n_iter_
+
+
+def test_its_history_can_be_diagnosed(clf):
+    assert diagnose(clf.history_).findings is not None
+
+
+def test_its_repr_names_what_differs_from_the_defaults():
+    assert repr(TabularRegressor(n_members=2)) == "TabularRegressor(n_members=2)"
+
+
+def test_parameters_are_not_changed_by_fit(clf):
+    assert clf.get_params() == TabularClassifier(**SMALL).get_params()

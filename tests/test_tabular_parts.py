@@ -1,0 +1,282 @@
+"""The parts of the tabular estimators: encoders, folds, layers, losses, defaults."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import log_softmax, softmax
+
+from skdl._tabular import (
+    TableEncoder,
+    TableReader,
+    TimedDecay,
+    default_batch_size,
+    default_epochs,
+    default_folds,
+    stack_copies,
+    stack_folds,
+    tabular_network,
+)
+from skdl._tabular._encoder import RobustClipper
+from skdl._tabular._layers import FoldDense, MemberOutput, MemberScale, PeriodicEmbedding, SpreadOverFolds
+from skdl._tabular._losses import MemberCrossentropy, MemberSquaredError
+
+
+@pytest.fixture
+def rng():
+    return np.random.RandomState(0)
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame(
+        {
+            "number": [1.0, 2.0, np.nan, 4.0],
+            "text": ["x", "y", None, "x"],
+            "flag": [True, False, True, True],
+            "category": pd.Categorical([1, 2, 1, 2]),
+            "constant": [5, 5, 5, 5],
+            "nullable": pd.array([1, None, 3, 4], dtype="Int64"),
+        }
+    )
+
+
+# Reading a table.
+
+
+def test_columns_that_are_neither_numbers_nor_booleans_are_categories(table):
+    assert TableReader().fit(table).is_categorical_.tolist() == [False, True, False, True, False, False]
+
+
+def test_a_table_is_read_as_floats_with_nan_where_something_is_missing(table):
+    read = TableReader().fit_transform(table)
+    nan = np.nan
+    expected = [[1, 0, 1, 0, 5, 1], [2, 1, 0, 1, 5, nan], [nan, nan, 1, 0, 5, 3], [4, 0, 1, 1, 5, 4]]
+    np.testing.assert_array_equal(read, expected)
+
+
+def test_an_unseen_category_is_a_missing_one(table):
+    reader = TableReader().fit(table)
+    other = table.assign(text=["new", "y", None, "x"])
+    np.testing.assert_array_equal(reader.transform(other)[:, 1], [np.nan, 1, np.nan, 0])
+
+
+@pytest.mark.parametrize(
+    "features", [[1, 3], ["text", "category"], [False, True, False, True, False, False]], ids=str
+)
+def test_categories_are_named_as_in_histogram_gradient_boosting(table, features):
+    reader = TableReader(features).fit(table)
+    assert np.flatnonzero(reader.is_categorical_).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("features", [[9], ["colour"], [True], [-1]], ids=str)
+def test_categories_that_are_no_columns_are_refused(table, features):
+    with pytest.raises(ValueError, match="categorical_features must be 'from_dtype'"):
+        TableReader(features).fit(table)
+
+
+def test_objects_of_numpy_are_told_apart_by_their_values(table):
+    reader = TableReader().fit(table[["number", "text", "flag"]].to_numpy(object))
+    assert reader.is_categorical_.tolist() == [False, True, False]
+
+
+def test_text_in_a_column_of_numbers_is_refused_by_name(table):
+    reader = TableReader().fit(table)
+    with pytest.raises(ValueError, match="'number' was numeric in fit"):
+        reader.transform(table.assign(number=["a", "b", "c", "d"]))
+
+
+def test_dates_are_refused_with_what_to_do():
+    dates = pd.DataFrame({"when": pd.to_datetime(["2020-01-01", "2021-01-01"])})
+    with pytest.raises(TypeError, match=r"'when' holds dates or durations\. Turn it into numbers"):
+        TableReader(None).fit_transform(dates)
+
+
+# Encoding it.
+
+
+def test_numbers_are_scaled_by_quartiles_and_bent():
+    x = np.array([[0.0], [1.0], [2.0], [3.0], [100.0]])
+    z = (x - 2) / 2
+    np.testing.assert_allclose(RobustClipper().fit_transform(x), z / np.sqrt(1 + (z / 3) ** 2), rtol=1e-6)
+
+
+def test_without_quartiles_the_range_scales():
+    x = np.array([[0.0]] * 9 + [[10.0]])
+    z = 2 * x / 10
+    np.testing.assert_allclose(RobustClipper().fit_transform(x), z / np.sqrt(1 + (z / 3) ** 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "values", [[5, 5, 5], [1e300, -1e300, 1.0], [np.inf, -np.inf, 0], [1e-300, 0, 2e-300]]
+)
+def test_no_column_of_numbers_breaks_the_scale(values):
+    x = TableReader().fit_transform(np.array(values, float)[:, None])
+    encoded = TableEncoder([False]).fit_transform(x)
+    assert np.isfinite(encoded).all()
+    assert np.abs(encoded).max() <= 3
+
+
+def test_a_column_tells_where_a_number_was_missing():
+    x = np.array([[1.0], [np.nan], [3.0]])
+    encoded = TableEncoder([False]).fit_transform(x)[:, 0]
+    assert encoded[:, 1].tolist() == [0, 1, 0]
+    assert encoded[1, 0] == 0  # the median
+
+
+def test_categories_become_columns_and_missing_ones_a_category():
+    encoder = TableEncoder([True]).fit(np.array([[0.0], [1.0], [2.0], [np.nan]]))
+    np.testing.assert_array_equal(encoder.transform(np.array([[1.0], [np.nan]]))[:, 0], np.eye(4)[[1, 3]])
+
+
+def test_a_missing_category_that_fit_has_not_seen_is_none_of_them():
+    encoder = TableEncoder([True]).fit(np.array([[0.0], [1.0], [2.0]]))
+    np.testing.assert_array_equal(encoder.transform(np.array([[np.nan]]))[:, 0], [[0, 0, 0]])
+
+
+def test_numbers_come_first():
+    encoder = TableEncoder([True, False, False]).fit(np.arange(12.0).reshape(4, 3))
+    assert (encoder.n_numeric_, encoder.n_encoded_) == (2, 6)
+
+
+# Folds.
+
+
+def test_each_row_is_held_out_once_and_trains_the_other_folds():
+    train, held_out = stack_folds(10, 3, None, np.random.RandomState(0))
+    assert sorted(held_out.rows[held_out.counts]) == list(range(10))
+    for fold in range(3):
+        parts = [stack.rows[stack.counts[:, fold], fold] for stack in (train, held_out)]
+        assert sorted(np.concatenate(parts)) == list(range(10))
+
+
+def test_folds_have_their_share_of_each_class():
+    strata = np.repeat([0, 1], [30, 6])
+    _, held_out = stack_folds(36, 3, strata, np.random.RandomState(0))
+    assert strata[held_out.rows].sum(axis=0).tolist() == [2, 2, 2]
+
+
+def test_what_fills_up_a_fold_has_no_weight(rng):
+    train, _ = stack_folds(10, 3, None, rng)
+    _, _, weight = train.take(np.zeros((10, 2)), np.zeros(10), np.arange(1.0, 11))
+    assert (weight[~train.counts] == 0).all()
+    assert (weight[train.counts] > 0).all()
+    np.testing.assert_allclose(weight.mean(axis=0), 1, rtol=1e-6)
+
+
+def test_copies_hold_all_rows_in_orders_of_their_own(rng):
+    rows = stack_copies(np.arange(20), 2, rng).rows
+    assert sorted(rows[:, 0]) == sorted(rows[:, 1]) == list(range(20))
+    assert (rows[:, 0] != rows[:, 1]).any()
+
+
+# Layers, against their formulas.
+
+
+def numbers(layer, name):
+    return keras.ops.convert_to_numpy(getattr(layer, name))
+
+
+def test_rows_that_come_once_are_given_to_each_fold(rng):
+    x = rng.rand(5, 1, 2).astype("float32")
+    np.testing.assert_array_equal(SpreadOverFolds(3)(x), np.repeat(x.transpose(1, 0, 2), 3, axis=0))
+
+
+def test_periodic_embedding(rng):
+    x = rng.rand(2, 5, 3).astype("float32")
+    layer = PeriodicEmbedding(2, n_frequencies=4, n_outputs=3)
+    result = np.asarray(layer(x))
+    w1, b1, w2, b2 = (numbers(layer, name) for name in ("frequencies", "phases", "kernel", "bias"))
+    np.testing.assert_array_equal(result[..., :3], x)
+    for fold in range(2):
+        for feature in range(2):
+            waves = np.cos(2 * np.pi * x[fold, :, feature, None] * w1[fold, feature] + b1[fold, feature])
+            expected = (waves @ w2[fold, feature] + b2[fold, feature]) / np.sqrt(4)
+            columns = slice(3 + 3 * feature, 6 + 3 * feature)
+            np.testing.assert_allclose(result[fold, :, columns], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_member_scale(rng):
+    x = rng.rand(2, 5, 3).astype("float32")
+    layer = MemberScale(4, rate=6.0)
+    result = np.asarray(layer(x))
+    np.testing.assert_allclose(result, x[:, None] * 6 * numbers(layer, "scale"), rtol=1e-6)
+    assert len(np.unique(result[0, :, 0, 0])) == 4  # members differ from the beginning
+
+
+def test_fold_dense(rng):
+    x = rng.rand(2, 4, 5, 3).astype("float32")
+    layer = FoldDense(6, "relu", rate=0.1)
+    result = np.asarray(layer(x))
+    kernel, bias = numbers(layer, "kernel"), numbers(layer, "bias")
+    for fold in range(2):
+        expected = np.maximum(x[fold] @ kernel[fold] / np.sqrt(3) + 0.1 * bias[fold], 0)
+        np.testing.assert_allclose(result[fold], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_members_have_outputs_of_their_own_in_training_and_are_averaged_otherwise(rng, probabilities):
+    x = rng.rand(2, 4, 5, 3).astype("float32")
+    layer = MemberOutput(2, probabilities=probabilities)
+    layer.build(x.shape)
+    layer.kernel.assign(rng.randn(*layer.kernel.shape))
+    layer.start_at(np.float32([1.0, -1.0]))
+    outputs = np.einsum("fmri,fmiu->rfmu", x, numbers(layer, "kernel")) / np.sqrt(3) + [1.0, -1.0]
+    trained = log_softmax(outputs, axis=-1) if probabilities else outputs
+    np.testing.assert_allclose(layer(x, training=True), trained, rtol=1e-4, atol=1e-5)
+    average = np.asarray(layer(x, training=False))[:, :, 0]
+    if probabilities:
+        np.testing.assert_allclose(np.exp(average), softmax(outputs, -1).mean(axis=2), rtol=1e-4)
+    else:
+        np.testing.assert_allclose(average, outputs.mean(axis=2), rtol=1e-4, atol=1e-5)
+
+
+def test_losses_are_those_of_each_member(rng):
+    logs = log_softmax(rng.randn(5, 2, 3, 4), axis=-1).astype("float32")
+    y = rng.randint(4, size=(5, 2))
+    hit = np.take_along_axis(logs, y[:, :, None, None].repeat(3, axis=2), axis=-1)[..., 0]
+    np.testing.assert_allclose(MemberCrossentropy().call(y, logs), -hit.mean(axis=2), rtol=1e-5)
+    target = rng.randn(5, 2, 4).astype("float32")
+    squares = ((target[:, :, None] - logs) ** 2).mean(axis=-1).mean(axis=2)
+    np.testing.assert_allclose(MemberSquaredError().call(target, logs), squares, rtol=1e-5)
+
+
+def test_the_network_is_read_back_as_it_was_saved(rng, tmp_path):
+    model = tabular_network(
+        3,
+        2,
+        n_folds=2,
+        n_members=3,
+        hidden_layer_sizes=[4],
+        activation="silu",
+        numeric_embedding=True,
+        dropout=0.1,
+        units=2,
+        classify=True,
+    )
+    x = rng.rand(5, 1, 3).astype("float32")
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert model.output_shape == (None, 2, 1, 2)
+
+
+# What follows from the size of a table.
+
+
+def test_more_rows_mean_fewer_epochs_and_folds_and_larger_batches():
+    sizes = [100, 1000, 10_000, 100_000]
+    epochs = [default_epochs(n, 40_000, 12) for n in sizes]
+    assert epochs == sorted(epochs, reverse=True)
+    assert epochs[-1] >= 1
+    assert default_folds(500) > default_folds(50_000) > 1
+    assert default_batch_size(500) < default_batch_size(50_000)
+
+
+def test_a_timed_training_stops_where_another_epoch_would_end_too_late():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    timed = TimedDecay(0.5, epochs=1000, seconds=0.0, started=0.0)
+    history = model.fit(np.zeros((4, 1)), np.zeros(4), epochs=1000, callbacks=[timed], verbose=0)
+    assert len(history.epoch) == 1
+    assert float(model.optimizer.learning_rate) < 0.5
