@@ -557,6 +557,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
                 held_out = held_out.of_mean_weight_one().encode(self.feature_encoder_, target)
             # Without callbacks no Python runs between the epochs.
             before = self._history() if plan.initial_epoch else {}
+            validated = None if held_out is None else (held_out.where(), held_out.weight)
+            train, held_out, plan = self._arrange(train, held_out, plan)
             criterion = Criterion.of(plan.scoring, self.model_, self)
 
             def learn(history):
@@ -564,17 +566,14 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
                 return learnt_from(history, before, plan.validates, criterion.name, greater)
 
             first, last = [], []
-            if criterion.scorer is not None and held_out is not None:
+            if criterion.scorer is not None and validated is not None:
                 X_val, y_val = (data.X, data.y) if given is None else (given.X, given.y)
-                first = [ValidationScore(criterion, self, X_val, y_val, held_out.where(), held_out.weight)]
+                first = [ValidationScore(criterion, self, X_val, y_val, *validated)]
             if getattr(self, "_skl_callbacks", None):
                 last = [EpochTasks(self, task, learn, shown)]
             if plan.patience is not None:
                 last = [*last, criterion.early_stopping(plan.patience)]
-            train, held_out, settled = self._arrange(train, held_out, plan)
-            history = fit_model(
-                self.model_, train, held_out, settled, seed=self._seed, first=first, last=last
-            )
+            history = fit_model(self.model_, train, held_out, plan, seed=self._seed, first=first, last=last)
             detach(plan.callbacks)
             self.engine_, self.engine_reason_ = history.engine, history.reason
             self.callbacks_ = plan.callbacks
