@@ -10,11 +10,11 @@ from skdl._backend import keras
 
 
 def _import_scikeras():
-    """Import scikeras without what its import does to Keras.
+    """Import a copy of scikeras that nobody else sees, without what its import does to Keras.
 
-    scikeras replaces the ``__reduce__`` of Keras's models, losses, metrics and
-    optimizers for the whole process. Whoever imports it first wants that; a user of
-    skdl never asked for it.
+    scikeras replaces the ``__reduce__`` of Keras's models, losses, metrics and optimizers
+    for the whole process. Who imports scikeras wants that, a user of skdl does not: both
+    find Keras as they expect, in whatever order they import.
     """
     patched = {
         keras.Model: ("__reduce__", "__deepcopy__"),
@@ -22,32 +22,46 @@ def _import_scikeras():
         keras.metrics.Metric: ("__reduce__",),
         keras.optimizers.Optimizer: ("__reduce__",),
     }
-    imported_by_user = "scikeras" in sys.modules
     before = {cls: {name: vars(cls).get(name) for name in names} for cls, names in patched.items()}
-    import scikeras
+    of_user = _taken_out()
+    try:
+        from scikeras import _utils, utils
+        from scikeras.utils import transformers
 
-    if not imported_by_user:
+        return _utils, utils, transformers
+    finally:
+        _taken_out()
+        sys.modules.update(of_user)
         for cls, methods in before.items():
             for name, method in methods.items():
                 if method is not None:
                     setattr(cls, name, method)
                 elif name in vars(cls):
                     delattr(cls, name)
-    return scikeras
 
 
-_import_scikeras()
+def _taken_out():
+    names = [name for name in sys.modules if name.partition(".")[0] == "scikeras"]
+    return {name: sys.modules.pop(name) for name in names}
 
-from scikeras._utils import (  # noqa: E402
-    accepts_kwargs,
-    get_loss_class_function_or_string,
-    get_metric_class,
-    has_param,
-    route_params,
-    try_to_convert_strings_to_classes,
-    unflatten_params,
-)
-from scikeras.utils import loss_name, transformers  # noqa: E402
+
+_utils, _public_utils, transformers = _import_scikeras()
+
+
+class TargetReshaper(transformers.TargetReshaper):
+    """Give a target two dimensions; a class that a pickle can name."""
+
+
+transformers.TargetReshaper = TargetReshaper
+
+accepts_kwargs = _utils.accepts_kwargs
+get_loss_class_function_or_string = _utils.get_loss_class_function_or_string
+get_metric_class = _utils.get_metric_class
+has_param = _utils.has_param
+route_params = _utils.route_params
+try_to_convert_strings_to_classes = _utils.try_to_convert_strings_to_classes
+unflatten_params = _utils.unflatten_params
+loss_name = _public_utils.loss_name
 
 __all__ = [
     "accepts_kwargs",

@@ -175,6 +175,19 @@ def test_importing_skdl_leaves_keras_as_it_is():
     assert python(code, TF_CPP_MIN_LOG_LEVEL="3").stdout.strip() == "True False"
 
 
+def test_scikeras_works_as_ever_beside_skdl_in_either_order():
+    code = (
+        "import pickle, keras;"
+        "import {0}; import {1};"
+        "model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]);"
+        "print(keras.Model.__reduce__.__module__, pickle.loads(pickle.dumps(model)).count_params());"
+        "import scikeras.wrappers; print(scikeras.wrappers.KerasClassifier.__module__)"
+    )
+    for order in (("skdl._scikeras", "scikeras.wrappers"), ("scikeras.wrappers", "skdl._scikeras")):
+        done = python(code.format(*order), TF_CPP_MIN_LOG_LEVEL="3")
+        assert done.stdout.split() == ["scikeras._saving_utils", "3", "scikeras.wrappers"], done.stderr
+
+
 @pytest.mark.parametrize("name", skdl.__all__)
 def test_every_public_name_is_there_and_documented(name):
     assert name in dir(skdl)

@@ -11,6 +11,7 @@ import functools
 import random
 import sys
 import threading
+from typing import NamedTuple
 
 from skdl._backend._start import keras, tf
 
@@ -30,6 +31,46 @@ def is_functional(model):
 def functional_classes():
     """Return the classes of models that add no behaviour to their layers."""
     return keras.Sequential, keras.src.models.functional.Functional, keras.Model
+
+
+class LayerGraph(NamedTuple):
+    """How the layers of a functional model are connected.
+
+    ``nodes`` are calls of layers, in an order in which they can be made; each has an
+    ``operation``, ``arguments`` and ``outputs``.
+    """
+
+    inputs: list
+    nodes: list
+    input_structure: object
+    output_structure: object
+
+
+def layer_graph(model):
+    """Return the `LayerGraph` of a functional model."""
+    levels = sorted(model._nodes_by_depth.items(), reverse=True)
+    nodes = [node for _, level in levels for node in level]
+    return LayerGraph(model._inputs, nodes, model._inputs_struct, model._outputs_struct)
+
+
+def functional_inside(model):
+    """Return the functional model that does the work of a built Sequential."""
+    return model._functional
+
+
+def sublayers(layer):
+    """Return the layers that a layer holds itself."""
+    return list(layer._layers)
+
+
+def attached_metrics(model):
+    """Return the metrics that a model holds besides those given to ``compile``."""
+    return list(model._metrics)
+
+
+def is_cast_automatically(variable):
+    """Whether a layer of lower precision sees a variable in that precision."""
+    return getattr(variable, "_autocast", True)
 
 
 def nests_output(model):

@@ -3,6 +3,7 @@
 import scipy.sparse
 
 from skdl._backend import keras, seeded
+from skdl._engine import _keras_only
 from skdl._engine._data import epoch_order, n_rows, take
 
 
@@ -85,7 +86,7 @@ def keras_fit(
     # Held for the whole training: a model may draw from the process-wide generators
     # until it is built and traced. Little is lost, since Keras's ``fit`` of a small
     # network is Python from end to end and two threads would wait for each other anyway.
-    with seeded(seed):
+    with seeded(seed, user_code=_keras_only.describe(model) is None):
         return model.fit(
             batches,
             epochs=epochs,

@@ -147,27 +147,18 @@ class _Writer:
     def layer(self, layer):
         if getattr(layer, "losses", None) and not layer.built:
             raise NotKerasOnly("losses of a layer that is not built")
-        inner = getattr(layer, "_functional", None)
-        if isinstance(layer, keras.Sequential) and inner is not None:
-            return type(layer), self.held(layer), self.describe(inner)
-        if private.is_functional(layer) and hasattr(layer, "_operations"):
-            return type(layer), self.held(layer), self.graph(layer)
+        if isinstance(layer, keras.Sequential) and layer.built:
+            return type(layer), self.held(layer), self.describe(private.functional_inside(layer))
+        if private.is_functional(layer):
+            return type(layer), self.held(layer), self.graph(private.layer_graph(layer))
         if isinstance(layer, keras.Model):
             raise NotKerasOnly("a model that is no graph of layers")
-        return type(layer), self.held(layer), tuple(map(self.describe, layer._layers))
+        return type(layer), self.held(layer), tuple(map(self.describe, private.sublayers(layer)))
 
-    def graph(self, model):
+    def graph(self, graph):
         """Describe how the layers of a functional model are connected."""
-        place = {}
-        for i, tensor in enumerate(model._inputs):
-            place[id(tensor)] = "input", i
-        nodes = [
-            (operation, node)
-            for _, level in sorted(model._nodes_by_depth.items(), reverse=True)
-            for node in level
-            for operation in [node.operation]
-        ]
-        for i, (_, node) in enumerate(nodes):
+        place = {id(tensor): ("input", i) for i, tensor in enumerate(graph.inputs)}
+        for i, node in enumerate(graph.nodes):
             for j, tensor in enumerate(node.outputs):
                 place.setdefault(id(tensor), (i, j))
 
@@ -180,16 +171,19 @@ class _Writer:
                 return isinstance(thing, tuple), tuple(map(argument, thing))
             return self.describe(thing)
 
+        by_name = isinstance(graph.input_structure, dict)
         return (
             tuple(
-                (self.describe(operation), argument(node.arguments.args), argument(node.arguments.kwargs))
-                for operation, node in nodes
+                (
+                    self.describe(node.operation),
+                    argument(node.arguments.args),
+                    argument(node.arguments.kwargs),
+                )
+                for node in graph.nodes
             ),
-            argument(model._inputs_struct),
-            argument(model._outputs_struct),
-            tuple((tuple(t.shape), t.dtype) for t in model._inputs),
-            # By which inputs in a dict are found.
-            tuple(t.name if isinstance(model._inputs_struct, dict) else None for t in model._inputs),
+            argument(graph.input_structure),
+            argument(graph.output_structure),
+            tuple((tuple(t.shape), t.dtype, t.name if by_name else None) for t in graph.inputs),
         )
 
 
@@ -241,7 +235,7 @@ def _describe(model, names):
         key += [
             writer.held(loss) if loss is not None else None,
             writer.held(metrics) if metrics is not None else None,
-            writer.describe(list(model._metrics)),
+            writer.describe(private.attached_metrics(model)),
             writer.describe(model.optimizer),
             writer.describe(private.loss_tracker(model)),
             len(names),
@@ -266,5 +260,5 @@ def _of_variable(variable):
         variable.dtype,
         variable.trainable,
         variable.overwrite_with_gradient,
-        getattr(variable, "_autocast", True),
+        private.is_cast_automatically(variable),
     )

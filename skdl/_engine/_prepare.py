@@ -14,8 +14,8 @@ def build(model, batch, *, seed):
     seed : int
         For what is drawn while building.
     """
-    with seeded(seed):
-        _build_common(model, batch[1])
+    user_code = not _build_common(model, batch[1])
+    with seeded(seed, user_code=user_code):
         private.build_all(model, batch)
 
 
@@ -25,24 +25,30 @@ def _build_common(model, y):
     Keras finds these shapes by tracing the model and every metric, which takes longer
     than the training of a small network. Done only where nothing else is built on the
     way: one output, Keras's own model, metrics that are means.
+
+    Returns
+    -------
+    bool
+        Whether only the optimizer is left to be built.
     """
     loss, metrics = private.compiled_parts(model)
     common = type(model) in private.functional_classes()
     if not common or not all(layer.built for layer in private.flat_layers(model)):
-        return
+        return False
     outputs = getattr(model, "outputs", None)
     if not isinstance(outputs, list) or len(outputs) != 1 or private.nests_output(model):
-        return
+        return False
     if y is None or keras.tree.is_nested(y):
-        return
+        return False
     wanted = keras.tree.flatten(private.given_metrics(model))
     if not all(map(_is_mean, wanted)):
-        return
+        return False
     y = keras.KerasTensor(y.shape, keras.backend.standardize_dtype(y.dtype))
     if metrics is not None and not metrics.built:
         metrics.build(y, outputs[0])
     if loss is not None and not loss.built:
         loss.build(y, outputs[0])
+    return True
 
 
 def _is_mean(metric):

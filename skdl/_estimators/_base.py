@@ -34,6 +34,7 @@ from skdl._model import (
     make_callbacks,
     output_shapes,
     predict_outputs,
+    runs_user_code,
 )
 from skdl._persistence import copy_model, pack_all, unpack_all, with_parameters_copied
 from skdl._routing import RoutedParamsMixin
@@ -378,8 +379,9 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         row = encoded(self.feature_encoder_, _engine.take(train.X, slice(0, 1)))
         self._row_shape = getattr(row, "shape", (1,))[1:]
         build_seed, self._seed = self._draw_seeds(2)
-        with seeded(build_seed):
-            self.model_ = build(self._spec(), self._find_builder(), self._get_metadata())
+        spec, builder = self._spec(), self._find_builder()
+        with seeded(build_seed, user_code=runs_user_code(spec, builder)):
+            self.model_ = build(spec, builder, self._get_metadata())
         return X, y
 
     def _unfitted_target_encoder(self, classes):

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples, validate_data
 
-from skdl._backend import quick_variables, seeded
+from skdl._backend import seeded
 from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
 from skdl._estimators._classifier import CLASS_WEIGHT, KerasClassifierMixin
 from skdl._estimators._docstrings import documented
@@ -193,7 +193,7 @@ class _TabularMixin:
         if self.time_limit is not None:
             timed = TimedDecay(self.learning_rate, epochs, self.time_limit, self._started)
             callbacks, n_steps = [*callbacks, timed], None
-        with seeded(self._seed), quick_variables():
+        with seeded(self._seed, user_code=False):
             compile_network(
                 self.model_,
                 n_steps=n_steps,

@@ -1,7 +1,7 @@
 """From parameters to a compiled Keras model, and from rows to its outputs."""
 
 from skdl._model._arguments import PREDICT_PARAMS, check_arguments
-from skdl._model._builder import build, find_builder
+from skdl._model._builder import build, find_builder, runs_user_code
 from skdl._model._callbacks import acts_on_predict, detach, make_callbacks
 from skdl._model._compile import compile_model
 from skdl._model._networks import cnn, mlp
@@ -25,4 +25,5 @@ __all__ = [
     "mlp",
     "output_shapes",
     "predict_outputs",
+    "runs_user_code",
 ]

@@ -59,6 +59,12 @@ def find_builder(estimator, own, model=None, build_fn=None):
     return model
 
 
+def runs_user_code(spec, builder):
+    """Whether building a model may call what is neither Keras's nor skdl's."""
+    own = (getattr(builder, "__module__", None) or "").partition(".")[0] == "skdl"
+    return not own or any(map(callable, spec.params.values()))
+
+
 def build(spec, builder, meta):
     """Call a builder with what it asks for.
 
