@@ -81,6 +81,8 @@ class ValidationScore(keras.callbacks.Callback):
         With a scorer.
     estimator : estimator
         That is fitted.
+    model : keras.Model
+        Its model.
     X, y : array-like
         Validation rows, as the user gave them.
     positions : ndarray of int
@@ -94,19 +96,19 @@ class ValidationScore(keras.callbacks.Callback):
         If the rows can't be scored so: before training.
     """
 
-    def __init__(self, criterion, estimator, X, y, positions, weight):
+    def __init__(self, criterion, estimator, model, X, y, positions, weight):
         super().__init__()
         self.criterion, self.estimator = criterion, estimator
         self.X, self.y = _safe_indexing(X, positions), _safe_indexing(y, positions)
         weighs = weight is not None and hasattr(criterion.scorer, "_score_func")
         self.weight = {"sample_weight": weight} if weighs else {}
-        self._score()
+        self._score(model)
 
-    def _score(self) -> float:
+    def _score(self, model) -> float:
         try:
             score: Any = self.criterion.scorer(self.estimator, self.X, self.y, **self.weight)
         except ValueError:
-            if divergence(self.estimator.model_, {}):
+            if divergence(model, {}):
                 return np.nan
             raise
         return float(score)
@@ -114,4 +116,4 @@ class ValidationScore(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Score the rows where the epoch was validated."""
         if "val_loss" in logs:
-            logs[f"val_{self.criterion.name}"] = self._score()
+            logs[f"val_{self.criterion.name}"] = self._score(self.model)
