@@ -8,8 +8,8 @@ import numpy as np
 
 from skdl._backend import private, tf
 from skdl._engine import _early_stopping
-from skdl._engine._traced import Graph
 from skdl._engine._program import NotCompilable, Program
+from skdl._engine._traced import Graph
 
 # Rows gathered for one launch of an XLA program: enough to hide what a launch costs,
 # few enough to stay in a processor's cache.

@@ -7,10 +7,10 @@ import numpy as np
 
 from skdl._backend import keras, private, tf
 from skdl._engine import _early_stopping, _keras_only, _store
-from skdl._engine._prepare import build
 from skdl._engine._data import epoch_order, n_rows, take, tensors
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._keras_fit import keras_fit
+from skdl._engine._prepare import build
 from skdl._engine._program import Layout, NotCompilable
 from skdl._engine._rules import acts_before_training, heavy, wants_xla, why_not
 

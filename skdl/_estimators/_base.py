@@ -566,11 +566,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             first, last = [], []
             if criterion.scorer is not None and held_out is not None:
                 X_val, y_val = (data.X, data.y) if given is None else (given.X, given.y)
-                first = [
-                    ValidationScore(
-                        criterion, self, self.model_, X_val, y_val, held_out.where(), held_out.weight
-                    )
-                ]
+                first = [ValidationScore(criterion, self, X_val, y_val, held_out.where(), held_out.weight)]
             if getattr(self, "_skl_callbacks", None):
                 last = [EpochTasks(self, task, learn, shown)]
             if plan.patience is not None:

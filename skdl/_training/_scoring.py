@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import _safe_indexing
 
 from skdl._backend import keras, private
-from skdl._training._outcome import divergence
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,6 @@ class ValidationScore(keras.callbacks.Callback):
         With a scorer.
     estimator : estimator
         That is fitted.
-    model : keras.Model
-        Its model.
     X, y : array-like
         Validation rows, as the user gave them.
     positions : ndarray of int
@@ -96,24 +92,20 @@ class ValidationScore(keras.callbacks.Callback):
         If the rows can't be scored so: before training.
     """
 
-    def __init__(self, criterion, estimator, model, X, y, positions, weight):
+    def __init__(self, criterion, estimator, X, y, positions, weight):
         super().__init__()
         self.criterion, self.estimator = criterion, estimator
         self.X, self.y = _safe_indexing(X, positions), _safe_indexing(y, positions)
         weighs = weight is not None and hasattr(criterion.scorer, "_score_func")
         self.weight = {"sample_weight": weight} if weighs else {}
-        self._score(model)
+        self._score()
 
-    def _score(self, model) -> float:
-        try:
-            score: Any = self.criterion.scorer(self.estimator, self.X, self.y, **self.weight)
-        except ValueError:
-            if divergence(model, {}):
-                return np.nan
-            raise
-        return float(score)
+    def _score(self) -> float:
+        return float(self.criterion.scorer(self.estimator, self.X, self.y, **self.weight))
 
     def on_epoch_end(self, epoch, logs=None):
         """Score the rows where the epoch was validated."""
         if "val_loss" in logs:
-            logs[f"val_{self.criterion.name}"] = self._score(self.model)
+            # What diverges can't be scored, and the history shall show it.
+            score = self._score() if np.isfinite(logs["val_loss"]) else np.nan
+            logs[f"val_{self.criterion.name}"] = score
