@@ -182,6 +182,8 @@ def confusion(done):
     for claim, said_by in CLAIMS.items():
         table[claim] = {"right": [], "missed": [], "false alarm": [], "rightly silent": []}
         for name, each in done.items():
+            if each["truth"][claim] is None:
+                continue
             said, true = bool(set(said_by) & set(codes(each))), each["truth"][claim]
             kind = {
                 (True, True): "right",

@@ -22,10 +22,12 @@ TAIL = 0.1
 # learns loses a third of its loss and more; one that is stuck moves by its noise.
 FLAT = 0.05
 # Exploded: in the first fifth of the epochs a loss is ten times what is usual after it, and
-# is over within three epochs; or it rises to three times the first loss, and goes back.
+# within three epochs it is near to that; what learns quickly goes on falling by powers of ten.
+# Or it rises to three times the first loss, and goes back.
 EARLY = 0.2
 EXPLODED = 10
 SUDDEN = 3
+LEVEL = 3
 EXPLODED_RISE = 3
 # Diverging: the end gives back at least half of what had been learnt, and is above the
 # best by a tenth of the first loss, so that noise around a flat curve does not count.
@@ -469,7 +471,8 @@ def _exploded(curves):
     after = train[peak + 1 :]
     usual = float(np.median(after))
     rose = peak > 0 and train[peak] > EXPLODED_RISE * abs(train[0])
-    fell = train[peak] > EXPLODED * abs(usual) and np.min(after[:SUDDEN]) < train[peak] / EXPLODED
+    soon = np.min(after[:SUDDEN])
+    fell = train[peak] > EXPLODED * abs(usual) and train[peak] / EXPLODED > soon and soon < LEVEL * abs(usual)
     if not fell and not (rose and usual < train[peak] / EXPLODED_RISE):
         return None
     over = peak + 1 + int(np.argmax(after <= EXPLODED * abs(usual)))
