@@ -22,10 +22,14 @@ TAIL = 0.1
 # learns loses a third of its loss and more; one that is stuck moves by its noise.
 FLAT = 0.05
 # Exploded: in the first fifth of the epochs a loss is ten times what is usual after it, and
-# is over within three epochs; or it rises to three times the first loss, and goes back.
+# within three epochs it is near to that; what learns quickly goes on falling by powers of ten.
+# Or it rises to three times the first loss, and goes back. Where the loss of a guess is known
+# it is enough that a loss is five times that, and five times what is usual after it.
 EARLY = 0.2
 EXPLODED = 10
 SUDDEN = 3
+LEVEL = 3
+ABOVE_CHANCE = 5
 EXPLODED_RISE = 3
 # Diverging: the end gives back at least half of what had been learnt, and is above the
 # best by a tenth of the first loss, so that noise around a flat curve does not count.
@@ -75,6 +79,8 @@ class Run(NamedTuple):
     history: dict
     best_epoch: int | None
     stopped_early: bool
+    # Loss of a guess among classes that are equally frequent; None where that is not known.
+    chance: float | None = None
 
 
 class Curves(NamedTuple):
@@ -120,7 +126,16 @@ def find_run(source):
     history = _checked(estimator.history_)
     best = getattr(estimator, "best_epoch_", None)
     stopped = bool(getattr(estimator, "early_stopping", False)) and best is not None
-    return Run(history, best, stopped)
+    return Run(history, best, stopped, _chance(estimator))
+
+
+def _chance(estimator):
+    loss = getattr(estimator, "loss", None)
+    if not isinstance(loss, str) or not (loss == "auto" or "crossentropy" in loss):
+        return None
+    several_labels = str(getattr(estimator, "target_type_", "")).startswith("multilabel")
+    n_classes = 2 if several_labels else getattr(estimator, "n_classes_", None)
+    return None if n_classes is None else math.log(max(2, n_classes))
 
 
 def _find_trained(source):
@@ -365,7 +380,7 @@ def diagnose(source) -> Diagnosis:
 
 def _judge(curves, run, broken):
     """Judge losses that are numbers."""
-    exploded, jumping = _exploded(curves), _jagged(curves)
+    exploded, jumping = _exploded(curves, run.chance), _jagged(curves)
     if exploded:
         # The height of the explosion is no measure for what follows it.
         curves = curves.part(slice(exploded.evidence["until_epoch"], None))
@@ -462,14 +477,18 @@ def _too_short(n_epochs):
     )
 
 
-def _exploded(curves):
+def _exploded(curves, chance):
     train = curves.train
     early = max(2, round(EARLY * len(train)))
     peak = int(np.argmax(train[:early]))
     after = train[peak + 1 :]
     usual = float(np.median(after))
     rose = peak > 0 and train[peak] > EXPLODED_RISE * abs(train[0])
-    fell = train[peak] > EXPLODED * abs(usual) and np.min(after[:SUDDEN]) < train[peak] / EXPLODED
+    if chance is None:
+        soon = np.min(after[:SUDDEN])
+        fell = train[peak] > EXPLODED * max(abs(usual), soon) and soon < LEVEL * abs(usual)
+    else:
+        fell = train[peak] > ABOVE_CHANCE * max(chance, abs(usual))
     if not fell and not (rose and usual < train[peak] / EXPLODED_RISE):
         return None
     over = peak + 1 + int(np.argmax(after <= EXPLODED * abs(usual)))

@@ -123,7 +123,7 @@ def test_what_cannot_score_is_refused_before_training(scoring, data, error, matc
 def test_a_scorer_survives_a_training_that_diverges():
     X, y = load_diabetes(return_X_y=True)
     reg = DNNRegressor(
-        (8,), optimizer="sgd", learning_rate=500.0, epochs=5, batch_size=-1, validation_split=0.2,
+        (8,), optimizer="sgd", learning_rate=500.0, epochs=20, batch_size=-1, validation_split=0.2,
         scoring="r2", random_state=0,
     )  # fmt: skip
     with pytest.warns(ConvergenceWarning, match="The training diverged"):

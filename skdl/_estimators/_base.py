@@ -56,6 +56,7 @@ from skdl._training import (
     given_rows,
     learnt_from,
     training_rows,
+    warn_if_unlike,
 )
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 
@@ -550,6 +551,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             if given is not None:
                 held_out = Rows(*self._validate_data(given.X, given.y), given.weight).checked_weight()
                 target.check_known(held_out.y)
+                warn_if_unlike(train, held_out)
             shown = training_rows(data.X, data.y, metadata, train.where())
             self._prepare_model(encoded(self.feature_encoder_, _engine.take(X, slice(0, 1))), target)
             if plan.class_weight is not None:

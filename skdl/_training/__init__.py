@@ -3,6 +3,7 @@
 from skdl._training._epoch_tasks import EpochTasks, fitted_copy, training_rows
 from skdl._training._fit_model import fit_model
 from skdl._training._holdout import Holdout, given_rows
+from skdl._training._likeness import warn_if_unlike
 from skdl._training._outcome import divergence, learnt_from
 from skdl._training._plan import FIT_PARAMS, Plan, fit_settings
 from skdl._training._rows import Rows, encoded
@@ -24,4 +25,5 @@ __all__ = [
     "given_rows",
     "learnt_from",
     "training_rows",
+    "warn_if_unlike",
 ]

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import _safe_indexing
 
 from skdl._backend import keras, private
-from skdl._training._outcome import divergence
 
 
 @dataclass(frozen=True)
@@ -103,15 +101,11 @@ class ValidationScore(keras.callbacks.Callback):
         self._score()
 
     def _score(self) -> float:
-        try:
-            score: Any = self.criterion.scorer(self.estimator, self.X, self.y, **self.weight)
-        except ValueError:
-            if divergence(self.estimator.model_, {}):
-                return np.nan
-            raise
-        return float(score)
+        return float(self.criterion.scorer(self.estimator, self.X, self.y, **self.weight))
 
     def on_epoch_end(self, epoch, logs=None):
         """Score the rows where the epoch was validated."""
         if "val_loss" in logs:
-            logs[f"val_{self.criterion.name}"] = self._score()
+            # What diverges can't be scored, and the history shall show it.
+            score = self._score() if np.isfinite(logs["val_loss"]) else np.nan
+            logs[f"val_{self.criterion.name}"] = score
