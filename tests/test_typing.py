@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdl import (
     CNNClassifier, DNNClassifier, DNNRegressor, HistoryDisplay, KerasClassifier, Pipeline, clear_caches,
-    datasets, diagnose, make_pipeline,
+    TabularClassifier, TabularRegressor, datasets, diagnose, load, make_pipeline, save,
 )
 
 X, y = np.zeros((10, 3)), np.arange(10) % 2
@@ -39,6 +39,10 @@ pipeline.fit(X, y)
 print(diagnose(clf))
 HistoryDisplay.from_estimator(clf)
 X = datasets.make_credit_default(n_samples=100).data
+table = TabularClassifier(time_limit=10.0, categorical_features=["city"]).fit(X, y)
+TabularRegressor((64, 64), n_members=4, n_folds="auto", epochs=3)
+save(table, "table.skdl")
+table = load("table.skdl", trusted=["module.name"])
 clear_caches()
 """
 
@@ -64,6 +68,8 @@ def test_a_type_checker_accepts_what_is_right_and_finds_what_is_wrong(tmp_path, 
         "CNNClassifier(padding='both')": "padding",
         "clf.fit(X, y, sample_wieght=y)": "sample_wieght.*did you mean .sample_weight",
         "clf.predict(X, batchsize=2)": "batchsize",
+        "TabularClassifier(n_member=3)": "n_member.*did you mean .n_members",
+        "load('table.skdl', trusted=3)": "trusted",
         "clf.history_.loss": "has no attribute .loss",
         "import skdl; skdl.DNNClasifier": "has no attribute .DNNClasifier",
     }

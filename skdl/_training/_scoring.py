@@ -9,7 +9,6 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import _safe_indexing
 
 from skdl._backend import keras, private
-from skdl._training._outcome import divergence
 
 
 @dataclass(frozen=True)
@@ -103,15 +102,18 @@ class ValidationScore(keras.callbacks.Callback):
         self._score()
 
     def _score(self) -> float:
-        try:
-            score: Any = self.criterion.scorer(self.estimator, self.X, self.y, **self.weight)
-        except ValueError:
-            if divergence(self.estimator.model_, {}):
-                return np.nan
-            raise
+        score: Any = self.criterion.scorer(self.estimator, self.X, self.y, **self.weight)
         return float(score)
 
     def on_epoch_end(self, epoch, logs=None):
         """Score the rows where the epoch was validated."""
-        if "val_loss" in logs:
-            logs[f"val_{self.criterion.name}"] = self._score()
+        if "val_loss" not in logs:
+            return
+        try:
+            score = self._score()
+        except ValueError:
+            # They could be scored before training, but not where it diverges.
+            if np.isfinite(list(logs.values())).all():
+                raise
+            score = np.nan
+        logs[f"val_{self.criterion.name}"] = score
