@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from skdl._estimators import KerasRegressor as KerasRegressor
     from skdl._estimators import TabularClassifier as TabularClassifier
     from skdl._estimators import TabularRegressor as TabularRegressor
+    from skdl._persistence import load as load
+    from skdl._persistence import save as save
     from skdl._pipeline import Pipeline as Pipeline
     from skdl._pipeline import make_pipeline as make_pipeline
     from skdl._targets import ClassifierLabelEncoder as ClassifierLabelEncoder

@@ -170,6 +170,12 @@ class Pipeline(_imblearn.Pipeline):
     A final estimator of skdl needs no ``X_val``: see `validation_indices_`.
     """
 
+    # For the link in the notebook's repr, as for the estimators.
+    _doc_link_module = "skdl"
+    _doc_link_template = (
+        "https://skdl.readthedocs.io/en/latest/reference/generated/{estimator_module}.{estimator_name}.html"
+    )
+
     def _fit(self, X, y=None, routed_params=None, raw_params=None, callback_ctx=None):
         """Fit all steps but the last, each as one task.
 

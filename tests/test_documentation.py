@@ -71,10 +71,14 @@ def test_the_html_repr_has_tooltips_and_a_link(cls):
     assert html.count('class="param-doc-description"') == len(cls().get_params())
 
 
-def test_the_link_leads_to_the_documentation_that_the_package_names():
+@pytest.mark.parametrize(
+    "estimator", [skdl.DNNClassifier(), skdl.make_pipeline(skdl.DNNRegressor())], ids=str
+)
+def test_the_link_leads_to_the_documentation_that_the_package_names(estimator):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    page = skdl.DNNClassifier()._get_doc_link().removeprefix(project["urls"]["Documentation"])
-    assert page == "reference/generated/skdl.DNNClassifier.html"
+    page = f"reference/generated/skdl.{type(estimator).__name__}.html"
+    assert estimator._get_doc_link() == project["urls"]["Documentation"] + page
+    assert page in estimator_html_repr(estimator)
 
 
 class Mine(skdl.DNNClassifier):

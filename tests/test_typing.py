@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdl import (
     CNNClassifier, DNNClassifier, DNNRegressor, HistoryDisplay, KerasClassifier, Pipeline, clear_caches,
-    datasets, diagnose, make_pipeline,
+    TabularClassifier, TabularRegressor, datasets, diagnose, load, make_pipeline, save,
 )
 
 X, y = np.zeros((10, 3)), np.arange(10) % 2
@@ -39,37 +39,40 @@ pipeline.fit(X, y)
 print(diagnose(clf))
 HistoryDisplay.from_estimator(clf)
 X = datasets.make_credit_default(n_samples=100).data
+table = TabularClassifier(time_limit=10.0, categorical_features=["city"]).fit(X, y)
+TabularRegressor((64, 64), n_members=4, n_folds="auto", epochs=3)
+save(table, "table.skdl")
+table = load("table.skdl", trusted=["module.name"])
 clear_caches()
 """
 
 
-def errors_of(script, tmp_path, monkeypatch):
-    path = tmp_path / "script.py"
-    path.write_text(script)
+WRONG = {
+    "DNNClassifier(epohcs=2)": "epohcs.*did you mean .epochs",
+    "DNNClassifier(epochs='many')": "incompatible type .str.; expected .int",
+    "DNNRegressor(optimizer__momentun=0.1)": "optimizer__momentun",
+    "CNNClassifier(padding='both')": "padding",
+    "clf.fit(X, y, sample_wieght=y)": "sample_wieght.*did you mean .sample_weight",
+    "clf.predict(X, batchsize=2)": "batchsize",
+    "TabularClassifier(n_member=3)": "n_member.*did you mean .n_members",
+    "load('table.skdl', trusted=3)": "trusted",
+    "clf.history_.loss": "has no attribute .loss",
+    "import skdl; skdl.DNNClasifier": "has no attribute .DNNClasifier",
+}
+
+
+def test_a_type_checker_accepts_what_is_right_and_finds_what_is_wrong(tmp_path, monkeypatch):
+    lines = [*RIGHT.splitlines(), *WRONG]
+    (tmp_path / "script.py").write_text("\n".join(lines))
     monkeypatch.setenv("MYPYPATH", str(ROOT))
     monkeypatch.chdir(tmp_path)
     # As for a package that is installed: errors are shown of the script alone.
     options = ["--strict", "--follow-imports=silent", "--disable-error-code=import-untyped"]
     shown, complaint, _ = api.run([*options, "script.py"])
     assert complaint == ""
-    return re.findall(r"script\.py:\d+: error: (.+)", shown)
-
-
-def test_a_type_checker_accepts_what_is_right_and_finds_what_is_wrong(tmp_path, monkeypatch):
-    assert errors_of(RIGHT, tmp_path, monkeypatch) == []
-    wrong = {
-        "DNNClassifier(epohcs=2)": "epohcs.*did you mean .epochs",
-        "DNNClassifier(epochs='many')": "incompatible type .str.; expected .int",
-        "DNNRegressor(optimizer__momentun=0.1)": "optimizer__momentun",
-        "CNNClassifier(padding='both')": "padding",
-        "clf.fit(X, y, sample_wieght=y)": "sample_wieght.*did you mean .sample_weight",
-        "clf.predict(X, batchsize=2)": "batchsize",
-        "clf.history_.loss": "has no attribute .loss",
-        "import skdl; skdl.DNNClasifier": "has no attribute .DNNClasifier",
-    }
-    found = errors_of(RIGHT + "\n".join(wrong), tmp_path, monkeypatch)
-    assert len(found) == len(wrong)
-    for error, match in zip(found, wrong.values(), strict=True):
+    found = re.findall(r"script\.py:(\d+): error: (.+)", shown)
+    assert [lines[int(line) - 1] for line, _ in found] == list(WRONG)
+    for (_, error), match in zip(found, WRONG.values(), strict=True):
         assert re.search(match, error)
 
 

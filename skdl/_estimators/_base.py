@@ -127,7 +127,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         "get_weights": "the Keras model of a fitted estimator is model_: call model_.get_weights()",
         "set_weights": "the Keras model of a fitted estimator is model_: call model_.set_weights(weights)",
         "layers": "the Keras model of a fitted estimator is model_: its layers are model_.layers",
-        "save": "save an estimator by pickle or joblib.dump, its Keras model alone by model_.save(path)",
+        "save": "save an estimator by skdl.save(estimator, path), its Keras model alone by model_.save(path)",
         "save_weights": "the Keras model of a fitted estimator is model_: call model_.save_weights(path)",
         "load_weights": "the Keras model of a fitted estimator is model_: call model_.load_weights(path)",
         "compile": "an estimator compiles its model in fit, by the parameters optimizer, loss and metrics",

@@ -7,8 +7,10 @@ import os
 import tempfile
 import types
 import warnings
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile
 
 import sklearn.model_selection
@@ -31,7 +33,7 @@ _OTHERS = (
 _PACKAGES = ("skdl", "scikit-learn", "imbalanced-learn", "keras", "tensorflow", "numpy", "skops")
 
 
-def save(estimator, path):
+def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Save an estimator in a file that can be loaded without running code from it.
 
     Parameters
@@ -92,7 +94,7 @@ def save(estimator, path):
         raise
 
 
-def load(path, trusted=()):
+def load(path: str | os.PathLike[str], trusted: Collection[Any] = ()) -> Any:
     """Load what `save` wrote, running no code from the file.
 
     Parameters

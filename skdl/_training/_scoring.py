@@ -101,11 +101,18 @@ class ValidationScore(keras.callbacks.Callback):
         self._score()
 
     def _score(self) -> float:
-        return float(self.criterion.scorer(self.estimator, self.X, self.y, **self.weight))
+        score: Any = self.criterion.scorer(self.estimator, self.X, self.y, **self.weight)
+        return float(score)
 
     def on_epoch_end(self, epoch, logs=None):
         """Score the rows where the epoch was validated."""
-        if "val_loss" in logs:
-            # What diverges can't be scored, and the history shall show it.
-            score = self._score() if np.isfinite(logs["val_loss"]) else np.nan
-            logs[f"val_{self.criterion.name}"] = score
+        if "val_loss" not in logs:
+            return
+        try:
+            score = self._score()
+        except ValueError:
+            # They could be scored before training, but not where it diverges.
+            if np.isfinite(list(logs.values())).all():
+                raise
+            score = np.nan
+        logs[f"val_{self.criterion.name}"] = score
