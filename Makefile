@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench tables docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/run.stamp
@@ -21,6 +21,10 @@ lint: $(VENV)/test.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/run.py
+
+# Compares the tabular estimators with others; writes the table of the guide.
+tables: $(VENV)/bench.stamp
+	$(BIN)/python benchmarks/tables.py
 
 # Runs the examples for their pictures; DOCSFLAGS="-D plot_gallery=0" leaves that out.
 docs: $(VENV)/docs.stamp

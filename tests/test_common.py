@@ -3,6 +3,7 @@
 import keras
 import pytest
 from sklearn.base import is_classifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.estimator_checks import (
     check_param_validation,
@@ -86,11 +87,16 @@ def test_conforms_to_scikit_learn(estimator, check):
     check(estimator)
 
 
+PEERS = [
+    *((each, MLPClassifier() if is_classifier(each) else MLPRegressor()) for each in estimators(16)),
+    *zip(tabular(16), (HistGradientBoostingClassifier(), HistGradientBoostingRegressor()), strict=True),
+]
+
+
 @pytest.mark.parametrize(
-    "estimator", [*estimators(16), *tabular(16)], ids=lambda estimator: type(estimator).__name__
+    ("estimator", "peer"), PEERS, ids=[type(estimator).__name__ for estimator, _ in PEERS]
 )
-def test_at_least_as_many_checks_apply_as_to_scikit_learns_own_networks(estimator):
-    peer = MLPClassifier() if is_classifier(estimator) else MLPRegressor()
+def test_at_least_as_many_checks_apply_as_to_scikit_learns_own_estimators(estimator, peer):
 
     def names(estimator):
         return {getattr(check, "func", check).__name__ for _, check in estimator_checks_generator(estimator)}

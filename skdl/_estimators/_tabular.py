@@ -124,7 +124,7 @@ class _TabularMixin:
     def _holds_out_once(self):
         return self.early_stopping and self.n_folds == 1
 
-    def _split_validation(self, X, y):
+    def _split_validation(self, X, y, groups=None):
         """Choose the rows to hold out; `skdl.Pipeline` asks for them before its first step.
 
         Folds would be made of rows that a sampler before may have copied or mixed.
@@ -132,7 +132,8 @@ class _TabularMixin:
         if not self.early_stopping:
             return None
         strata = self._target_kind.strata(np.asarray(y))
-        return Holdout(self.validation_split, self._draw_seed()).split(_num_samples(X), strata)
+        holdout = Holdout(self.validation_split, self._draw_seed())
+        return holdout.split(_num_samples(X), y, strata=strata, groups=groups)
 
     def _count_folds(self):
         n_rows = self.X_shape_[0]
