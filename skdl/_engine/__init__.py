@@ -3,10 +3,12 @@
 from skdl._engine._data import epoch_order, n_rows, take
 from skdl._engine._forward import forward
 from skdl._engine._rules import why_not
+from skdl._engine._snapshot import Snapshot
 from skdl._engine._store import clear_caches, compilations
 from skdl._engine._train import train
 
 __all__ = [
+    "Snapshot",
     "clear_caches",
     "compilations",
     "epoch_order",

@@ -13,6 +13,7 @@ from skdl._engine._keras_fit import keras_fit
 from skdl._engine._prepare import build
 from skdl._engine._program import Layout, NotCompilable
 from skdl._engine._rules import acts_before_training, heavy, wants_xla, why_not
+from skdl._engine._snapshot import Snapshot
 
 # Bounds of one call of a program, in seconds and in rows: so that it can be interrupted
 # from the keyboard, and the orders of its epochs stay small. The first call makes few
@@ -68,8 +69,10 @@ def train(
     Returns
     -------
     keras.callbacks.History
-        With two more attributes: ``engine``, "compiled" or "keras", the path that ran;
-        and ``reason``, a str that tells why it was not the compiled one, or None.
+        With more attributes: ``engine``, "compiled" or "keras", the path that ran;
+        ``reason``, a str that tells why it was not the compiled one, or None; and
+        ``interrupted``, whether an interrupt from the keyboard ended it. The model is then
+        left as it is.
 
     Raises
     ------
@@ -98,14 +101,21 @@ def train(
             else:
                 history = training.run()
                 history.engine, history.reason = "compiled", None
+                history.interrupted = training.interrupted
                 return history
         if engine == "compiled":
             raise ValueError(
                 f"engine='compiled' can't run this training: {reason}. "
                 "Set engine='auto' to train with keras.Model.fit in this case."
             )
-    history = keras_fit(model, x, y, sample_weight, **settings, **loop)
-    history.engine, history.reason = "keras", reason
+    interrupted, before = False, getattr(model, "history", None)
+    try:
+        history = keras_fit(model, x, y, sample_weight, **settings, **loop)
+    except KeyboardInterrupt:
+        history, interrupted = getattr(model, "history", None), True
+        if history is before:  # before the training began
+            raise
+    history.engine, history.reason, history.interrupted = "keras", reason, interrupted
     return history
 
 
@@ -167,7 +177,7 @@ class _Training:
         self.epochs, self.initial_epoch, self.shuffle, self.seed = epochs, initial_epoch, shuffle, seed
         data = _packed(x, y, sample_weight)
         self.steps = -(-self.n // self.batch_size)
-        self.block_steps = _FIRST_STEPS
+        self.block_steps, self.interrupted = _FIRST_STEPS, False
         first_batch = tensors(take(data, slice(0, self.batch_size)))
         try:
             build(model, (*first_batch, None, None)[:3], seed=seed)
@@ -334,13 +344,11 @@ class _Training:
         That it can't is no matter of luck, but of the graph. What fails without XLA, too,
         is an error of the model or the data, and says nothing about XLA.
         """
-        held = private.training_variables(self.model)
-        before = [v.value.read_value() for v in held]
+        before = Snapshot(self.model)
         try:
             return self._run(orders, **args)
         except tf.errors.OpError:
-            for variable, value in zip(held, before, strict=True):
-                variable.value.assign(value)
+            before.restore()
             failed, self.program = self.program, self._program(xla=False)
             result = self._run(orders, **args)
             failed.compiled.not_for_xla = True
@@ -372,7 +380,12 @@ class _Training:
         # A callback that restores a training may have set where to go on.
         first = private.restored_epoch(model) or self.initial_epoch
         if self.stopper is None and (self.callbacks or self.verbose):
-            logs = self._one_by_one(first, callbacks)
+            logs = None
+            try:
+                for of_epoch in self._one_by_one(first, callbacks):
+                    logs = of_epoch
+            except KeyboardInterrupt:
+                self.interrupted = True
         else:
             logs = self._in_blocks(first, model.history)
         if self.epochs > 0:
@@ -387,7 +400,11 @@ class _Training:
             state = _early_stopping.start(self.stopper, self.model)
         while first < self.epochs and not stop:
             epochs = range(first, self.epochs)
-            rows, stop, _, state, evaluate = self._train(epochs, rule and (rule, state))
+            try:
+                rows, stop, _, state, evaluate = self._train(epochs, rule and (rule, state))
+            except KeyboardInterrupt:
+                self.interrupted = True
+                break
             for epoch, row, validated in zip(epochs, rows, evaluate, strict=False):
                 logs = self._logs(row, names, validated)
                 history.epoch.append(epoch)
@@ -399,7 +416,7 @@ class _Training:
         return logs
 
     def _one_by_one(self, first, callbacks):
-        logs = None
+        """Train epoch by epoch, and yield the logs of each."""
         for epoch in range(first, self.epochs):
             callbacks.on_epoch_begin(epoch)
             if (epoch == first and self._may_be_changed()) or self._structure() != self._found_for:
@@ -419,6 +436,6 @@ class _Training:
                     {name.removeprefix("val_"): logs[name] for name in names[self.program.n_train_names :]}
                 )
             callbacks.on_epoch_end(epoch, logs)
+            yield logs
             if self.model.stop_training:
                 break
-        return logs

@@ -221,19 +221,18 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
 
     @contextlib.contextmanager
     def _all_or_nothing(self, *, trains_on=False):
-        """Leave the estimator as it was where a fit fails, weights that were trained on included."""
+        """Leave the estimator as it was where a fit fails, and the model that was trained on."""
         before = {
             name: dict(value) if isinstance(value, dict) else value for name, value in vars(self).items()
         }
-        model = before.get("model_")
-        weights = model.get_weights() if trains_on and model.built else None
+        state = _engine.Snapshot(before["model_"]) if trains_on else None
         try:
             yield
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
-            if weights is not None:
-                model.set_weights(weights)
+            if state is not None:
+                state.restore()
             raise
 
     # From parameters to values.
@@ -584,6 +583,13 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             vars(self).update(learn(history.history))
         if self.engine_reason_ is not None and plan.engine == "auto":
             _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, self.engine_reason_)
+        if history.interrupted:
+            warnings.warn(
+                f"The training was interrupted after {len(history.epoch)} of {plan.epochs} epochs. The "
+                "network is kept as it is.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
         diverged = divergence(self.model_, self.history_)
         if diverged:
             # Not an error: the history shows what happened. Predicting is one.

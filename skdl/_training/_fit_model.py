@@ -1,5 +1,7 @@
 """A plan, carried out by the engine."""
 
+import inspect
+
 from skdl import _engine
 
 
@@ -22,11 +24,16 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
     Returns
     -------
     keras.callbacks.History
-        With attributes ``engine`` and ``reason``.
+        With attributes ``engine``, ``reason`` and ``interrupted``.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Where one of many fits is interrupted, as in a search. A fit of its own ends instead.
     """
     batch_size, validation_batch_size = plan.batch_sizes(train.n)
     validation = {} if held_out is None else {"validation_batch_size": validation_batch_size}
-    return _engine.train(
+    history = _engine.train(
         model,
         train.X,
         train.y,
@@ -43,3 +50,16 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
         **validation,
         **plan.fit_args,
     )
+    if history.interrupted and _is_one_of_many():
+        raise KeyboardInterrupt
+    return history
+
+
+def _is_one_of_many():
+    """Whether joblib called, as scikit-learn's searches and ensembles do for each of their fits."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("joblib."):
+            return True
+        frame = frame.f_back
+    return False

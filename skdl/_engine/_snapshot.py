@@ -1,0 +1,31 @@
+"""The state of a model in training: taken before, and put back where training fails."""
+
+from skdl._backend import private, tf
+
+
+class Snapshot:
+    """Values of all variables that training a model changes.
+
+    Weights, the optimizer's variables, the states of seed generators and of metrics.
+
+    Parameters
+    ----------
+    model : keras.Model
+    """
+
+    def __init__(self, model):
+        self._model = model
+        self._values = [(v, v.value.read_value()) for v in _variables(model)]
+
+    def restore(self):
+        """Give all variables their values back; the optimizer's that are new become zero."""
+        for variable, value in self._values:
+            variable.value.assign(value)
+        known = {id(variable) for variable, _ in self._values}
+        for variable in _variables(self._model):
+            if id(variable) not in known:
+                variable.value.assign(tf.zeros_like(variable.value))
+
+
+def _variables(model):
+    return private.training_variables(model) if model.built else []
