@@ -18,6 +18,7 @@ On the original the mean absolute error was 112 bicycles, where always saying th
 # ``--epochs`` makes the script shorter, ``--output`` says where the pictures go.
 
 import argparse
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -88,7 +89,8 @@ print(f"{len(X_train)} hours to learn from, {len(X_test)} held out; {y.mean():.0
 # Plain, and with the target scaled
 # ---------------------------------
 # Both networks have the same features, layers and epochs, and the mean squared error as
-# their loss. The first one has to learn numbers in the hundreds, from weights near zero.
+# their loss. The first one has to learn numbers in the hundreds, from weights near zero: skdl
+# warns of that, and names what to do.
 
 network = make_pipeline(
     StandardScaler(),
@@ -104,7 +106,11 @@ models = {
 }
 predictions = {}
 for name, model in models.items():
-    predictions[name] = model.fit(X_train, y_train).predict(X_test)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", UserWarning)
+        predictions[name] = model.fit(X_train, y_train).predict(X_test)
+    for warning in warned:
+        print(f"{name}: {warning.message}")
     mae = mean_absolute_error(y_test, predictions[name])
     print(f"{name:23s} mean absolute error {mae:6.1f}, R2 {model.score(X_test, y_test):.3f}")
 

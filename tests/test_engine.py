@@ -1,11 +1,13 @@
 """The training engine, tested on Keras models: no estimator is involved."""
 
+import contextlib
 import gc
 import os
 import re
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -916,3 +918,37 @@ def test_forward_of_an_eager_model():
 
     model = mlp(cls=Counting)
     assert _engine.forward(model, X, batch_size=20).shape == (N, 3)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_training_by_keras_lets_its_data_go(fails):
+    def fail(epoch, logs):
+        raise RuntimeError("mine")
+
+    held = []
+    for _ in range(3):
+        arrays = X.copy(), Y.copy(), X[:20].copy()
+        held += [weakref.ref(array) for array in arrays]
+        callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=fail)] if fails else []
+        with contextlib.suppress(RuntimeError):
+            train(
+                mlp(),
+                arrays[0],
+                arrays[1],
+                validation_data=(arrays[2], Y[:20]),
+                engine="keras",
+                callbacks=callbacks,
+            )
+        del arrays
+    gc.collect()
+    assert not [ref for ref in held if ref() is not None]
+
+
+def test_a_model_that_predicted_is_freed():
+    model = mlp()
+    train(model)
+    _engine.forward(model, X)
+    held = weakref.ref(model)
+    del model
+    gc.collect()
+    assert held() is None

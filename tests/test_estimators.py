@@ -13,6 +13,7 @@ from imblearn.over_sampling import SMOTE
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -82,6 +83,20 @@ def test_two_classes_are_learnt():
     assert clf.score(X_test, y_test) > 0.93
     assert clf.model_.output_shape == (None, 1)
     assert set(clf.history_) == {"loss", "accuracy"}
+
+
+@pytest.mark.parametrize("unit", [1e3, 1e-5])
+def test_a_target_far_from_unit_spread_is_warned_of_with_what_to_do(unit):
+    X, y = DIABETES
+    reg = DNNRegressor((4,), epochs=1, random_state=0)
+    with pytest.warns(
+        UserWarning, match=r"standard deviation of the target is .*TransformedTargetRegressor"
+    ) as seen:
+        reg.fit(X, y * unit)
+    assert len(seen) == 1
+    assert "TabularRegressor" in str(seen[0].message)
+    assert seen[0].filename == __file__
+    TransformedTargetRegressor(reg, transformer=StandardScaler()).fit(X, y * unit)
 
 
 def test_numbers_are_learnt():

@@ -1,6 +1,5 @@
 """Training by ``keras.Model.fit``, for all that the compiled engine does not run."""
 
-import scipy.sparse
 
 from skdl._backend import keras, seeded
 from skdl._engine import _keras_only
@@ -74,26 +73,27 @@ def keras_fit(
     -------
     keras.callbacks.History
     """
-    batches = _Batches(
-        x, y, sample_weight, batch_size=batch_size, seed=seed, epoch=initial_epoch, shuffle=shuffle
-    )
-    if validation_data is not None and scipy.sparse.issparse(validation_data[0]):
-        validation_data = _Batches(
-            *(*validation_data, None)[:3], batch_size=batch_size, seed=seed, epoch=0, shuffle=False
-        )
-    elif validation_data is not None:
-        fit_args.setdefault("validation_batch_size", batch_size)
+    data = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "epoch": initial_epoch}
+    batches, validation = _Batches(x, y, sample_weight, **data), None
+    if validation_data is not None:
+        data = {**data, "batch_size": fit_args.pop("validation_batch_size", None) or batch_size}
+        validation = _Batches(*(*validation_data, None, None)[:3], **{**data, "shuffle": False})
     # Held for the whole training: a model may draw from the process-wide generators
     # until it is built and traced. Little is lost, since Keras's ``fit`` of a small
     # network is Python from end to end and two threads would wait for each other anyway.
-    with seeded(seed, user_code=_keras_only.describe(model) is None):
-        return model.fit(
-            batches,
-            epochs=epochs,
-            initial_epoch=initial_epoch,
-            validation_data=validation_data,
-            shuffle=False,
-            callbacks=[_Orders(batches), *callbacks],
-            verbose=verbose,
-            **fit_args,
-        )
+    try:
+        with seeded(seed, user_code=_keras_only.describe(model) is None):
+            return model.fit(
+                batches,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                validation_data=validation,
+                shuffle=False,
+                callbacks=[_Orders(batches), *callbacks],
+                verbose=verbose,
+                **fit_args,
+            )
+    finally:
+        # TensorFlow 2.21 keeps the functions that read the batches as long as the process.
+        for each in filter(None, (batches, validation)):
+            each.data = ()

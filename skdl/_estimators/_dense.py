@@ -1,9 +1,11 @@
 """Multilayer perceptrons: `DNNClassifier` and `DNNRegressor`."""
 
+import warnings
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, Unpack
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
@@ -34,6 +36,8 @@ _DENSE_CONSTRAINTS = {
     "batch_norm": ["boolean"],
     "l2_regularization": [Interval(Real, 0, None, closed="left")],
 }
+# A target whose standard deviation, or one by it, is larger is far from the outputs of an untrained network.
+_FAR = 100
 
 
 def _dense_weights(model, index):
@@ -247,6 +251,20 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
     _network = staticmethod(mlp)
     coefs_ = property(_kernels)
     intercepts_ = property(_biases)
+
+    def _arrange(self, train, held_out, plan):
+        spread = np.std(train.y, axis=0, dtype=np.float64)
+        far = spread[(spread > 0) & ((spread < 1 / _FAR) | (spread > _FAR))]
+        if far.size and plan.initial_epoch == 0:
+            warnings.warn(
+                f"The standard deviation of the target is {far[0]:.3g}, far from 1, for which a network is "
+                "made: it may learn slowly, or nothing. Standardise the target by "
+                "TransformedTargetRegressor(regressor, transformer=StandardScaler()), or use "
+                "TabularRegressor, which does so itself.",
+                UserWarning,
+                stacklevel=5,
+            )
+        return super()._arrange(train, held_out, plan)
 
     def __init__(
         self,
