@@ -102,8 +102,7 @@ class ValidationScore(keras.callbacks.Callback):
         self._score()
 
     def _score(self) -> float:
-        score: Any = self.criterion.scorer(self.estimator, self.X, self.y, **self.weight)
-        return float(score)
+        return float(self.criterion.scorer(self.estimator, self.X, self.y, **self.weight))
 
     def on_epoch_end(self, epoch, logs=None):
         """Score the rows where the epoch was validated."""
