@@ -1,6 +1,5 @@
 """Training by ``keras.Model.fit``, for all that the compiled engine does not run."""
 
-
 from skdl._backend import keras, seeded
 from skdl._engine import _keras_only
 from skdl._engine._data import epoch_order, n_rows, take
