@@ -42,6 +42,8 @@ class _Pass:
     xla : bool
         Compile the full batches with XLA, where it computes the same. The last, smaller
         one runs without: XLA would compile anew for each number of rows.
+    keras_only : bool
+        Whether the model is of Keras's own parts alone.
     stop_on_nan : bool
         End the pass after the batch that made the loss NaN or infinite.
 
@@ -55,7 +57,7 @@ class _Pass:
         For XLA: position of an array that holds class labels, and the number of classes.
     """
 
-    def __init__(self, model, method, layout, *, batch_size, xla, stop_on_nan=False):
+    def __init__(self, model, method, layout, *, batch_size, xla, keras_only, stop_on_nan=False):
         self.layout, self.batch_size, self.stop_on_nan = layout, batch_size, stop_on_nan
         self.step = layout.function(getattr(model, method))
         concrete = self.step.get_concrete_function()
@@ -74,7 +76,7 @@ class _Pass:
         self.carried = carried
         self.specs = [tf.TensorSpec((), logs[name].dtype) for name in carried]
         graph = Graph(concrete) if xla else None
-        xla = xla and graph.safe_in_xla()
+        xla = xla and graph.safe_in_xla(keras_only=keras_only)
         self.labels = graph.label_bounds() if xla else []
         self.chunk = self._chunk() if xla else None
 
@@ -175,6 +177,8 @@ class TrainProgram(Program):
     batch_size, validation_batch_size : int
     xla : bool
         Compile with XLA where it computes the same, or run TensorFlow's operations one by one.
+    keras_only : bool
+        Whether the model is of Keras's own parts alone.
     optimise : bool
         As for `Program`.
     stopping : {None, "stop", "restore"}
@@ -203,16 +207,18 @@ class TrainProgram(Program):
         batch_size,
         validation_batch_size,
         xla,
+        keras_only,
         optimise,
         stopping,
         stop_on_nan,
     ):
         with private.without_graph_optimiser(not optimise):
+            how = {"xla": xla, "keras_only": keras_only}
             training = _Pass(
-                model, "train_step", train, batch_size=batch_size, xla=xla, stop_on_nan=stop_on_nan
+                model, "train_step", train, batch_size=batch_size, stop_on_nan=stop_on_nan, **how
             )
             testing = validation and _Pass(
-                model, "test_step", validation, batch_size=validation_batch_size, xla=xla
+                model, "test_step", validation, batch_size=validation_batch_size, **how
             )
         passes = [p for p in (training, testing) if p]
         self.xla = any(p.chunk is not None for p in passes)

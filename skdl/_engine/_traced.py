@@ -54,17 +54,18 @@ _SAFE_IN_XLA = frozenset(
     """
     Abs Acos Acosh Add AddN AddV2 All Any ArgMax ArgMin Asin Asinh AssignAddVariableOp
     AssignSubVariableOp AssignVariableOp Atan Atan2 Atanh AvgPool AvgPoolGrad BatchMatMulV2
-    BatchMatMulV3 BiasAdd BiasAddGrad BroadcastArgs BroadcastGradientArgs BroadcastTo Case Cast Ceil
-    ClipByValue Concat ConcatV2 Const Conv2D Conv2DBackpropFilter Conv2DBackpropInput Cos Cosh Cumprod
-    Cumsum DepthwiseConv2dNative DepthwiseConv2dNativeBackpropFilter DepthwiseConv2dNativeBackpropInput
-    DivNoNan Einsum Elu EluGrad Equal Erf Erfc Exp ExpandDims Expm1 Fill Floor FusedBatchNormGradV3
-    FusedBatchNormV3 Greater GreaterEqual Identity IdentityN If Inv InvGrad Invert IsFinite IsInf IsNan
-    L2Loss LeakyRelu LeakyReluGrad Less LessEqual Lgamma Log Log1p LogSoftmax LogicalAnd LogicalNot
-    LogicalOr MatMul Max MaxPool MaxPoolGrad Maximum Mean Min Minimum Mul MulNoNan Neg NextAfter NoOp
-    NotEqual OneHot OnesLike Pack Pad PadV2 PartitionedCall Pow PreventGradient Prod Range Rank
-    ReadVariableOp RealDiv Reciprocal ReciprocalGrad Relu Relu6 Relu6Grad ReluGrad Reshape ReverseV2
-    Rint Round Rsqrt RsqrtGrad Select SelectV2 Selu SeluGrad Shape ShapeN Sigmoid SigmoidGrad Sign Sin
-    Sinh Size Slice Snapshot Softmax SoftmaxCrossEntropyWithLogits Softplus SoftplusGrad Softsign
+    BatchMatMulV3 BiasAdd BiasAddGrad Bitcast BitwiseAnd BitwiseOr BitwiseXor BroadcastArgs
+    BroadcastGradientArgs BroadcastTo Case Cast Ceil ClipByValue Concat ConcatV2 Const Conv2D
+    Conv2DBackpropFilter Conv2DBackpropInput Cos Cosh Cumprod Cumsum DepthwiseConv2dNative
+    DepthwiseConv2dNativeBackpropFilter DepthwiseConv2dNativeBackpropInput DivNoNan Einsum Elu EluGrad
+    Equal Erf Erfc Exp ExpandDims Expm1 Fill Floor FusedBatchNormGradV3 FusedBatchNormV3 Greater
+    GreaterEqual Identity IdentityN If Inv InvGrad Invert IsFinite IsInf IsNan L2Loss LeakyRelu
+    LeakyReluGrad LeftShift Less LessEqual Lgamma Log Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr
+    MatMul Max MaxPool MaxPoolGrad Maximum Mean Min Minimum Mul MulNoNan Neg NextAfter NoOp NotEqual
+    OneHot OnesLike Pack Pad PadV2 PartitionedCall Pow PreventGradient Prod Range Rank ReadVariableOp
+    RealDiv Reciprocal ReciprocalGrad Relu Relu6 Relu6Grad ReluGrad Reshape ReverseV2 RightShift Rint
+    Round Rsqrt RsqrtGrad Select SelectV2 Selu SeluGrad Shape ShapeN Sigmoid SigmoidGrad Sign Sin Sinh
+    Size Slice Snapshot Softmax SoftmaxCrossEntropyWithLogits Softplus SoftplusGrad Softsign
     SoftsignGrad Split SplitV Sqrt SqrtGrad Square SquaredDifference Squeeze StatefulPartitionedCall
     StatelessIf StatelessRandomBinomial StatelessRandomGetKeyCounter StatelessRandomNormalV2
     StatelessRandomUniformFullIntV2 StatelessRandomUniformIntV2 StatelessRandomUniformV2
@@ -74,6 +75,13 @@ _SAFE_IN_XLA = frozenset(
     Transpose Unpack VariableShape While Xdivy Xlog1py Xlogy ZerosLike
     """.split()
 )
+
+# Operations that may raise for values of the data, but not where they compute with shapes.
+_SAFE_FOR_SHAPES = frozenset({"DynamicStitch", "FloorDiv", "FloorMod", "GatherV2"})
+_SHAPES = frozenset({"Const", "Rank", "Shape", "ShapeN", "Size"})
+
+# Keras's AUC clips the places to which it adds.
+_SAFE_IN_KERAS = frozenset({"UnsortedSegmentSum"})
 
 # Operations through which class labels pass unchanged.
 _SAME_VALUES = frozenset({"Cast", "ExpandDims", "Identity", "Reshape", "Squeeze", "StopGradient"})
@@ -197,14 +205,25 @@ class Graph:
             self.operations & _CALLS_PYTHON
         )
 
-    def safe_in_xla(self):
+    def safe_in_xla(self, *, keras_only):
         """Whether XLA computes the same as TensorFlow's operations do one by one.
 
         Class labels must be in range besides, see `label_bounds`.
+
+        Parameters
+        ----------
+        keras_only : bool
+            Whether it was traced from a model of Keras's own parts alone.
         """
-        if self.label_bounds() is None:
+        others = self.operations - _SAFE_IN_XLA - {_SPARSE_LABELS}
+        if keras_only:
+            others -= _SAFE_IN_KERAS
+        if self.label_bounds() is None or not others <= _SAFE_FOR_SHAPES:
             return False
-        return self.operations - {_SPARSE_LABELS} <= _SAFE_IN_XLA
+        if any(node.op in others for function in self._library for node in function.node_def):
+            return False
+        known = {}
+        return all(_is_shape(op, known) for op in self._concrete.graph.get_operations() if op.type in others)
 
     def label_bounds(self):
         """Return which arguments are class labels, and how many classes there are.
@@ -232,3 +251,13 @@ class Graph:
                 return None
             bounds.append((arguments[id(labels)], features.shape[-1]))
         return bounds
+
+
+def _is_shape(op, known):
+    """Whether what an operation computes follows from constants and shapes alone."""
+    if op not in known:
+        known[op] = False  # in a loop
+        known[op] = op.type in _SHAPES or (
+            bool(op.inputs) and all(_is_shape(tensor.op, known) for tensor in op.inputs)
+        )
+    return known[op]

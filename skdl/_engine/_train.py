@@ -228,6 +228,7 @@ class _Training:
             "batch_size": self.batch_size,
             "validation_batch_size": self.validation_batch_size if validation else None,
             "xla": xla,
+            "keras_only": self.described is not None,
             "optimise": heavy(model),
             "stopping": self.stopper and ("restore" if self.stopper.restore_best_weights else "stop"),
             "stop_on_nan": self.stop_on_nan,
