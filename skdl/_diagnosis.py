@@ -21,14 +21,13 @@ TAIL = 0.1
 # Flat: all that was learnt is less than this share of the first loss. A network that
 # learns loses a third of its loss and more; one that is stuck moves by its noise.
 FLAT = 0.05
-# Exploded: in the first fifth of the epochs a loss is ten times what is usual after it, and
-# within three epochs it is near to that; what learns quickly goes on falling by powers of ten.
+# Exploded: in the first fifth of the epochs a loss is ten times as high as one of the next
+# three, and what follows is a slower fall: what learns quickly goes on falling by powers of ten.
 # Or it rises to three times the first loss, and goes back. Where the loss of a guess is known
 # it is enough that a loss is five times that, and five times what is usual after it.
 EARLY = 0.2
 EXPLODED = 10
 SUDDEN = 3
-LEVEL = 3
 ABOVE_CHANCE = 5
 EXPLODED_RISE = 3
 # Diverging: the end gives back at least half of what had been learnt, and is above the
@@ -485,8 +484,9 @@ def _exploded(curves, chance):
     usual = float(np.median(after))
     rose = peak > 0 and train[peak] > EXPLODED_RISE * abs(train[0])
     if chance is None:
-        soon = np.min(after[:SUDDEN])
-        fell = train[peak] > EXPLODED * max(abs(usual), soon) and soon < LEVEL * abs(usual)
+        soon = abs(np.min(after[:SUDDEN]))
+        # Written without a division by a loss of zero.
+        fell = train[peak] > EXPLODED * soon and train[peak] * usual**2 > soon**3 and usual > 0
     else:
         fell = train[peak] > ABOVE_CHANCE * max(chance, abs(usual))
     if not fell and not (rose and usual < train[peak] / EXPLODED_RISE):

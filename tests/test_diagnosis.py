@@ -75,12 +75,12 @@ TRAININGS = {
         "flat",
     ),
     "good classifier": (
-        DNNClassifier((8,), learning_rate=3e-2, epochs=25, l2_regularization=0.01, **FULL_BATCH),
+        DNNClassifier((8,), learning_rate=3e-2, epochs=120, l2_regularization=0.01, **FULL_BATCH),
         _cancer,
         None,
     ),
     "good regressor": (
-        DNNRegressor((), learning_rate=0.05, epochs=40, **FULL_BATCH),
+        DNNRegressor((), learning_rate=0.05, epochs=80, **FULL_BATCH),
         _diabetes,
         None,
     ),
