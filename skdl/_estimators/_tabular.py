@@ -106,7 +106,7 @@ class _TabularMixin:
     @property
     def feature_encoder(self):
         """Transformer from what `table_reader_` reads to what the network takes."""
-        return TableEncoder(self.table_reader_.is_categorical_)
+        return TableEncoder(self.table_reader_.is_categorical_, self._count_folds())
 
     # From parameters to values.
 
