@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 
-from skdl import Pipeline, TabularClassifier, TabularRegressor, diagnose
+from skdl import Pipeline, TabularClassifier, TabularRegressor, diagnose, load, save
 
 SMALL = {
     "hidden_layer_sizes": 16,
@@ -260,6 +260,13 @@ def test_behind_a_sampler_the_held_out_rows_are_not_copied_into_training(table):
     ).fit(X, noise)
     history = pipe[-1].history_
     assert history["loss"][-1] < 0.5 * min(history["val_loss"])
+
+
+@pytest.mark.parametrize("fixture", ["clf", "reg"])
+def test_it_is_saved_in_a_file_without_code(table, fixture, request, tmp_path):
+    fitted = request.getfixturevalue(fixture)
+    save(fitted, tmp_path / "model.skdl")
+    np.testing.assert_array_equal(load(tmp_path / "model.skdl").predict(table[0]), fitted.predict(table[0]))
 
 
 def test_it_is_pickled_fitted(table, clf):

@@ -13,12 +13,13 @@ from skdl._tabular import (
     default_batch_size,
     default_epochs,
     default_folds,
+    default_members,
     stack_copies,
     stack_folds,
     tabular_network,
 )
 from skdl._tabular._encoder import RobustClipper
-from skdl._tabular._layers import FoldDense, MemberOutput, MemberScale, PeriodicEmbedding, SpreadOverFolds
+from skdl._tabular._layers import FoldDense, FoldsFirst, MemberOutput, MemberScale, PeriodicEmbedding
 from skdl._tabular._losses import MemberCrossentropy, MemberSquaredError
 
 
@@ -134,6 +135,13 @@ def test_a_missing_category_that_fit_has_not_seen_is_none_of_them():
     np.testing.assert_array_equal(encoder.transform(np.array([[np.nan]]))[:, 0], [[0, 0, 0]])
 
 
+def test_all_folds_get_the_same_rows():
+    x = np.arange(6.0).reshape(3, 2)
+    encoded = TableEncoder([False, False], n_folds=4).fit_transform(x)
+    assert encoded.shape == (3, 4, 2)
+    assert (encoded == encoded[:, :1]).all()
+
+
 def test_numbers_come_first():
     encoder = TableEncoder([True, False, False]).fit(np.arange(12.0).reshape(4, 3))
     assert (encoder.n_numeric_, encoder.n_encoded_) == (2, 6)
@@ -177,9 +185,9 @@ def numbers(layer, name):
     return keras.ops.convert_to_numpy(getattr(layer, name))
 
 
-def test_rows_that_come_once_are_given_to_each_fold(rng):
-    x = rng.rand(5, 1, 2).astype("float32")
-    np.testing.assert_array_equal(SpreadOverFolds(3)(x), np.repeat(x.transpose(1, 0, 2), 3, axis=0))
+def test_folds_come_first(rng):
+    x = rng.rand(5, 3, 2).astype("float32")
+    np.testing.assert_array_equal(FoldsFirst()(x), x.transpose(1, 0, 2))
 
 
 def test_periodic_embedding(rng):
@@ -254,7 +262,7 @@ def test_the_network_is_read_back_as_it_was_saved(rng, tmp_path):
         units=2,
         classify=True,
     )
-    x = rng.rand(5, 1, 3).astype("float32")
+    x = rng.rand(5, 2, 3).astype("float32")
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
@@ -270,6 +278,7 @@ def test_more_rows_mean_fewer_epochs_and_folds_and_larger_batches():
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[-1] >= 1
     assert default_folds(500) > default_folds(50_000) > 1
+    assert default_members(3, 500) > default_members(3, 50_000) > 1
     assert default_batch_size(500) < default_batch_size(50_000)
 
 

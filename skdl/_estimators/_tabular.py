@@ -106,7 +106,7 @@ class _TabularMixin:
     @property
     def feature_encoder(self):
         """Transformer from what `table_reader_` reads to what the network takes."""
-        return TableEncoder(self.table_reader_.is_categorical_)
+        return TableEncoder(self.table_reader_.is_categorical_, self._count_folds())
 
     # From parameters to values.
 
@@ -141,7 +141,9 @@ class _TabularMixin:
         return max(1, min(folds, n_rows // 2))
 
     def _count_members(self):
-        return default_members(self.n_folds_) if self.n_members == "auto" else int(self.n_members)
+        if self.n_members != "auto":
+            return int(self.n_members)
+        return default_members(self.n_folds_, self.X_shape_[0])
 
     # The network.
 
@@ -287,7 +289,7 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
     n_members : int or "auto", default="auto"
         Networks of each fold. They share all weights but a scaling of the features and the
         output layer, and predict by their average. "auto" means as many as make 24 or a little
-        less in all folds.
+        less in all folds, and 12 for more than 10,000 rows.
     n_folds : int or "auto", default="auto"
         Each fold is held out from the training of ``n_members`` networks, which stop early by
         it; the networks of all folds are trained at the same time, and averaged. "auto" means
@@ -484,7 +486,7 @@ class TabularRegressor(_TabularMixin, KerasRegressorMixin, KerasEstimator):
     n_members : int or "auto", default="auto"
         Networks of each fold. They share all weights but a scaling of the features and the
         output layer, and predict by their average. "auto" means as many as make 24 or a little
-        less in all folds.
+        less in all folds, and 12 for more than 10,000 rows.
     n_folds : int or "auto", default="auto"
         Each fold is held out from the training of ``n_members`` networks, which stop early by
         it; the networks of all folds are trained at the same time, and averaged. "auto" means

@@ -210,7 +210,8 @@ def _compare(saved, path):
 def _own_types():
     """Return the names of the classes that need no trust of the user's, and that skops does not know.
 
-    Classes of estimators and splitters only: making one runs no code but its ``__setstate__``.
+    Making an estimator or a splitter runs no code but its ``__setstate__``; callbacks, layers and
+    losses are Keras's and skdl's.
     """
     import skdl
     from skdl._persistence import Packed
@@ -225,7 +226,9 @@ def _own_types():
     splitters = [getattr(sklearn.model_selection, name) for name in sklearn.model_selection.__all__]
     splitters = [each for each in splitters if hasattr(each, "get_n_splits")]
     callbacks = [cls for cls in vars(keras.callbacks).values() if isinstance(cls, type)]
-    own = [_name(cls) for cls in [Packed, *estimators, *splitters, *callbacks]]
+    kinds = (keras.Layer, keras.losses.Loss, keras.callbacks.Callback)
+    parts = [cls for cls in set().union(*map(_subclasses, kinds)) if cls.__module__.startswith("skdl.")]
+    own = [_name(cls) for cls in [Packed, *estimators, *splitters, *callbacks, *parts]]
     return [*own, *_OTHERS]
 
 

@@ -287,8 +287,9 @@ def _equal(ones, others):
 
 def _some_rows(model):
     """Make two rows of input; None where the model does not say what it takes, or takes strings."""
-    inputs = getattr(model, "_inputs_struct", None) or getattr(model, "inputs", None)
-    if not inputs:
+    inputs = getattr(model, "_inputs_struct", None)
+    inputs = getattr(model, "inputs", None) if inputs is None else inputs
+    if inputs is None:
         shapes = list((model._build_shapes_dict or {}).values())
         if len(shapes) != 1 or not isinstance(shapes[0], tuple):
             return None

@@ -4,10 +4,10 @@ import math
 
 # Multiplications that a training may take: some seconds for a thousand rows, and less than a
 # minute for twenty thousand, on two cores.
-_BUDGET, _BUDGET_ROWS, _GROWTH = 4e10, 1000, 0.65
+_BUDGET, _BUDGET_ROWS, _GROWTH = 3e10, 1000, 0.8
 _LEAST_EPOCHS, MOST_EPOCHS = 5, 60
 _BATCH = 32, 256
-_NETWORKS = 24
+_MANY_ROWS, _NETWORKS = 10_000, (24, 12)
 
 
 def default_folds(n_rows):
@@ -15,9 +15,13 @@ def default_folds(n_rows):
     return 5 if n_rows <= 5000 else 3
 
 
-def default_members(n_folds):
-    """Return the number of networks of a fold, for 24 or a little less in all."""
-    return max(1, _NETWORKS // n_folds)
+def default_members(n_folds, n_rows):
+    """Return the number of networks of a fold.
+
+    There are 24 or a little less in all, and half as many for more than 10,000 rows, where
+    epochs are worth more than networks.
+    """
+    return max(1, _NETWORKS[n_rows > _MANY_ROWS] // n_folds)
 
 
 def default_batch_size(n_rows):

@@ -169,6 +169,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     is_categorical : ndarray of bool of shape (n_features,)
+    n_folds : int, default=1
+        How often the network takes each row.
 
     Attributes
     ----------
@@ -179,8 +181,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     columns_ : sklearn.compose.ColumnTransformer
     """
 
-    def __init__(self, is_categorical):
+    def __init__(self, is_categorical, n_folds=1):
         self.is_categorical = is_categorical
+        self.n_folds = n_folds
 
     def fit(self, X, y=None):
         """Learn the scales and the categories.
@@ -223,15 +226,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of float32 of shape (n_samples, 1, n_encoded_features)
-            The second axis is that of the folds: all predict the same rows.
+        ndarray of float32 of shape (n_samples, n_folds, n_encoded_features)
+            A view: all folds predict the same rows.
         """
         check_is_fitted(self)
         with warnings.catch_warnings(), config_context(transform_output="default"):
             # Of an unknown category, whose columns are all 0. It is documented.
             warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
             encoded = self.columns_.transform(X)
-        return encoded.astype(np.float32, copy=False)[:, None]
+        encoded = encoded.astype(np.float32, copy=False)[:, None]
+        return np.broadcast_to(encoded, (len(encoded), self.n_folds, self.n_encoded_))
 
 
 class _Numbers(TransformerMixin, BaseEstimator):

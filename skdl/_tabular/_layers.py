@@ -21,37 +21,16 @@ def _stretched(scale):
 
 
 @register
-class SpreadOverFolds(keras.layers.Layer):
-    """Put the folds first, and give each fold the same rows where these come once.
-
-    Parameters
-    ----------
-    n_folds : int
-    **kwargs : dict
-        As of ``keras.layers.Layer``.
-
-    Notes
-    -----
-    From shape (n_rows, n_folds or 1, n_features) to (n_folds, n_rows, n_features). In training,
-    each fold has rows of its own; in prediction they are the same.
-    """
-
-    def __init__(self, n_folds, **kwargs):
-        super().__init__(**kwargs)
-        self.n_folds = n_folds
+class FoldsFirst(keras.layers.Layer):
+    """Put the axis of the folds before that of the rows."""
 
     def call(self, x):
-        """Return the rows of each fold."""
-        x = ops.transpose(x, (1, 0, 2))
-        return ops.broadcast_to(x, (self.n_folds, *ops.shape(x)[1:]))
+        """Turn (n_rows, n_folds, n_features) into (n_folds, n_rows, n_features)."""
+        return ops.transpose(x, (1, 0, 2))
 
     def compute_output_shape(self, input_shape):
         """Return (n_folds, n_rows, n_features)."""
-        return self.n_folds, input_shape[0], input_shape[2]
-
-    def get_config(self):
-        """Return the parameters."""
-        return {**super().get_config(), "n_folds": self.n_folds}
+        return input_shape[1], input_shape[0], input_shape[2]
 
 
 @register

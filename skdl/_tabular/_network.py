@@ -3,7 +3,7 @@
 import math
 
 from skdl._backend import keras
-from skdl._tabular._layers import FoldDense, MemberOutput, MemberScale, PeriodicEmbedding, SpreadOverFolds
+from skdl._tabular._layers import FoldDense, FoldsFirst, MemberOutput, MemberScale, PeriodicEmbedding
 from skdl._tabular._losses import MemberCrossentropy, MemberSquaredError
 
 # Share of the steps in which the learning rate rises.
@@ -43,10 +43,10 @@ def tabular_network(
     Returns
     -------
     keras.Model
-        From shape (n_rows, n_folds or 1, n_features) to (n_rows, n_folds, 1, units).
+        From shape (n_rows, n_folds, n_features) to (n_rows, n_folds, 1, units).
     """
-    inputs = keras.Input((None, n_features))
-    x = SpreadOverFolds(n_folds)(inputs)
+    inputs = keras.Input((n_folds, n_features))
+    x = FoldsFirst()(inputs)
     if numeric_embedding and n_numeric:
         x = PeriodicEmbedding(n_numeric)(x)
     x = MemberScale(n_members)(x)
