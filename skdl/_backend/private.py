@@ -114,6 +114,14 @@ def learning_rate_of(optimizer):
     return getattr(optimizer, "_learning_rate", None)
 
 
+def decayed(optimizer):
+    """Return which of its variables an optimizer decays; variables are left out by name."""
+    if optimizer.weight_decay is None:
+        return ()
+    variables = optimizer._trainable_variables
+    return tuple(optimizer._use_weight_decay(v) for v in variables)
+
+
 def training_variables(model):
     """Return the variables that training a model reads or writes, in a fixed order.
 

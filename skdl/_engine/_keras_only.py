@@ -23,6 +23,7 @@ _RECORDS = frozenset(
     """
     _auto_config _build_input_shape _build_shapes_dict _call_signature _called _compile_config
     _compile_loss _compile_metrics _compiled_trainable_state _distribution_strategy _eval_epoch_iterator
+    _exclude_from_weight_decay _exclude_from_weight_decay_cache _exclude_from_weight_decay_pattern
     _functional _inbound_nodes _initial_epoch _initial_seed _initializer _inputs _layers _lock
     _loss_ids _loss_tracker _losses _manual_input_spec _metrics _name _nodes _nodes_by_depth _nnx_op_mapping
     _operations _operations_by_depth _outbound_nodes _output_shape _outputs _parent_path _path
@@ -237,6 +238,7 @@ def _describe(model, names):
             writer.held(metrics) if metrics is not None else None,
             writer.describe(private.attached_metrics(model)),
             writer.describe(model.optimizer),
+            private.decayed(model.optimizer),
             writer.describe(private.loss_tracker(model)),
             len(names),
         ]

@@ -7,7 +7,7 @@ compute the same from the same arguments and captures.
 
 import hashlib
 
-from skdl._backend import private
+from skdl._backend import private, tf
 
 # Of a program that has run, measured over dense networks: graphs, kernels and XLA code.
 _BYTES_PER_NODE = 4096
@@ -77,7 +77,9 @@ _SAFE_IN_XLA = frozenset(
 )
 
 # Operations that may raise for values of the data, but not where they compute with shapes.
-_SAFE_FOR_SHAPES = frozenset({"DynamicStitch", "FloorDiv", "FloorMod", "GatherV2"})
+_SAFE_FOR_SHAPES = frozenset(
+    {"ConcatOffset", "DynamicStitch", "FloorDiv", "FloorMod", "GatherV2", "InvertPermutation"}
+)
 _SHAPES = frozenset({"Const", "Rank", "Shape", "ShapeN", "Size"})
 
 # Keras's AUC clips the places to which it adds.
@@ -223,7 +225,11 @@ class Graph:
         if any(node.op in others for function in self._library for node in function.node_def):
             return False
         known = {}
-        return all(_is_shape(op, known) for op in self._concrete.graph.get_operations() if op.type in others)
+        return all(
+            _divides_by_constant(op) or _is_shape(op, known)
+            for op in self._concrete.graph.get_operations()
+            if op.type in others
+        )
 
     def label_bounds(self):
         """Return which arguments are class labels, and how many classes there are.
@@ -251,6 +257,14 @@ class Graph:
                 return None
             bounds.append((arguments[id(labels)], features.shape[-1]))
         return bounds
+
+
+def _divides_by_constant(op):
+    """Whether it is a division of integers by what is known not to be zero."""
+    if op.type not in ("FloorDiv", "FloorMod"):
+        return False
+    divisor = tf.get_static_value(op.inputs[1])
+    return divisor is not None and bool((divisor != 0).all())
 
 
 def _is_shape(op, known):
