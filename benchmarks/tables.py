@@ -144,11 +144,11 @@ def main():
             line[contender] = shown + (f" ({loss:.3f})" if classify else "")
             print(f"{name:16s} {contender:22s} {score:.4f} log-loss {loss:.4f} {seconds:6.1f} s", flush=True)
         lines.append(line)
-    if args.data is None:
-        with RESULT.open("w", newline="") as file:
-            writer = csv.DictWriter(file, lines[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(lines)
+        if args.data is None:
+            with RESULT.open("w", newline="") as file:
+                writer = csv.DictWriter(file, lines[0], lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(lines)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import pickle
 import keras
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
@@ -91,6 +92,15 @@ def test_an_array_of_objects_is_the_table_without_names(table, clf):
     X, y, _ = table
     again = TabularClassifier(**SMALL).fit(X.astype(object).to_numpy(), y)
     np.testing.assert_array_equal(again.predict_proba(X.astype(object).to_numpy()), clf.predict_proba(X))
+
+
+def test_a_table_of_polars_is_taken_like_one_of_pandas(table, clf):
+    X, y, _ = table
+    columns = {name: [None if pd.isna(v) else v for v in X[name]] for name in X}
+    again = polars.DataFrame(columns).with_columns(polars.col("kind").cast(polars.Categorical))
+    np.testing.assert_array_equal(clf.predict_proba(again), clf.predict_proba(X))
+    fitted = TabularClassifier(**SMALL).fit(again, y)
+    np.testing.assert_array_equal(fitted.predict_proba(again), clf.predict_proba(X))
 
 
 def test_an_unseen_category_is_predicted_as_a_missing_one(table, clf):

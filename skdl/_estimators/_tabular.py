@@ -289,7 +289,7 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
     n_members : int or "auto", default="auto"
         Networks of each fold. They share all weights but a scaling of the features and the
         output layer, and predict by their average. "auto" means as many as make 24 or a little
-        less in all folds, and 12 for more than 10,000 rows.
+        less in all folds, and 18 for more than 10,000 rows.
     n_folds : int or "auto", default="auto"
         Each fold is held out from the training of ``n_members`` networks, which stop early by
         it; the networks of all folds are trained at the same time, and averaged. "auto" means
@@ -486,7 +486,7 @@ class TabularRegressor(_TabularMixin, KerasRegressorMixin, KerasEstimator):
     n_members : int or "auto", default="auto"
         Networks of each fold. They share all weights but a scaling of the features and the
         output layer, and predict by their average. "auto" means as many as make 24 or a little
-        less in all folds, and 12 for more than 10,000 rows.
+        less in all folds, and 18 for more than 10,000 rows.
     n_folds : int or "auto", default="auto"
         Each fold is held out from the training of ``n_members`` networks, which stop early by
         it; the networks of all folds are trained at the same time, and averaged. "auto" means

@@ -7,7 +7,7 @@ import math
 _BUDGET, _BUDGET_ROWS, _GROWTH = 3e10, 1000, 0.8
 _LEAST_EPOCHS, MOST_EPOCHS = 5, 60
 _BATCH = 32, 256
-_MANY_ROWS, _NETWORKS = 10_000, (24, 12)
+_MANY_ROWS, _NETWORKS = 10_000, (24, 18)
 
 
 def default_folds(n_rows):
@@ -18,7 +18,7 @@ def default_folds(n_rows):
 def default_members(n_folds, n_rows):
     """Return the number of networks of a fold.
 
-    There are 24 or a little less in all, and half as many for more than 10,000 rows, where
+    There are 24 or a little less in all, and 18 for more than 10,000 rows, where
     epochs are worth more than networks.
     """
     return max(1, _NETWORKS[n_rows > _MANY_ROWS] // n_folds)
