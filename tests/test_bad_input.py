@@ -12,7 +12,15 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import scale
 
-from skdl import BaseWrapper, CNNClassifier, DNNClassifier, DNNRegressor, KerasClassifier, KerasRegressor
+from skdl import (
+    BaseWrapper,
+    CNNClassifier,
+    DNNClassifier,
+    DNNRegressor,
+    KerasClassifier,
+    KerasRegressor,
+    TabularRegressor,
+)
 
 IRIS = load_iris(return_X_y=True)
 X, Y = scale(IRIS[0]).astype("float32"), IRIS[1]
@@ -610,3 +618,49 @@ def test_an_argument_of_the_builder_says_how_it_is_given():
 
     match = "Invalid parameter 'units'.* The builder takes 'units': write 'model__units'"
     assert_refused(keras_classifier(sized), ValueError, match, method="set_params", units=5)
+
+
+@pytest.mark.parametrize("make", [DNNRegressor, TabularRegressor])
+def test_targets_of_three_dimensions(make):
+    with pytest.raises(ValueError, match=r"Found y with dim 3.*expects dim <= 2: reshape it"):
+        make(epochs=1).fit(X, np.ones((len(X), 1, 3)))
+
+
+def test_dates_are_no_numbers():
+    dates = np.datetime64("2020-01-01") + np.arange(len(X))
+    with pytest.raises(
+        ValueError, match=r"DNNRegressor predicts numbers, but y holds dates .* Turn them into"
+    ):
+        DNNRegressor(epochs=1).fit(X, dates)
+
+
+@pytest.mark.parametrize(
+    "weights", [{0: -1, 1: 1}, {0: np.nan, 1: 1}, {0: np.inf, 1: 1}, {0: 0, 1: 0}], ids=repr
+)
+def test_weights_of_classes_that_are_no_weights(weights):
+    with pytest.raises(
+        ValueError, match="class_weight must hold finite numbers of at least 0, and one above 0"
+    ):
+        DNNClassifier(epochs=1, class_weight=weights).fit(X, Y)
+
+
+@pytest.mark.parametrize("weight", [1e308, 5e-324])
+def test_only_the_ratios_of_weights_count_however_large_they_are(weight):
+    args = {"hidden_layer_sizes": (3,), "epochs": 2, "random_state": 0}
+    plain = DNNClassifier(**args).fit(X, Y, sample_weight=np.ones(len(X)))
+    weighted = DNNClassifier(**args).fit(X, Y, sample_weight=np.full(len(X), weight))
+    np.testing.assert_array_equal(weighted.predict_proba(X), plain.predict_proba(X))
+
+
+def test_sparse_input_with_long_indices():
+    rows = sparse.csr_matrix(X)
+    rows.indices, rows.indptr = rows.indices.astype(np.int64), rows.indptr.astype(np.int64)
+    clf = DNNClassifier((3,), epochs=1, random_state=0).fit(rows, Y)
+    np.testing.assert_allclose(clf.predict_proba(rows), clf.predict_proba(X), rtol=1e-5)
+
+
+def test_images_that_can_not_be():
+    with pytest.raises(ValueError, match=r"Images have the shape .* but X has rows of shape \(4, 4, 2, 2\)"):
+        CNNClassifier(2, epochs=1).fit(np.zeros((150, 4, 4, 2, 2)), Y)
+    with pytest.raises(ValueError, match=r"Images of shape \(1, 1, 1\) are too small .* Give fewer filters"):
+        CNNClassifier(2, epochs=1).fit(np.zeros((150, 1, 1)), Y)

@@ -317,7 +317,9 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         return X, y
 
     def _validate_target(self, y):
-        return self._target_kind.validate(y, type(self).__name__)
+        encoder = type(self).target_encoder
+        own_encoder = not getattr(encoder, "fget", encoder).__module__.startswith("skdl.")
+        return self._target_kind.validate(y, type(self).__name__, own_encoder=own_encoder)
 
     def _validate_features(self, X, *, reset):
         # Types that reach the model as they are; others become the first.
@@ -331,7 +333,6 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             accept_sparse="csr",
             allow_nd=True,
             dtype=dtypes,
-            accept_large_sparse=False,
         )
         if reset:
             self.X_shape_, self.X_dtype_ = X.shape, X.dtype

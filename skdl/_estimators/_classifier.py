@@ -63,10 +63,6 @@ class KerasClassifierMixin(ClassifierMixin):
             encoder.set_params(categories=[classes])
         return encoder
 
-    def _validate_target(self, y):
-        own_encoder = type(self).target_encoder is not KerasClassifierMixin.target_encoder
-        return self._target_kind.validate(y, type(self).__name__, own_encoder=own_encoder)
-
     @validated
     def partial_fit(
         self,

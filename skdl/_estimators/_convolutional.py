@@ -48,6 +48,11 @@ class _ImageReshaper(TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"image_shape={self.image_shape!r} does not fit rows of shape {X.shape[1:]}: {error}."
             ) from error
+        if len(shape) not in (2, 3):
+            raise ValueError(
+                f"Images have the shape (height, width) or (height, width, channels), but X has rows of "
+                f"shape {X.shape[1:]} and image_shape is {self.image_shape!r}."
+            )
         self.shape_ = shape if len(shape) == 3 else (*shape, 1)
         return self
 

@@ -136,18 +136,36 @@ def cnn(
     keras.Sequential
     """
     stack = [keras.Input(shape=input_shape)]
-    blocks = _sizes(filters, "filters")
+    blocks, size = _sizes(filters, "filters"), list(input_shape[:2])
     for index, n_filters in enumerate(blocks):
         kernel, pool = (_per_block(size, index) for size in (kernel_size, pool_size))
         stack.append(layers.Conv2D(n_filters, kernel, padding=padding, activation=activation))
         if pool is not None and pool not in (1, (1, 1)):
             stack.append(layers.MaxPooling2D(pool))
+        size = [
+            _reduced(n, k, p, padding) for n, k, p in zip(size, _pair(kernel), _pair(pool or 1), strict=True)
+        ]
+        if min(size) < 1:
+            raise ValueError(
+                f"Images of shape {tuple(input_shape)} are too small for {len(blocks)} blocks: nothing is "
+                f"left of them after block {index + 1}, with kernel_size={kernel}, pool_size={pool} and "
+                f"padding={padding!r}. Give fewer filters, or a smaller pool_size (None for no pooling)."
+            )
     stack.append(layers.Flatten())
     if dropout:
         stack.append(layers.Dropout(dropout))
     stack += _dense_block(hidden_layer_sizes, activation=activation, dropout=dropout)
     stack.append(layers.Dense(n_units, activation=output_activation))
     return keras.Sequential(stack)
+
+
+def _pair(size):
+    return (size, size) if isinstance(size, Integral) else tuple(size)
+
+
+def _reduced(size, kernel, pool, padding):
+    """Return the height or width of an image behind a convolution and its pooling."""
+    return (size - (kernel - 1 if padding == "valid" else 0)) // pool
 
 
 def _per_block(sizes, index):

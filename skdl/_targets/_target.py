@@ -87,7 +87,20 @@ class Target:
         """Refuse labels of validation rows that training has not."""
 
     def class_weights(self, y, class_weight):
-        """Return one weight for each row."""
+        """Return one weight for each row.
+
+        Raises
+        ------
+        ValueError
+            If a class has a weight that is negative or not finite, or all have none.
+        """
+        given = class_weight if isinstance(class_weight, list) else [class_weight]
+        for weights in (each for each in given if isinstance(each, dict)):
+            values = np.asarray(list(weights.values()), float)
+            if not np.isfinite(values).all() or (values < 0).any() or (values.size and not values.any()):
+                raise ValueError(
+                    f"class_weight must hold finite numbers of at least 0, and one above 0; got {weights}."
+                )
         return compute_sample_weight(class_weight, y)
 
     def loss(self, loss):
@@ -233,8 +246,19 @@ class NumberTarget(Target):
     @staticmethod
     def validate(y, name, *, own_encoder=False):
         """Check ``y`` and return it as an array of numbers."""
-        as_numbers = np.asarray(y).dtype.kind in "OUS" if not scipy.sparse.issparse(y) else False
-        return _checked(y, name, dtype=keras.config.floatx() if as_numbers else None)
+        kind = "f" if scipy.sparse.issparse(y) else np.asarray(y).dtype.kind
+        if kind in "Mm":
+            raise ValueError(
+                f"{name} predicts numbers, but y holds dates or times ({np.asarray(y).dtype}). Turn them "
+                "into numbers first, such as days since a start."
+            )
+        y = _checked(y, name, dtype=keras.config.floatx() if kind in "OUS" else None)
+        if y.ndim > 2 and not own_encoder:
+            raise ValueError(
+                f"Found y with dim {y.ndim}. {name} expects dim <= 2: reshape it to (n_samples,) or "
+                "(n_samples, n_outputs), or give a target_encoder of your own."
+            )
+        return y
 
     @property
     def knows_output(self):

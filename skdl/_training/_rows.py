@@ -85,7 +85,9 @@ class Rows:
         """
         if self.weight is None:
             return self
-        return replace(self, weight=self.weight * (len(self.weight) / self.weight.sum()))
+        # Their sum may be too large for a float, or too small to divide by.
+        weight = self.weight / self.weight.max()
+        return replace(self, weight=weight * (len(weight) / weight.sum()))
 
     def encode(self, feature_encoder, target):
         """Return the rows as a model takes them.
