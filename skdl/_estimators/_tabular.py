@@ -338,7 +338,7 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
     n_classes_ : int
         Their number.
     model_ : keras.Model
-        The trained network. Its output has the shape (n_samples, n_folds_, 1, n_units):
+        The trained network. Its output has the shape ``(n_samples, n_folds_, 1, n_units)``:
         logarithms of the probabilities of the classes, for each fold.
     n_folds_ : int
         Number of folds.
@@ -530,7 +530,7 @@ class TabularRegressor(_TabularMixin, KerasRegressorMixin, KerasEstimator):
     Attributes
     ----------
     model_ : keras.Model
-        The trained network. Its output has the shape (n_samples, n_folds_, 1, n_units):
+        The trained network. Its output has the shape ``(n_samples, n_folds_, 1, n_units)``:
         the standardised target, for each fold.
     n_folds_ : int
         Number of folds.
