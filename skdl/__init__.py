@@ -21,6 +21,7 @@ _DEFINED_IN = {
     "Pipeline": "_pipeline",
     "make_pipeline": "_pipeline",
     "clear_caches": "_engine",
+    "set_cache_limit": "_engine",
     "save": "_persistence",
     "load": "_persistence",
     "HistoryDisplay": "_display",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from skdl._display import MisclassifiedDisplay as MisclassifiedDisplay
     from skdl._display import SearchDisplay as SearchDisplay
     from skdl._engine import clear_caches as clear_caches
+    from skdl._engine import set_cache_limit as set_cache_limit
     from skdl._estimators import BaseWrapper as BaseWrapper
     from skdl._estimators import CNNClassifier as CNNClassifier
     from skdl._estimators import DNNClassifier as DNNClassifier

@@ -394,7 +394,8 @@ def test_programs_are_kept_by_their_size(monkeypatch):
     _engine.clear_caches()
     train(mlp(units=2), epochs=1)
     (program,) = _store._programs.values()
-    monkeypatch.setattr(_store, "LIMIT", int(3.5 * program.size))
+    monkeypatch.setattr(_store, "LIMIT", _store.LIMIT)
+    _engine.set_cache_limit(int(3.5 * program.size))
     for units in range(3, 9):
         train(mlp(units=units), epochs=1)
     assert len(_store._programs) == 3
@@ -402,6 +403,18 @@ def test_programs_are_kept_by_their_size(monkeypatch):
     assert n == 0
     _, n = traced(lambda: train(mlp(units=3), epochs=1))
     assert n == 1
+
+
+def test_many_architectures_in_turn_compile_once():
+    _engine.clear_caches()
+    for expected in (10, 0):
+        assert traced(lambda: [train(mlp(units=units), epochs=1) for units in range(20, 30)])[1] == expected
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, "1 GB", True])
+def test_a_limit_that_is_no_number_of_bytes(limit):
+    with pytest.raises(ValueError, match="limit must be a number of bytes"):
+        _engine.set_cache_limit(limit)
 
 
 @pytest.mark.parametrize(

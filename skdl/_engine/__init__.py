@@ -4,7 +4,7 @@ from skdl._engine._data import epoch_order, n_rows, take
 from skdl._engine._forward import forward
 from skdl._engine._rules import why_not
 from skdl._engine._snapshot import Snapshot
-from skdl._engine._store import clear_caches, compilations
+from skdl._engine._store import clear_caches, compilations, set_cache_limit
 from skdl._engine._train import train
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "epoch_order",
     "forward",
     "n_rows",
+    "set_cache_limit",
     "take",
     "train",
     "why_not",

@@ -3,10 +3,11 @@
 import collections
 import threading
 import weakref
+from numbers import Integral
 
 from skdl._backend import private, seeded
 
-# Bytes of programs kept, by their own estimate: some hundreds of small networks.
+# Bytes of programs kept, by their own estimate: those of some two hundred small networks.
 LIMIT = 2**30
 
 _lock = threading.Lock()
@@ -28,9 +29,13 @@ def put(key, program):
     with _lock:
         _programs[key] = program
         _programs.move_to_end(key)
-        total = sum(each.size for each in _programs.values())
-        while total > LIMIT and len(_programs) > 1:
-            total -= _programs.popitem(last=False)[1].size
+        _drop_oldest()
+
+
+def _drop_oldest():
+    total = sum(each.size for each in _programs.values())
+    while total > LIMIT and len(_programs) > 1:
+        total -= _programs.popitem(last=False)[1].size
 
 
 def of_model(model):
@@ -94,6 +99,42 @@ def compilations():
         ``"training"`` and ``"forward"``.
     """
     return {kind: _counts[kind] for kind in ("training", "forward")}
+
+
+def set_cache_limit(limit: int = 2**30) -> None:
+    """Set how much memory compiled programs may take in this process.
+
+    Beyond it, those that were used the longest time ago are dropped. Results do not change:
+    a program that is needed again is compiled again. Programs for the predictions of a
+    model are kept besides, as long as the model lives.
+
+    Parameters
+    ----------
+    limit : int, default=2**30
+        In bytes. The memory of a program is estimated from the size of its graph: some
+        5 MB for the training of a small dense network. The last program is always kept.
+
+    Raises
+    ------
+    ValueError
+        If it is not an integer of at least 0.
+
+    See Also
+    --------
+    clear_caches : Forget all compiled programs.
+
+    Examples
+    --------
+    >>> from skdl import set_cache_limit
+    >>> set_cache_limit(2**28)  # 256 MB
+    >>> set_cache_limit()  # the default again
+    """
+    if not isinstance(limit, Integral) or isinstance(limit, bool) or limit < 0:
+        raise ValueError(f"limit must be a number of bytes, an integer of at least 0; got {limit!r}.")
+    global LIMIT
+    with _lock:
+        LIMIT = int(limit)
+        _drop_oldest()
 
 
 def clear_caches() -> None:

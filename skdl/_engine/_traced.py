@@ -10,7 +10,7 @@ import hashlib
 from skdl._backend import private, tf
 
 # Of a program that has run, measured over dense networks: graphs, kernels and XLA code.
-_BYTES_PER_NODE = 4096
+_BYTES_PER_NODE = 8192
 
 # Attributes that name things or keep records, and mean nothing to the operation.
 _RECORDS = frozenset(
