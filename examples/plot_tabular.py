@@ -66,7 +66,7 @@ print(f"R2 on {len(X_test)} rows: network {network.score(X_test, y_test):.3f}, b
 # every row is validated on once, and the curve below is less noisy than that of one small
 # hold-out. All networks are trained at the same time, in one program.
 
-print(f"{network.n_folds_} folds, {network.n_iter_} epochs, best epoch {network.best_epoch_}")
+print(f"{network.n_folds_} folds, {network.n_iter_} epochs, best epoch {network.best_epoch_ + 1}")
 display = HistoryDisplay.from_estimator(network)
 display.ax_.set_title("Diabetes, mean of all networks")
 display.figure_.savefig(args.output / "tabular_history.png", dpi=150)
