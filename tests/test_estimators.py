@@ -557,7 +557,7 @@ class Stop(keras.callbacks.Callback):
     ],
     ids=["class", "instance", "list of classes", "list", "dict", "dict of classes"],
 )
-def test_callbacks_are_searchable_and_copied_for_each_fit(callbacks, name):
+def test_callbacks_are_searchable_and_copied_with_other_parameters(callbacks, name):
     clf = dnn(callbacks=callbacks, epochs=3)
     for after in (1, 2, 2):
         assert clone(clf).set_params(**{name: after}).fit(*IRIS).n_iter_ == after

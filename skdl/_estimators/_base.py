@@ -29,7 +29,6 @@ from skdl._model import (
     check_input,
     compile_model,
     count_nan,
-    detach,
     find_builder,
     make_callbacks,
     output_shapes,
@@ -263,7 +262,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         )
 
     def _make_callbacks(self, *destinations, of_call=None):
-        """Make the callbacks of one call, from parameters and from what the call gives."""
+        """Return the callbacks of one call, from parameters and from what the call gives."""
         params = self.get_params(deep=False)
         made = make_callbacks(of_call, {})
         for name in reversed(destinations):
@@ -578,7 +577,6 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             if plan.patience is not None:
                 last = [*last, criterion.early_stopping(plan.patience)]
             history = fit_model(self.model_, train, held_out, plan, seed=self._seed, first=first, last=last)
-            detach(plan.callbacks)
             self.engine_, self.engine_reason_ = history.engine, history.reason
             self.callbacks_ = plan.callbacks
             vars(self).update(learn(history.history))
