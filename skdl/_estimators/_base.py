@@ -297,8 +297,11 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         holdout = Holdout.of(self._fit_settings({}), self._draw_seed)
         if holdout is None:
             return None
-        strata = self._target_kind.strata(y)
-        return holdout.split(_num_samples(X), y, strata=strata, groups=groups)
+        return holdout.split(_num_samples(X), y, strata=self._strata_of(y), groups=groups)
+
+    def _strata_of(self, y):
+        """Return the labels that training and validation rows must have in equal shares, or None."""
+        return self._target_kind.strata(y)
 
     # From data to values.
 
@@ -315,10 +318,13 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
                 )
         return X, y
 
-    def _validate_target(self, y):
+    def _has_own_encoder(self):
+        """Whether a subclass of the user's has a target encoder of its own."""
         encoder = type(self).target_encoder
-        own_encoder = not getattr(encoder, "fget", encoder).__module__.startswith("skdl.")
-        return self._target_kind.validate(y, type(self).__name__, own_encoder=own_encoder)
+        return not getattr(encoder, "fget", encoder).__module__.startswith("skdl.")
+
+    def _validate_target(self, y):
+        return self._target_kind.validate(y, type(self).__name__, own_encoder=self._has_own_encoder())
 
     def _validate_features(self, X, *, reset):
         # Types that reach the model as they are; others become the first.
@@ -536,7 +542,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         metadata = None if data.weight is None else {"sample_weight": data.weight}
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
         continues = continues and self.initialized_
-        split = plan.splitter(data.weight, self._target_kind.strata, groups)
+        split = plan.splitter(data.weight, self._strata_of, groups)
         with self._all_or_nothing(trains_on=continues):
             if continues:
                 X, y = self._validate_data(data.X, data.y)

@@ -123,7 +123,8 @@ _KINDS = {
         "loss": """str, callable, keras.losses.Loss or class
         "auto" means binary cross-entropy for two classes and for several labels, sparse
         categorical cross-entropy for more classes. The output layer and the encoding of
-        the target follow the loss.""",
+        the target follow the loss. With "categorical_crossentropy", one-hot rows as ``y``
+        are classes, and predicted as such rows.""",
         "validation_split": _SPLIT.format("shuffled and stratified"),
         "attributes": """classes_ : ndarray of shape (n_classes,)
         Class labels, sorted.

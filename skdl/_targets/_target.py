@@ -137,6 +137,23 @@ class Target:
         return self.encoder.inverse_transform(outputs, **kwargs)
 
 
+def is_one_hot(y):
+    """Tell whether every row has exactly one 1, in three columns or more of 0 and 1.
+
+    Parameters
+    ----------
+    y : array-like or sparse matrix of n_samples rows
+
+    Returns
+    -------
+    bool
+    """
+    y = y.toarray() if scipy.sparse.issparse(y) else np.asarray(y)
+    if y.ndim != 2 or y.shape[1] < 3 or y.dtype.kind not in "biuf":
+        return False
+    return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+
+
 class DiscreteTarget(Target):
     """The target of a classifier."""
 
@@ -144,8 +161,9 @@ class DiscreteTarget(Target):
 
     @classmethod
     def of(cls, encoder, type, **learnt):
-        """Return a `ClassTarget` or a `LabelsTarget`."""
-        return (ClassTarget if type in ("binary", "multiclass") else LabelsTarget)(encoder, type, **learnt)
+        """Return a `ClassTarget`, a `OneHotTarget` or a `LabelsTarget`."""
+        kinds = {"binary": ClassTarget, "multiclass": ClassTarget, OneHotTarget.name: OneHotTarget}
+        return kinds.get(type, LabelsTarget)(encoder, type, **learnt)
 
     @staticmethod
     def validate(y, name, *, own_encoder=False):
@@ -228,6 +246,41 @@ class ClassTarget(DiscreteTarget):
                     f"class_weight has labels that y does not: {unknown}; classes of y: {classes}."
                 )
         return super().class_weights(y, class_weight)
+
+
+class OneHotTarget(ClassTarget):
+    """One class for each row, given as one-hot rows; the columns tell which classes there are."""
+
+    name = "multiclass-onehot"  # scikit-learn has none for it
+
+    @staticmethod
+    def strata(y):
+        """Return the column of the 1 in each row."""
+        return np.asarray(y.argmax(axis=1) if scipy.sparse.issparse(y) else np.argmax(y, axis=1)).ravel()
+
+    def check_learnable(self, y, name, classes=None):
+        """Refuse rows that are not one-hot."""
+        self._check_rows(y, "y")
+
+    def check_known(self, y):
+        """Refuse validation rows that are not one-hot."""
+        self._check_rows(y, "y_val")
+
+    def _check_rows(self, y, name):
+        if y.shape[1] != self.n or not is_one_hot(y):
+            raise ValueError(
+                f"{name} must be one-hot, as y of the first fit: {self.n} columns, with exactly one 1 in "
+                f"each row; got the shape {y.shape}."
+            )
+
+    def class_weights(self, y, class_weight):
+        """Return one weight for each row, by its column."""
+        return super().class_weights(self.strata(y), class_weight)
+
+    def decode(self, outputs, **kwargs):
+        """Return one-hot rows of the type of ``y``, or probabilities."""
+        decoded = super().decode(outputs, **kwargs)
+        return decoded if kwargs.get("return_proba") else decoded.astype(self.dtype)
 
 
 class LabelsTarget(DiscreteTarget):
