@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
 from skdl import _engine
-from skdl._backend import check_not_forked, keras, seeded
+from skdl._backend import check_not_forked, keras, private, seeded
 from skdl._model import (
     PREDICT_PARAMS,
     ModelSpec,
@@ -611,7 +611,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         compile_model(self.model_, self._spec())
         check_input(self.model_, x)
         expected = vars(self).get("n_outputs_expected_")
-        target.match(self.model_.loss, output_shapes(self.model_, x, seed=self._seed, expected=expected))
+        shapes = output_shapes(self.model_, x, seed=self._seed, expected=expected)
+        target.match(self.model_.loss, private.given_metrics(self.model_), shapes)
 
     def _arrange(self, train, held_out, plan):
         """Return encoded rows as the model takes them, and what remained open of the plan."""

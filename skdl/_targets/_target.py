@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from skdl._backend import keras
 from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder
+from skdl._targets._metrics import check_metrics
 from skdl._targets._output import check_output, fitting_outputs
 
 
@@ -111,20 +112,22 @@ class Target:
         """Return the output layer that a network gets by default."""
         return fitting_outputs(self.kind, self.n, loss)[0]
 
-    def match(self, loss, shapes):
+    def match(self, loss, metrics, shapes):
         """Refuse a model whose output does not fit, and encode as it needs.
 
         Parameters
         ----------
         loss : loss, or list or dict of losses
             That of the compiled model.
+        metrics : metrics, or nested lists or dicts of them
+            Those of the compiled model.
         shapes : list of tuple
             Shapes of the model's outputs.
         """
         if self.knows_output and len(shapes) == 1:
-            self._match_units(loss, shapes[0][-1])
+            self._match_units(loss, metrics, shapes[0][-1])
 
-    def _match_units(self, loss, n_units):
+    def _match_units(self, loss, metrics, n_units):
         check_output(n_units, self.kind, self.n, loss)
 
     def encode(self, y):
@@ -173,6 +176,13 @@ class DiscreteTarget(Target):
             y = column_or_1d(y, warn=True)
         if not own_encoder:
             check_classification_targets(y)
+            if type_of_target(y) == "multiclass-multioutput":
+                raise ValueError(
+                    f"y has {y.shape[1]} columns with several classes each (multiclass-multioutput), but "
+                    f"{name} predicts one class, or labels of 0 and 1. Fit one classifier for each column by "
+                    "sklearn.multioutput.MultiOutputClassifier, or write a subclass of KerasClassifier with "
+                    "a target_encoder and a model of several outputs."
+                )
         return y
 
     @staticmethod
@@ -185,9 +195,11 @@ class DiscreteTarget(Target):
         """Whether skdl's own encoder is at work."""
         return isinstance(self.encoder, ClassifierLabelEncoder)
 
-    def _match_units(self, loss, n_units):
+    def _match_units(self, loss, metrics, n_units):
         if not isinstance(loss, list | dict):
             self.encoder.match_output(loss, n_units)
+            if self.kind == "classes" and n_units > 1:
+                check_metrics(metrics, check_output(n_units, self.kind, self.n, loss).encoding, loss)
 
 
 class ClassTarget(DiscreteTarget):
