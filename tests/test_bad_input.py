@@ -504,6 +504,67 @@ def test_unknown_names(make, kind, given, meant):
 
 
 @EVERY
+@pytest.mark.parametrize("name", ["crossentropy", "cross_entropy", "CrossEntropy", "log_loss"])
+def test_a_cross_entropy_without_a_kind_is_answered_by_both(make, name):
+    match = (
+        f"Unknown loss '{name}'.*three classes or more is \"sparse_categorical_crossentropy\", that of two"
+    )
+    assert_refused(make(loss=name), ValueError, match, X, Y)
+
+
+METRICS_OF_COLUMNS = [
+    *("AUC", "auc", "Precision", "recall", "f1_score", "categorical_accuracy", "binary_accuracy"),
+    *(keras.metrics.AUC, keras.metrics.Recall(name="mine"), keras.metrics.FalsePositives),
+    *(keras.metrics.PrecisionAtRecall(0.5), keras.metrics.categorical_accuracy),
+]
+
+
+@EVERY_CLASSIFIER
+@pytest.mark.parametrize("metric", METRICS_OF_COLUMNS, ids=str)
+def test_metrics_that_cannot_compare_class_numbers(make, metric):
+    match = r'one column for each class.*"categorical_crossentropy".*scoring="roc_auc_ovr"'
+    assert_refused(make(metrics=["accuracy", metric], loss=SPARSE), ValueError, match, X, Y)
+    assert_refused(make(metrics=metric, loss=SPARSE), ValueError, match, X, NAMES[Y])
+
+
+def test_metrics_that_cannot_compare_class_numbers_in_a_compiled_model():
+    def compiled(meta):
+        model = build(meta)
+        model.compile("sgd", SPARSE, weighted_metrics=["AUC"])
+        return model
+
+    assert_refused(KerasClassifier(compiled), ValueError, "The metric AUC compares one column", X, Y)
+
+
+@EVERY_CLASSIFIER
+@pytest.mark.parametrize(
+    "metric", ["sparse_categorical_accuracy", keras.metrics.SparseTopKCategoricalAccuracy]
+)
+def test_metrics_that_cannot_compare_columns(make, metric):
+    estimator = make(metrics=[metric], loss="categorical_crossentropy")
+    assert_refused(estimator, ValueError, 'class number.*without "sparse"', X, Y)
+
+
+def test_metrics_that_can_are_computed():
+    class OfCodes(keras.metrics.AUC):
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            super().update_state(keras.ops.one_hot(keras.ops.cast(y_true[:, 0], "int32"), 3), y_pred)
+
+    settings = {"hidden_layer_sizes": (), "epochs": 1, "batch_size": -1, "random_state": 0}
+    one = DNNClassifier(loss="categorical_crossentropy", metrics=["AUC"], **settings).fit(X, Y)
+    other = DNNClassifier(metrics=OfCodes(name="auc"), **settings).fit(X, Y)
+    np.testing.assert_allclose(one.history_["auc"], other.history_["auc"], rtol=1e-5)
+    two = DNNClassifier(metrics=["AUC", "Precision", "sparse_categorical_accuracy"], **settings)
+    assert set(two.fit(X, Y > 0).history_) == {"loss", "auc", "precision", "sparse_categorical_accuracy"}
+
+
+@EVERY_CLASSIFIER
+def test_several_columns_of_several_classes(make):
+    match = r"2 columns with several classes each.*MultiOutputClassifier.*target_encoder"
+    assert_refused(make(), ValueError, match, X, np.column_stack([Y, Y]))
+
+
+@EVERY
 def test_parameters_that_an_optimizer_does_not_take(make):
     for optimizer in ("sgd", keras.optimizers.SGD(), keras.optimizers.SGD):
         estimator = make(optimizer=optimizer, optimizer__momentun=0.5)

@@ -282,10 +282,76 @@ def test_several_labels_per_row():
     )
 
 
-def test_labels_of_which_each_row_has_one_are_still_several():
+@pytest.mark.parametrize("loss", ["auto", "binary_crossentropy", keras.losses.BinaryCrossentropy])
+def test_labels_of_which_each_row_has_one_are_still_several_with_a_warning(loss):
     X, y = IRIS
-    clf = dnn().fit(X, np.eye(3, dtype=int)[y])
+    with pytest.warns(UserWarning, match=r"one 1 in 3 columns.*y\.argmax\(axis=1\)") as record:
+        clf = dnn(loss=loss).fit(X, np.eye(3, dtype=int)[y])
+    assert [warning.filename for warning in record] == [__file__]
+    assert clf.target_type_ == "multilabel-indicator"
+    assert clf.model_.layers[-1].activation is keras.activations.sigmoid
     assert clf.predict(X).shape == (150, 3)
+
+
+ONE_HOT_LOSSES = {
+    "name": "categorical_crossentropy",
+    "class": keras.losses.CategoricalCrossentropy,
+    "instance": keras.losses.CategoricalCrossentropy(label_smoothing=0.01),
+}
+
+
+@pytest.mark.parametrize("loss", ONE_HOT_LOSSES.values(), ids=ONE_HOT_LOSSES)
+@pytest.mark.parametrize("make", [dnn, cnn])
+def test_one_hot_rows_with_a_one_hot_loss_are_classes(make, loss):
+    X, y = IRIS if make is dnn else DIGITS
+    one_hot = keras.utils.to_categorical(y)
+    clf, by_label = (make(loss=loss).fit(X, target) for target in (one_hot, y))
+    assert same_weights(clf, by_label)
+    assert clf.history_ == by_label.history_
+    assert clf.model_.layers[-1].activation is keras.activations.softmax
+    assert_array_equal(clf.predict_proba(X), by_label.predict_proba(X))
+    assert_array_equal(clf.predict(X), keras.utils.to_categorical(by_label.predict(X), one_hot.shape[1]))
+    assert clf.predict(X).dtype == one_hot.dtype
+    assert clf.score(X, one_hot) == by_label.score(X, y)
+    assert_array_equal(clf.classes_, by_label.classes_)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, pd.DataFrame, np.ndarray.tolist])
+def test_other_kinds_of_one_hot_rows_are_classes(kind):
+    X, y = IRIS
+    settings = {
+        "loss": "categorical_crossentropy",
+        "validation_split": 0.2,
+        "class_weight": {0: 1, 1: 2, 2: 5},
+    }
+    clf, by_label = (dnn(**settings).fit(X, target) for target in (kind(np.eye(3, dtype=int)[y]), y))
+    assert same_weights(clf, by_label)
+    assert clf.history_ == by_label.history_
+
+
+def test_one_hot_rows_are_stratified_and_weighted_by_class():
+    X, y = CANCER
+    y = y + (np.arange(len(y)) % 10 == 0) * 2
+    settings = {"loss": "categorical_crossentropy", "validation_split": 0.3, "class_weight": "balanced"}
+    clf, by_label = (dnn(**settings).fit(X, target) for target in (np.eye(4)[y], y))
+    assert clf.history_ == by_label.history_
+    one, other = (make_pipeline(StandardScaler(), dnn(**settings)).fit(X, t)[-1] for t in (np.eye(4)[y], y))
+    assert one.history_ == other.history_
+    search = GridSearchCV(dnn(**settings), {"epochs": [1]}, scoring="roc_auc_ovr", error_score="raise")
+    assert 0 < search.fit(X, np.eye(4)[y]).best_score_ < 1
+
+
+def test_one_hot_rows_come_in_batches_and_validate():
+    X, y = IRIS
+    one_hot = np.eye(3)[y]
+    clf = dnn(loss="categorical_crossentropy")
+    clf.fit(X, one_hot, X_val=X[:50], y_val=one_hot[:50])
+    clf.partial_fit(X[:50], one_hot[:50])
+    for bad in (one_hot[:, :2], 1 - one_hot, np.column_stack([one_hot, 0 * y])):
+        with pytest.raises(ValueError, match=r"y must be one-hot.*3 columns.*exactly one 1"):
+            clf.partial_fit(X, bad)
+        with pytest.raises(ValueError, match=r"y_val must be one-hot"):
+            clf.fit(X, one_hot, X_val=X, y_val=bad)
 
 
 def test_one_and_several_numbers_per_row():
@@ -557,7 +623,7 @@ class Stop(keras.callbacks.Callback):
     ],
     ids=["class", "instance", "list of classes", "list", "dict", "dict of classes"],
 )
-def test_callbacks_are_searchable_and_copied_for_each_fit(callbacks, name):
+def test_callbacks_are_searchable_and_copied_with_other_parameters(callbacks, name):
     clf = dnn(callbacks=callbacks, epochs=3)
     for after in (1, 2, 2):
         assert clone(clf).set_params(**{name: after}).fit(*IRIS).n_iter_ == after

@@ -7,17 +7,20 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
+import weakref
 
 import joblib
 import keras
 import numpy as np
 import pytest
+from joblib import parallel_config
 from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 from sklearn.metrics import accuracy_score, mean_squared_error
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, LabelEncoder, StandardScaler, scale
 
@@ -508,17 +511,16 @@ class Recorder(keras.callbacks.Callback):
     ("callbacks", "routed", "tags"),
     [
         (Recorder, {"callbacks__tag": "b"}, ["b"]),
-        (Recorder("c"), {}, ["c"]),
         (Recorder("c"), {"callbacks__tag": "b"}, ["b"]),
-        ([Recorder, Recorder("d")], {"callbacks__0__tag": "b"}, ["b", "d"]),
+        ([Recorder, Recorder("d")], {"callbacks__tag": "b", "callbacks__1__tag": "d"}, ["b", "d"]),
         ([Recorder, Recorder], {"callbacks__tag": "b", "callbacks__1__tag": "c"}, ["b", "c"]),
         ((Recorder, Recorder), {}, ["a", "a"]),
         ({"x": Recorder, "y": Recorder}, {"callbacks__y__tag": "b"}, ["a", "b"]),
         ({"x": [Recorder, Recorder]}, {"callbacks__x__1__tag": "b"}, ["a", "b"]),
     ],
-    ids=["class", "instance", "routed", "mixed", "list", "tuple", "dict", "nested"],
+    ids=["class", "routed", "mixed", "list", "tuple", "dict", "nested"],
 )
-def test_callbacks_are_made_or_copied_for_each_fit(callbacks, routed, tags):
+def test_callbacks_of_classes_and_with_parameters_are_made_for_each_fit(callbacks, routed, tags):
     clf = classifier(callbacks=callbacks, epochs=2, **routed).fit(*IRIS)
     assert [callback.tag for callback in clf.callbacks_] == tags
     assert all(callback.epochs == [0, 1] for callback in clf.callbacks_)
@@ -528,11 +530,97 @@ def test_callbacks_are_made_or_copied_for_each_fit(callbacks, routed, tags):
     assert not {id(callback) for callback in first} & {id(callback) for callback in clf.callbacks_}
 
 
-def test_a_callback_instance_is_left_alone():
-    mine = Recorder()
-    classifier(callbacks=mine).fit(*IRIS)
-    assert mine.epochs == []
+class Losses(keras.callbacks.Callback):
+    """Keras's own example of a callback, and the models that it has seen."""
+
+    def __init__(self):
+        super().__init__()
+        self.losses, self.models = [], []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.losses.append(logs["loss"])
+        self.models.append(weakref.ref(self.model))
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("wrapped", [lambda cb: cb, lambda cb: [cb], lambda cb: {"mine": cb}])
+def test_a_callback_instance_is_the_one_that_is_called(engine, wrapped):
+    mine = Losses()
+    clf = classifier(callbacks=wrapped(mine), epochs=3, engine=engine).fit(*IRIS)
+    assert mine.losses == clf.history_["loss"]
+    assert [model() for model in mine.models] == [clf.model_] * 3
+    assert clf.callbacks_ == [mine]
     assert mine.model is None
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_callback_instance_given_to_a_call_is_called(method, engine):
+    mine = Losses()
+    clf = classifier(engine=engine)
+    getattr(clf, method)(*IRIS, callbacks=mine)
+    assert mine.losses == clf.history_["loss"]
+    assert mine.model is None
+
+
+def test_early_stopping_given_as_an_instance_starts_anew_in_each_fit():
+    mine = keras.callbacks.EarlyStopping("loss", min_delta=0.05, patience=2, restore_best_weights=True)
+    clf = classifier(callbacks=mine, epochs=30, random_state=0)
+    first = clf.fit(*IRIS).history_["loss"]
+    stopped = mine.stopped_epoch
+    assert clf.fit(*IRIS).history_["loss"] == first
+    assert 0 < mine.stopped_epoch == stopped < 29
+
+
+def test_a_search_leaves_a_callback_instance_untouched():
+    mine = Losses()
+    clf = classifier(callbacks=mine)
+    search = GridSearchCV(clf, {"optimizer": ["sgd", "adam"]}, cv=2).fit(*IRIS)
+    assert mine.losses == []
+    (watched,) = search.best_estimator_.callbacks_
+    assert watched is not mine
+    assert watched.losses == search.best_estimator_.history_["loss"]
+
+
+def test_threads_of_joblib_get_callback_instances_of_their_own():
+    mine = Losses()
+    with parallel_config("threading", n_jobs=2):
+        results = cross_validate(classifier(callbacks=mine, epochs=2), *IRIS, cv=3, return_estimator=True)
+    assert mine.losses == []
+    watched = [clf.callbacks_[0] for clf in results["estimator"]]
+    assert len({id(each) for each in watched}) == 3
+    assert [each.losses for each in watched] == [clf.history_["loss"] for clf in results["estimator"]]
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_a_callback_that_ends_a_fit_by_an_exception_keeps_what_it_saw_and_no_model(engine):
+    class Pruned(Exception):
+        pass
+
+    class Prunes(Losses):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            if epoch == 1:
+                raise Pruned
+
+    mine = Prunes()
+    with pytest.raises(Pruned):
+        classifier(callbacks=mine, epochs=4, engine=engine).fit(*IRIS)
+    assert len(mine.losses) == 2
+    assert mine.model is None
+
+
+def test_a_callback_that_cannot_be_copied_is_called():
+    class Locked(Losses):
+        def __init__(self):
+            super().__init__()
+            self.lock = threading.Lock()
+
+    mine = Locked()
+    clf = classifier(callbacks=mine).fit(*IRIS)
+    assert mine.losses == clf.history_["loss"]
+    with pytest.raises(TypeError, match=r"can't be copied with the parameters \{'losses': 1\}.*class"):
+        clf.set_params(callbacks__losses=1).fit(*IRIS)
 
 
 def test_callbacks_of_the_signature_of_fit_parameters_and_of_the_call_all_run():
@@ -1351,7 +1439,39 @@ class Predictions(keras.callbacks.Callback):
         type(self).seen += 1
 
 
-def test_predict_does_not_copy_callbacks_of_training():
+class Both(Predictions):
+    """Acts on training and on predictions, and looks at its model in both."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs, self.predictions = [], 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append((self.params["epochs"], len(self.model.layers)))
+
+    def on_predict_end(self, logs=None):
+        self.predictions += len(self.model.layers) == 2
+
+
+def test_a_callback_instance_is_called_in_predict_and_keeps_no_model():
+    mine, theirs, of_call = Both(), Both(), Both()
+    clf = classifier(callbacks=mine, predict__callbacks=[theirs]).fit(*IRIS)
+    clf.predict(IRIS[0], callbacks=[of_call])
+    assert [each.predictions for each in (mine, theirs, of_call)] == [1, 1, 1]
+    assert [each.model for each in (mine, theirs, of_call)] == [None, None, None]
+    with pytest.raises(ValueError, match="features"):
+        clf.predict(IRIS[0][:, :2])
+    assert mine.model is None
+
+
+def test_a_scorer_that_predicts_while_training_leaves_callbacks_to_the_training():
+    mine = Both()
+    classifier(callbacks=mine, epochs=3, early_stopping=True, scoring="accuracy").fit(*IRIS)
+    assert mine.predictions == 1 + 3  # the scorer is tried out before the first epoch
+    assert mine.epochs == [(3, 2)] * 3
+
+
+def test_callbacks_are_copied_neither_by_fit_nor_by_predict():
     class Copied(keras.callbacks.Callback):
         copies = 0
 
@@ -1364,8 +1484,9 @@ def test_predict_does_not_copy_callbacks_of_training():
     clf = KerasClassifier(
         lambda: keras.Sequential(model), loss="sparse_categorical_crossentropy", callbacks=[Copied()]
     ).fit(X, y)
-    assert Copied.copies == 1
     clf.predict(X)
+    assert Copied.copies == 0
+    clone(clf)
     assert Copied.copies == 1
     with pytest.raises(TypeError, match="callbacks must be"):
         clf.set_params(callbacks="early").predict(X)

@@ -154,6 +154,20 @@ def mean_metric():
 # Callbacks.
 
 
+def watched_model(callback):
+    """Return the model that a callback belongs to, or None."""
+    # A subclass that doesn't call its parent's __init__ has none yet.
+    return getattr(callback, "_model", None)
+
+
+def set_watched_model(callback, model):
+    """Exchange the model that a callback belongs to; None lets it forget it.
+
+    Not by ``set_model``, which a callback may extend and which expects a model.
+    """
+    callback._model = model
+
+
 def profiles_no_batches(callback):
     """Whether a TensorBoard callback writes at the end of epochs alone."""
     quiet = callback.update_freq == "epoch" and not callback.write_steps_per_second

@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
 from skdl import _engine
-from skdl._backend import check_not_forked, keras, seeded
+from skdl._backend import check_not_forked, keras, private, seeded
 from skdl._model import (
     PREDICT_PARAMS,
     ModelSpec,
@@ -29,7 +29,6 @@ from skdl._model import (
     check_input,
     compile_model,
     count_nan,
-    detach,
     find_builder,
     make_callbacks,
     output_shapes,
@@ -263,7 +262,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         )
 
     def _make_callbacks(self, *destinations, of_call=None):
-        """Make the callbacks of one call, from parameters and from what the call gives."""
+        """Return the callbacks of one call, from parameters and from what the call gives."""
         params = self.get_params(deep=False)
         made = make_callbacks(of_call, {})
         for name in reversed(destinations):
@@ -298,8 +297,11 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         holdout = Holdout.of(self._fit_settings({}), self._draw_seed)
         if holdout is None:
             return None
-        strata = self._target_kind.strata(y)
-        return holdout.split(_num_samples(X), y, strata=strata, groups=groups)
+        return holdout.split(_num_samples(X), y, strata=self._strata_of(y), groups=groups)
+
+    def _strata_of(self, y):
+        """Return the labels that training and validation rows must have in equal shares, or None."""
+        return self._target_kind.strata(y)
 
     # From data to values.
 
@@ -316,10 +318,13 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
                 )
         return X, y
 
-    def _validate_target(self, y):
+    def _has_own_encoder(self):
+        """Whether a subclass of the user's has a target encoder of its own."""
         encoder = type(self).target_encoder
-        own_encoder = not getattr(encoder, "fget", encoder).__module__.startswith("skdl.")
-        return self._target_kind.validate(y, type(self).__name__, own_encoder=own_encoder)
+        return not getattr(encoder, "fget", encoder).__module__.startswith("skdl.")
+
+    def _validate_target(self, y):
+        return self._target_kind.validate(y, type(self).__name__, own_encoder=self._has_own_encoder())
 
     def _validate_features(self, X, *, reset):
         # Types that reach the model as they are; others become the first.
@@ -537,7 +542,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         metadata = None if data.weight is None else {"sample_weight": data.weight}
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
         continues = continues and self.initialized_
-        split = plan.splitter(data.weight, self._target_kind.strata, groups)
+        split = plan.splitter(data.weight, self._strata_of, groups)
         with self._all_or_nothing(trains_on=continues):
             if continues:
                 X, y = self._validate_data(data.X, data.y)
@@ -578,7 +583,6 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
             if plan.patience is not None:
                 last = [*last, criterion.early_stopping(plan.patience)]
             history = fit_model(self.model_, train, held_out, plan, seed=self._seed, first=first, last=last)
-            detach(plan.callbacks)
             self.engine_, self.engine_reason_ = history.engine, history.reason
             self.callbacks_ = plan.callbacks
             vars(self).update(learn(history.history))
@@ -607,7 +611,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         compile_model(self.model_, self._spec())
         check_input(self.model_, x)
         expected = vars(self).get("n_outputs_expected_")
-        target.match(self.model_.loss, output_shapes(self.model_, x, seed=self._seed, expected=expected))
+        shapes = output_shapes(self.model_, x, seed=self._seed, expected=expected)
+        target.match(self.model_.loss, private.given_metrics(self.model_), shapes)
 
     def _arrange(self, train, held_out, plan):
         """Return encoded rows as the model takes them, and what remained open of the plan."""

@@ -7,9 +7,14 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 
-from skdl._estimators._classifier import CLASS_WEIGHT, KerasClassifierMixin
+from skdl._estimators._classifier import CLASS_WEIGHT
 from skdl._estimators._docstrings import documented
-from skdl._estimators._ready_made import NETWORK_CONSTRAINTS, READY_MADE_CONSTRAINTS, SIZES, ReadyMade
+from skdl._estimators._ready_made import (
+    NETWORK_CONSTRAINTS,
+    READY_MADE_CONSTRAINTS,
+    SIZES,
+    ReadyMadeClassifier,
+)
 from skdl._model import cnn
 from skdl._typing import (
     Callbacks,
@@ -62,7 +67,7 @@ class _ImageReshaper(TransformerMixin, BaseEstimator):
 
 
 @documented
-class CNNClassifier(KerasClassifierMixin, ReadyMade):
+class CNNClassifier(ReadyMadeClassifier):
     """Convolutional network that classifies images, as a Keras model.
 
     Takes images as an array of shape (n_samples, height, width) or (n_samples, height,

@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
 from skdl._backend import keras
-from skdl._estimators._classifier import CLASS_WEIGHT, KerasClassifierMixin
+from skdl._estimators._classifier import CLASS_WEIGHT
 from skdl._estimators._docstrings import documented
-from skdl._estimators._ready_made import NETWORK_CONSTRAINTS, READY_MADE_CONSTRAINTS, ReadyMade
+from skdl._estimators._ready_made import (
+    NETWORK_CONSTRAINTS,
+    READY_MADE_CONSTRAINTS,
+    ReadyMade,
+    ReadyMadeClassifier,
+)
 from skdl._estimators._regressor import KerasRegressorMixin
 from skdl._model import mlp
 from skdl._typing import (
@@ -55,7 +60,7 @@ def _biases(estimator: ReadyMade) -> list[NDArray[Any]]:
 
 
 @documented
-class DNNClassifier(KerasClassifierMixin, ReadyMade):
+class DNNClassifier(ReadyMadeClassifier):
     """Multilayer perceptron that classifies, as a Keras model.
 
     Takes two classes, more classes, and multilabel targets. Scale the features first,

@@ -39,7 +39,9 @@ _PARAMETERS = {
     "verbose": """{0, 1, 2} or bool
         As in ``keras.Model.fit``.""",
     "callbacks": """keras.callbacks.Callback, class, or list or dict of them
-        Copied for every fit; ``callbacks__<name>`` sets their parameters.""",
+        An instance is the one that is called, as in Keras, and `sklearn.base.clone` copies
+        it; a class makes a new one for every fit. ``callbacks__<name>`` sets parameters of
+        those made, and of copies of instances.""",
     "shuffle": """bool
         Visit the rows in a new order each epoch.""",
     "run_eagerly": """bool
@@ -93,7 +95,7 @@ _ATTRIBUTES = """model_ : keras.Model
     engine_reason_ : str or None
         Why it was not compiled, where it was not.
     callbacks_ : list of keras.callbacks.Callback
-        Copies of ``callbacks`` that watched the last fit.
+        Those of ``callbacks`` that watched the last fit.
     n_features_in_ : int
         Number of features seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -121,7 +123,8 @@ _KINDS = {
         "loss": """str, callable, keras.losses.Loss or class
         "auto" means binary cross-entropy for two classes and for several labels, sparse
         categorical cross-entropy for more classes. The output layer and the encoding of
-        the target follow the loss.""",
+        the target follow the loss. With "categorical_crossentropy", one-hot rows as ``y``
+        are classes, and predicted as such rows.""",
         "validation_split": _SPLIT.format("shuffled and stratified"),
         "attributes": """classes_ : ndarray of shape (n_classes,)
         Class labels, sorted.

@@ -1,12 +1,15 @@
 """Base of the estimators that build their networks themselves."""
 
 import inspect
+import warnings
 from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skdl._backend import keras
 from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
+from skdl._estimators._classifier import KerasClassifierMixin
+from skdl._targets import OneHotTarget, is_one_hot, takes_one_hot
 
 _ACTIVATIONS = {name for name, value in vars(keras.activations).items() if callable(value)} - {
     *("get", "serialize", "deserialize")
@@ -59,3 +62,27 @@ class ReadyMade(KerasEstimator):
             # Keras takes no integers.
             params["optimizer__learning_rate"] = float(rate) if isinstance(rate, Real) else rate
         return params
+
+
+class ReadyMadeClassifier(KerasClassifierMixin, ReadyMade):
+    """A classifier that builds its network itself: one-hot rows are classes where the loss says so."""
+
+    def _type_of_target(self, y):
+        if self._has_own_encoder() or not is_one_hot(y):
+            return super()._type_of_target(y)
+        if takes_one_hot(self.loss):
+            return OneHotTarget.name
+        loss = getattr(self.loss, "__name__", self.loss)
+        warnings.warn(
+            f"Each row of y has exactly one 1 in {y.shape[1]} columns, as one-hot classes have, but with "
+            f"loss={loss!r} the columns are independent labels: each has a sigmoid of its own. If these are "
+            'classes, give y.argmax(axis=1), or loss="categorical_crossentropy".',
+            UserWarning,
+            stacklevel=6,
+        )
+        return super()._type_of_target(y)
+
+    def _strata_of(self, y):
+        if takes_one_hot(self.loss) and not self._has_own_encoder() and is_one_hot(y):
+            return OneHotTarget.strata(y)
+        return super()._strata_of(y)

@@ -2,7 +2,7 @@
 
 from skdl._model._arguments import PREDICT_PARAMS, check_arguments
 from skdl._model._builder import build, find_builder, runs_user_code
-from skdl._model._callbacks import acts_on_predict, detach, make_callbacks
+from skdl._model._callbacks import acts_on_predict, make_callbacks
 from skdl._model._compile import compile_model
 from skdl._model._networks import cnn, mlp
 from skdl._model._predict import count_nan, predict_outputs
@@ -19,7 +19,6 @@ __all__ = [
     "cnn",
     "compile_model",
     "count_nan",
-    "detach",
     "find_builder",
     "make_callbacks",
     "mlp",

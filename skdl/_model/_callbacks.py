@@ -1,16 +1,16 @@
-"""Keras callbacks, made or copied for one call."""
+"""Keras callbacks of one call: instances as they are given, and those made of classes."""
 
 import copy
 import inspect
 
-from skdl._backend import keras
+from skdl._backend import keras, private
 from skdl._model._objects import make
 from skdl._routing import nearest
 from skdl._scikeras import route_params
 
 
 def make_callbacks(items, params):
-    """Make the callbacks of one fit.
+    """Return the callbacks of one fit.
 
     Parameters
     ----------
@@ -21,19 +21,19 @@ def make_callbacks(items, params):
     Returns
     -------
     list of keras.callbacks.Callback
-        Instances are copied.
+        Instances are those given, as in Keras; with parameters for them, copies.
 
     Raises
     ------
     TypeError, ValueError
-        If something is no callback, or can't be made or copied.
+        If something is no callback, or can't be made, or copied with parameters.
     """
     if items is None:
         return []
     if inspect.isclass(items):
         made = make("callback", items, params, None, ())
     elif isinstance(items, keras.callbacks.Callback):
-        made = _copied_callback(items, params)
+        made = _copied_callback(items, params) if params else items
     elif isinstance(items, list | tuple | dict):
         named = items.items() if isinstance(items, dict) else enumerate(items)
         common = {name: value for name, value in params.items() if "__" not in name}
@@ -67,22 +67,14 @@ def _own(callback, name):
     return getattr(method, "__func__", method)
 
 
-def detach(callbacks):
-    """Let callbacks forget the model that they watched."""
-    for callback in callbacks:
-        # Not by set_model, which a callback may extend and which expects a model.
-        callback._model = None
-
-
 def _copied_callback(callback, params):
     try:
-        # Not with the model that it watched in an earlier fit.
-        # A subclass that doesn't call its parent's __init__ has no _model yet.
-        copied = copy.deepcopy(callback, {id(getattr(callback, "_model", None)): None})
+        # Not with the model that it watches elsewhere.
+        copied = copy.deepcopy(callback, {id(private.watched_model(callback)): None})
     except Exception as error:
         raise TypeError(
-            f"The callback {callback!r} can't be copied for this fit ({error}). Give its class, with "
-            "its parameters as callbacks__<name>, instead of an instance."
+            f"The callback {callback!r} can't be copied with the parameters {params!r} ({error}). Give its "
+            "class instead of an instance, or an instance without parameters callbacks__<name>."
         ) from error
     for name, value in params.items():
         if not hasattr(copied, name):

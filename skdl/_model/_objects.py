@@ -6,6 +6,15 @@ from skdl._persistence import copied
 from skdl._routing import nearest
 from skdl._scikeras import try_to_convert_strings_to_classes, unflatten_params
 
+_CROSS_ENTROPY = (
+    ' The cross-entropy of three classes or more is "sparse_categorical_crossentropy", that of two classes '
+    'or of several labels "binary_crossentropy".'
+)
+
+
+def _means_cross_entropy(name):
+    return name.lower().replace("_", "").replace("-", "") in ("crossentropy", "logloss", "nll", "nllloss")
+
 
 def make(kind, items, params, find, names):
     """Look up names and make objects of classes, with errors that help."""
@@ -14,8 +23,9 @@ def make(kind, items, params, find, names):
     except ValueError as error:
         valid = sorted(name for name in names if not name.startswith("_"))
         given = items if isinstance(items, str) else ""
+        hint = _CROSS_ENTROPY if kind == "loss" and _means_cross_entropy(given) else nearest(given, valid)
         raise ValueError(
-            f"Unknown {kind} {items!r}.{nearest(given, valid)} Give the name of one of Keras's, a class "
+            f"Unknown {kind} {items!r}.{hint} Give the name of one of Keras's, a class "
             f"or an instance. {error}"
         ) from error
     try:

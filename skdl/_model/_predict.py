@@ -3,7 +3,7 @@
 import numpy as np
 
 from skdl import _engine
-from skdl._backend import keras
+from skdl._backend import keras, private
 
 
 def predict_outputs(model, x, *, callbacks=(), batch_size=None, **args):
@@ -26,7 +26,14 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, **args):
     """
     batch_size = _engine.n_rows(x) if batch_size == -1 else batch_size
     if callbacks or args.get("verbose") or args.get("steps") is not None:
-        return model.predict(x, **{"verbose": 0, **args}, callbacks=callbacks, batch_size=batch_size)
+        # In the middle of a training, where a scorer predicts, they belong to the training.
+        before = [(private.watched_model(each), getattr(each, "params", None)) for each in callbacks]
+        try:
+            return model.predict(x, **{"verbose": 0, **args}, callbacks=callbacks, batch_size=batch_size)
+        finally:
+            for callback, (watched, params) in zip(callbacks, before, strict=True):
+                private.set_watched_model(callback, watched)
+                callback.params = params
     return _engine.forward(model, x, batch_size=batch_size)
 
 

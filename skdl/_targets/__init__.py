@@ -1,16 +1,19 @@
 """The target of a fit: what it is, which output fits it, how it is encoded."""
 
 from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder, StandardizedTargetEncoder
-from skdl._targets._output import probabilities
-from skdl._targets._target import DiscreteTarget, NumberTarget, Target, learnt_by
+from skdl._targets._output import probabilities, takes_one_hot
+from skdl._targets._target import DiscreteTarget, NumberTarget, OneHotTarget, Target, is_one_hot, learnt_by
 
 __all__ = [
     "ClassifierLabelEncoder",
     "DiscreteTarget",
     "NumberTarget",
+    "OneHotTarget",
     "RegressorTargetEncoder",
     "StandardizedTargetEncoder",
     "Target",
+    "is_one_hot",
     "learnt_by",
     "probabilities",
+    "takes_one_hot",
 ]

@@ -74,8 +74,6 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
             If the output has neither one unit per class nor, for two classes and a loss
             that allows it, one unit in all.
         """
-        if self._target_type == "multiclass-multioutput":
-            return
         output = check_output(n_units, "classes" if self._has_classes else "labels", self.n_classes_, loss)
         if self._has_classes:
             self._encode_as(output.encoding)

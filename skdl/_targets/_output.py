@@ -87,6 +87,20 @@ def check_output(n_units, kind, n, loss):
     )
 
 
+def takes_one_hot(loss):
+    """Tell whether a loss is one of Keras's that takes one column for each class.
+
+    Parameters
+    ----------
+    loss : str, keras.losses.Loss, type, callable or None
+
+    Returns
+    -------
+    bool
+    """
+    return _target_form(loss) == "one-hot"
+
+
 def probabilities(outputs, loss):
     """Turn the outputs of a model into probabilities, where its loss takes logits.
 

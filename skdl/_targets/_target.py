@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from skdl._backend import keras
 from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder
+from skdl._targets._metrics import check_metrics
 from skdl._targets._output import check_output, fitting_outputs
 
 
@@ -111,20 +112,22 @@ class Target:
         """Return the output layer that a network gets by default."""
         return fitting_outputs(self.kind, self.n, loss)[0]
 
-    def match(self, loss, shapes):
+    def match(self, loss, metrics, shapes):
         """Refuse a model whose output does not fit, and encode as it needs.
 
         Parameters
         ----------
         loss : loss, or list or dict of losses
             That of the compiled model.
+        metrics : metrics, or nested lists or dicts of them
+            Those of the compiled model.
         shapes : list of tuple
             Shapes of the model's outputs.
         """
         if self.knows_output and len(shapes) == 1:
-            self._match_units(loss, shapes[0][-1])
+            self._match_units(loss, metrics, shapes[0][-1])
 
-    def _match_units(self, loss, n_units):
+    def _match_units(self, loss, metrics, n_units):
         check_output(n_units, self.kind, self.n, loss)
 
     def encode(self, y):
@@ -137,6 +140,23 @@ class Target:
         return self.encoder.inverse_transform(outputs, **kwargs)
 
 
+def is_one_hot(y):
+    """Tell whether every row has exactly one 1, in three columns or more of 0 and 1.
+
+    Parameters
+    ----------
+    y : array-like or sparse matrix of n_samples rows
+
+    Returns
+    -------
+    bool
+    """
+    y = y.toarray() if scipy.sparse.issparse(y) else np.asarray(y)
+    if y.ndim != 2 or y.shape[1] < 3 or y.dtype.kind not in "biuf":
+        return False
+    return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+
+
 class DiscreteTarget(Target):
     """The target of a classifier."""
 
@@ -144,8 +164,9 @@ class DiscreteTarget(Target):
 
     @classmethod
     def of(cls, encoder, type, **learnt):
-        """Return a `ClassTarget` or a `LabelsTarget`."""
-        return (ClassTarget if type in ("binary", "multiclass") else LabelsTarget)(encoder, type, **learnt)
+        """Return a `ClassTarget`, a `OneHotTarget` or a `LabelsTarget`."""
+        kinds = {"binary": ClassTarget, "multiclass": ClassTarget, OneHotTarget.name: OneHotTarget}
+        return kinds.get(type, LabelsTarget)(encoder, type, **learnt)
 
     @staticmethod
     def validate(y, name, *, own_encoder=False):
@@ -155,6 +176,13 @@ class DiscreteTarget(Target):
             y = column_or_1d(y, warn=True)
         if not own_encoder:
             check_classification_targets(y)
+            if type_of_target(y) == "multiclass-multioutput":
+                raise ValueError(
+                    f"y has {y.shape[1]} columns with several classes each (multiclass-multioutput), but "
+                    f"{name} predicts one class, or labels of 0 and 1. Fit one classifier for each column by "
+                    "sklearn.multioutput.MultiOutputClassifier, or write a subclass of KerasClassifier with "
+                    "a target_encoder and a model of several outputs."
+                )
         return y
 
     @staticmethod
@@ -167,9 +195,11 @@ class DiscreteTarget(Target):
         """Whether skdl's own encoder is at work."""
         return isinstance(self.encoder, ClassifierLabelEncoder)
 
-    def _match_units(self, loss, n_units):
+    def _match_units(self, loss, metrics, n_units):
         if not isinstance(loss, list | dict):
             self.encoder.match_output(loss, n_units)
+            if self.kind == "classes" and n_units > 1:
+                check_metrics(metrics, check_output(n_units, self.kind, self.n, loss).encoding, loss)
 
 
 class ClassTarget(DiscreteTarget):
@@ -228,6 +258,41 @@ class ClassTarget(DiscreteTarget):
                     f"class_weight has labels that y does not: {unknown}; classes of y: {classes}."
                 )
         return super().class_weights(y, class_weight)
+
+
+class OneHotTarget(ClassTarget):
+    """One class for each row, given as one-hot rows; the columns tell which classes there are."""
+
+    name = "multiclass-onehot"  # scikit-learn has none for it
+
+    @staticmethod
+    def strata(y):
+        """Return the column of the 1 in each row."""
+        return np.asarray(y.argmax(axis=1) if scipy.sparse.issparse(y) else np.argmax(y, axis=1)).ravel()
+
+    def check_learnable(self, y, name, classes=None):
+        """Refuse rows that are not one-hot."""
+        self._check_rows(y, "y")
+
+    def check_known(self, y):
+        """Refuse validation rows that are not one-hot."""
+        self._check_rows(y, "y_val")
+
+    def _check_rows(self, y, name):
+        if y.shape[1] != self.n or not is_one_hot(y):
+            raise ValueError(
+                f"{name} must be one-hot, as y of the first fit: {self.n} columns, with exactly one 1 in "
+                f"each row; got the shape {y.shape}."
+            )
+
+    def class_weights(self, y, class_weight):
+        """Return one weight for each row, by its column."""
+        return super().class_weights(self.strata(y), class_weight)
+
+    def decode(self, outputs, **kwargs):
+        """Return one-hot rows of the type of ``y``, or probabilities."""
+        decoded = super().decode(outputs, **kwargs)
+        return decoded if kwargs.get("return_proba") else decoded.astype(self.dtype)
 
 
 class LabelsTarget(DiscreteTarget):

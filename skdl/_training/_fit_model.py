@@ -3,6 +3,7 @@
 import inspect
 
 from skdl import _engine
+from skdl._backend import private
 
 
 def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
@@ -33,23 +34,28 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
     """
     batch_size, validation_batch_size = plan.batch_sizes(train.n)
     validation = {} if held_out is None else {"validation_batch_size": validation_batch_size}
-    history = _engine.train(
-        model,
-        train.X,
-        train.y,
-        train.weight,
-        validation_data=None if held_out is None else held_out.as_keras(),
-        batch_size=batch_size,
-        epochs=plan.initial_epoch + plan.epochs,
-        initial_epoch=plan.initial_epoch,
-        shuffle=plan.shuffle,
-        seed=seed,
-        callbacks=[*first, *plan.callbacks, *last],
-        verbose=plan.verbose,
-        engine=plan.engine,
-        **validation,
-        **plan.fit_args,
-    )
+    try:
+        history = _engine.train(
+            model,
+            train.X,
+            train.y,
+            train.weight,
+            validation_data=None if held_out is None else held_out.as_keras(),
+            batch_size=batch_size,
+            epochs=plan.initial_epoch + plan.epochs,
+            initial_epoch=plan.initial_epoch,
+            shuffle=plan.shuffle,
+            seed=seed,
+            callbacks=[*first, *plan.callbacks, *last],
+            verbose=plan.verbose,
+            engine=plan.engine,
+            **validation,
+            **plan.fit_args,
+        )
+    finally:
+        # They are the user's, and would keep the model alive and be pickled with it.
+        for callback in plan.callbacks:
+            private.set_watched_model(callback, None)
     if history.interrupted and _is_one_of_many():
         raise KeyboardInterrupt
     return history
