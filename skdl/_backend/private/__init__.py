@@ -48,6 +48,7 @@ from skdl._backend.private._models import (
     sublayers,
     training_variables,
 )
+from skdl._backend.private._needed import missing_names
 from skdl._backend.private._randomness import (
     keras_seeded,
     quick_variables,
@@ -118,6 +119,7 @@ __all__ = [
     "make_functional",
     "make_tracker",
     "mean_metric",
+    "missing_names",
     "nests_output",
     "node_class",
     "node_key",
