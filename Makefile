@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test lint bench tables docs clean
+.PHONY: demo test test-floors test-newest lint bench tables docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/run.stamp
@@ -14,6 +14,14 @@ demo: $(VENV)/run.stamp
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The tests with the oldest releases that pyproject.toml allows, on the oldest Python, and with the
+# newest ones; each in a virtual environment of its own. TESTS="tests/test_private.py" names some.
+test-floors: $(VENV)-floors/test.stamp
+	$(VENV)-floors/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+test-newest: $(VENV)-newest/test.stamp
+	$(VENV)-newest/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
@@ -50,5 +58,24 @@ $(VENV)/docs.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable ".[docs]"
 	touch $@
 
+FLOORS := import tomllib; \
+	project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	print(*(each.replace(">=", "==") for each in project["dependencies"]), sep="\n")
+
+$(VENV)-floors/test.stamp: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -c '$(FLOORS)' > $(@D)/floors.txt
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(@D)/floors.txt --editable ".[test]"
+	touch $@
+
+# Made anew each day at most, since what is newest changes without pyproject.toml.
+$(VENV)-newest/test.stamp: pyproject.toml $(VENV)-newest/$(shell date +%F)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager --editable ".[test]"
+	touch $@
+
+$(VENV)-newest/%:
+	$(PYTHON) -m venv $(@D)
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated
+	rm -rf $(VENV) $(VENV)-floors $(VENV)-newest .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated

@@ -43,6 +43,30 @@ ALLOWED = {
     "datasets": {"_backend"},
 }
 
+# Underscored attributes of other objects, and why they are no private names of Keras or TensorFlow.
+UNDERSCORED = {
+    "_replace": "of named tuples, documented by Python",
+    "_parameter_constraints": "scikit-learn's protocol for its estimators",
+    "_prefixes": "skdl's, of the mixin for routed parameters",
+    "_routed_params": "skdl's, of the mixin for routed parameters",
+    "_split_validation": "skdl's, between a Pipeline and its last step",
+    "_fit_all": "skdl's, between a Pipeline and one inside",
+    **dict.fromkeys(
+        (
+            "_can_fit_resample",
+            "_can_fit_transform",
+            "_check_method_params",
+            "_final_estimator",
+            "_fit_resample_one",
+            "_fit_transform_one",
+            "_get_metadata_for_step",
+            "_validate_steps",
+        ),
+        "of imbalanced-learn's Pipeline, which skdl's extends",
+    ),
+    "_model": "of Keras's callbacks, in _model/_callbacks.py",
+}
+
 
 def modules():
     return {
@@ -54,7 +78,7 @@ def modules():
 
 def sources(module):
     folder = ROOT / "skdl" / module
-    return sorted(folder.glob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
 
 
 def imported(path):
@@ -126,6 +150,26 @@ def test_only_one_module_imports_scikeras():
         if any(name.split(".")[0] == "scikeras" for name in imported(path))
     }
     assert importers == {"_scikeras"}
+
+
+def private_names(path):
+    """Attributes in a file that only their own object's class should know."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Attribute) or (node.attr[:2] == "__" and node.attr[-2:] == "__"):
+            continue
+        of = node.value
+        own = getattr(of, "id", "") in ("self", "cls") or ast.unparse(of).startswith("super(")
+        if node.attr == "src" or (node.attr.startswith("_") and not own and node.attr not in UNDERSCORED):
+            yield f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+
+
+def test_private_names_of_keras_and_tensorflow_are_in_one_place():
+    private = ROOT / "skdl" / "_backend" / "private"
+    files = [path for path in (ROOT / "skdl").rglob("*.py") if private not in path.parents]
+    assert [found for path in files for found in private_names(path)] == []
+    # The search itself finds such names.
+    assert any("keras.src" in found for found in private_names(private / "_saving.py"))
+    assert any("model._metrics" in found for found in private_names(private / "_models.py"))
 
 
 def test_importing_skdl_imports_no_tensorflow():

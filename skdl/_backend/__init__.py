@@ -8,6 +8,6 @@ from skdl._backend import private
 from skdl._backend._process import check_not_forked
 from skdl._backend._seeds import seeded
 from skdl._backend._start import keras, tf
-from skdl._backend.private import quick_variables
+from skdl._backend._variables import quick_variables
 
 __all__ = ["check_not_forked", "keras", "private", "quick_variables", "seeded", "tf"]

@@ -1,9 +1,18 @@
 """What TensorFlow does with the process: its threads, and forks of it."""
 
+import contextlib
 import os
 
 from skdl._backend import private
 from skdl._backend._start import tf
+
+
+def _has_started():
+    """Whether TensorFlow has made its threads; None where it does not tell."""
+    try:
+        return private.tensorflow_has_started()
+    except private.Unavailable:
+        return None
 
 
 def _follow_thread_limit():
@@ -14,12 +23,13 @@ def _follow_thread_limit():
     set stays, as do pools that run already.
     """
     limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    if not limit.isdigit() or int(limit) == 0 or private.tensorflow_has_started():
+    if not limit.isdigit() or int(limit) == 0 or _has_started():
         return
     for name in ("intra_op", "inter_op"):
         by_user = f"TF_NUM_{name.replace('_', '').upper()}_THREADS" in os.environ
         if not by_user and getattr(tf.config.threading, f"get_{name}_parallelism_threads")() == 0:
-            getattr(tf.config.threading, f"set_{name}_parallelism_threads")(int(limit))
+            with contextlib.suppress(RuntimeError):  # it has started
+                getattr(tf.config.threading, f"set_{name}_parallelism_threads")(int(limit))
 
 
 _follow_thread_limit()
@@ -29,7 +39,7 @@ _forked_from = None
 
 def _remember_fork():
     global _forked_from
-    if private.tensorflow_has_started():
+    if _has_started():
         _forked_from = os.getppid()
 
 

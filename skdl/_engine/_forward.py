@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from skdl._backend import keras, private, tf
-from skdl._engine import _keras_only, _store
+from skdl._engine import _keras_only, _probe, _store
 from skdl._engine._data import n_rows, take, tensors
 from skdl._engine._program import Layout, Program
 from skdl._engine._rules import heavy, treats_rows_alone
@@ -89,15 +89,24 @@ def forward(model, x, *, batch_size=None):
     ndarray, or list or dict of ndarray
         As ``keras.Model.predict`` returns them, at a hundredth of its cost per call.
     """
-    block, n = int(batch_size or _block(model)), n_rows(x)
-    first = tensors(take(x, slice(0, 1))) if n else None
-    program = _find(model, first, block) if n else None
-    if program is None:
-        parts = [
-            tf.nest.map_structure(np.asarray, model.predict_step((take(x, slice(start, start + block)),)))
-            for start in range(0, max(n, 1), block)
-        ]
-        return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+    n = n_rows(x)
+    try:
+        block = int(batch_size or _block(model))
+        first = tensors(take(x, slice(0, 1))) if n else None
+        program = _find(model, first, block) if n else None
+        if program is not None:
+            return _run(program, model, x, n, block, first)
+    except private.Unavailable as error:
+        _probe.unavailable(error)
+        block = int(batch_size or _ROWS[0])
+    parts = [
+        tf.nest.map_structure(np.asarray, model.predict_step((take(x, slice(start, start + block)),)))
+        for start in range(0, max(n, 1), block)
+    ]
+    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def _run(program, model, x, n, block, first):
     # Not the whole input at once: as a tensor it is a copy, and what is sparse is dense.
     row_bytes = sum(t.dtype.size * t.shape.num_elements() for t in tf.nest.flatten(first))
     many = max(1, _CALL_BYTES // (block * max(row_bytes, 1))) * block
@@ -126,6 +135,8 @@ def _find(model, first, block):
     """Return the program for a model, or None where it is best called eagerly."""
     if model.run_eagerly or tf.config.functions_run_eagerly() or not model.built:
         return None
+    if _probe.why_unusable() is not None:
+        return None
     layout = Layout(first)
     # The program of a model is kept as long as the model, as Keras keeps its own.
     kept, variables = _store.of_model(model), tuple(map(id, model.variables))
@@ -139,6 +150,8 @@ def _find(model, first, block):
         program = _store.find(
             key, lambda: ForwardProgram(model, layout, block=block, pad=pad), kind="forward", seed=0
         )
+    except private.Unavailable:
+        raise
     except Exception:
         # Whatever can't be traced runs eagerly, and raises there what is wrong with it.
         program = None

@@ -28,4 +28,14 @@ class Snapshot:
 
 
 def _variables(model):
-    return private.training_variables(model) if model.built else []
+    if not model.built:
+        return []
+    try:
+        return private.training_variables(model)
+    except private.Unavailable:
+        # All but the variables of metrics that a layer holds, which each epoch resets.
+        return [
+            *model.variables,
+            *(model.optimizer.variables if model.optimizer is not None else ()),
+            *(variable for metric in model.metrics for variable in metric.variables),
+        ]

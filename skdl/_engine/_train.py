@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from skdl._backend import keras, private, tf
-from skdl._engine import _early_stopping, _keras_only, _store
+from skdl._engine import _early_stopping, _keras_only, _probe, _store
 from skdl._engine._data import epoch_order, n_rows, take, tensors
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._keras_fit import keras_fit
@@ -92,17 +92,9 @@ def train(
     loop = {"epochs": epochs, "initial_epoch": initial_epoch, "shuffle": shuffle, "seed": seed}
     reason = "engine='keras' was asked for"
     if engine != "keras":
-        reason = why_not(model, x, y, sample_weight, **settings)
-        if reason is None:
-            try:
-                training = _Training(model, x, y, sample_weight, **settings, **loop)
-            except NotCompilable as error:
-                reason = str(error)
-            else:
-                history = training.run()
-                history.engine, history.reason = "compiled", None
-                history.interrupted = training.interrupted
-                return history
+        history, reason = _train_compiled(model, x, y, sample_weight, settings, loop)
+        if history is not None:
+            return history
         if engine == "compiled":
             raise ValueError(
                 f"engine='compiled' can't run this training: {reason}. "
@@ -117,6 +109,25 @@ def train(
             raise
     history.engine, history.reason, history.interrupted = "keras", reason, interrupted
     return history
+
+
+def _train_compiled(model, x, y, sample_weight, settings, loop):
+    """Return the history, or None and why Keras has to train."""
+    training = None
+    try:
+        reason = why_not(model, x, y, sample_weight, **settings) or _probe.why_unusable()
+        if reason is not None:
+            return None, reason
+        training = _Training(model, x, y, sample_weight, **settings, **loop)
+        history = training.run()
+    except NotCompilable as error:
+        return None, str(error)
+    except private.Unavailable as error:
+        if training is not None and training.has_begun:
+            raise
+        return None, _probe.unavailable(error)
+    history.engine, history.reason, history.interrupted = "compiled", None, training.interrupted
+    return history, None
 
 
 def _packed(x, y, sample_weight):
@@ -177,10 +188,12 @@ class _Training:
         self.epochs, self.initial_epoch, self.shuffle, self.seed = epochs, initial_epoch, shuffle, seed
         data = _packed(x, y, sample_weight)
         self.steps = -(-self.n // self.batch_size)
-        self.block_steps, self.interrupted = _FIRST_STEPS, False
+        self.block_steps, self.interrupted, self.has_begun = _FIRST_STEPS, False, False
         first_batch = tensors(take(data, slice(0, self.batch_size)))
         try:
             build(model, (*first_batch, None, None)[:3], seed=seed)
+        except private.Unavailable:
+            raise
         except Exception as error:
             raise NotCompilable(_reason(error, "building it")) from error
         self.data = tensors(data)
@@ -240,7 +253,7 @@ class _Training:
         def trace():
             try:
                 return TrainProgram(model, train, validation, **settings)
-            except NotCompilable:
+            except (NotCompilable, private.Unavailable):
                 raise
             except Exception as error:
                 raise NotCompilable(_reason(error, "tracing it")) from error
@@ -333,7 +346,7 @@ class _Training:
                 steps = max(1, -(-orders.size // self.batch_size))
                 fit = int(steps * _SECONDS / max(seconds, 1e-6))
                 self.block_steps = int(np.clip(fit, 1, _FASTER * self.block_steps))
-        self.program.compiled.proven = True
+        self.program.compiled.proven = self.has_begun = True
         return result
 
     def _run(self, orders, **args):

@@ -102,8 +102,14 @@ def build(spec, builder, meta):
         kwargs["params"] = copies_in(spec.params)
     if wants("compile_kwargs"):
         kwargs["compile_kwargs"] = compile_kwargs(spec.compile_params)
-    newest = _number(tf.Variable(0))
-    model = builder(**kwargs)
+    made = []
+
+    def noted(next_creator, **arguments):
+        made.append(next_creator(**arguments))
+        return made[-1]
+
+    with tf.variable_creator_scope(noted):
+        model = builder(**kwargs)
     if not isinstance(model, keras.Model):
         name = getattr(builder, "__name__", repr(builder))
         raise TypeError(
@@ -111,7 +117,7 @@ def build(spec, builder, meta):
             f"{type(model).__name__}. Does it end with 'return model'?"
         )
     if getattr(builder, "func", None) is not _given:
-        model = _own(model, newest, builder)
+        model = _own(model, set(map(id, made)), builder)
     if model.compiled and "compile_kwargs" not in kwargs and "params" not in kwargs:
         _warn_of_unused(spec)
     return model
@@ -125,8 +131,15 @@ def _given(model):
 _unbuilt = weakref.WeakSet()
 
 
-def _own(model, newest, builder):
+def _own(model, made, builder):
     """Return a model that is no one else's: a copy where a builder returns what was there before.
+
+    Parameters
+    ----------
+    model : keras.Model
+    made : set of int
+        Ids of the variables that were made in this call of the builder.
+    builder : callable
 
     Raises
     ------
@@ -139,16 +152,11 @@ def _own(model, newest, builder):
             f"The builder {name!r} returned the model {model.name!r} before, and it was trained since. Make "
             "a new model in each call, or give the model itself as model=."
         )
-    if any(_number(variable.value) <= newest for variable in model.variables):
+    if any(id(variable.value) not in made for variable in model.variables):
         return copied(model)
     if not model.variables:
         _unbuilt.add(model)
     return model
-
-
-def _number(variable):
-    """Return the number that TensorFlow gave to a variable, in ascending order."""
-    return int(variable._unique_id.rpartition("_")[2])
 
 
 def _warn_of_unused(spec):

@@ -21,24 +21,8 @@ from typing import NamedTuple
 import cloudpickle
 import numpy as np
 
-from skdl._backend import keras, quick_variables, tf
+from skdl._backend import keras, private, quick_variables, tf
 
-_SAVEABLE = keras.src.saving.keras_saveable.KerasSaveable
-_KERAS_TENSOR = keras.KerasTensor
-_NODE = keras.src.ops.node.Node
-_FUNCTION = keras.src.ops.function.Function
-_TF_FUNCTION = type(tf.function(print))
-_node_key = keras.src.ops.function.make_node_key
-# What is put into the table. All else is pickled where it is met.
-PARTS = (
-    _SAVEABLE,
-    _NODE,
-    _KERAS_TENSOR,
-    keras.Variable,
-    keras.random.SeedGenerator,
-    keras.callbacks.Callback,
-    tf.Variable,
-)
 _BY_REFERENCE = types.FunctionType | types.BuiltinFunctionType | type | types.ModuleType
 # Compiled functions and tensors of the last call, which the next one makes anew.
 _TRANSIENT = {
@@ -49,7 +33,7 @@ _TRANSIENT = {
     "_losses_override": list,
     "_loss_ids": set,
 }
-# What `keras.src.utils.tracking.Tracker` asks, by the name of the list that it fills.
+# What Keras's trackers ask, by the name of the list that it fills.
 _TRACKED = {
     "variables": lambda x: isinstance(x, keras.Variable),
     "trainable_variables": lambda x: isinstance(x, keras.Variable) and x.trainable,
@@ -58,6 +42,20 @@ _TRACKED = {
     "layers": lambda x: isinstance(x, keras.Layer) and not isinstance(x, keras.metrics.Metric),
     "seed_generators": lambda x: isinstance(x, keras.random.SeedGenerator),
 }
+
+
+@functools.cache
+def _parts():
+    """Return the classes of what is put into the table. All else is pickled where it is met."""
+    return (
+        private.saveable_class(),
+        private.node_class(),
+        keras.KerasTensor,
+        keras.Variable,
+        keras.random.SeedGenerator,
+        keras.callbacks.Callback,
+        tf.Variable,
+    )
 
 
 class Flat(NamedTuple):
@@ -144,7 +142,7 @@ def flatten_parts(thing):
     """
     flattener = _Flattener(share=True)
     flattener.flatten(thing)
-    return flattener._parts, flattener._given
+    return flattener.parts, flattener.given
 
 
 def is_handle(value):
@@ -185,11 +183,11 @@ class _Flattener(cloudpickle.Pickler):
     """Writes objects, in which parts are replaced by their positions in a table."""
 
     def __init__(self, share):
-        self._stream = io.BytesIO()
-        super().__init__(self._stream)
+        self.stream = io.BytesIO()
+        super().__init__(self.stream)
         self._share = share
         # The objects themselves, which also keeps their ids unique.
-        self._parts, self._given, self._positions = [], [], {}
+        self.parts, self.given, self.positions = [], [], {}
         self._roles = {}  # by type
         self._globals = set()  # ids of the dicts of globals of functions
         self._of_callback = False
@@ -197,7 +195,7 @@ class _Flattener(cloudpickle.Pickler):
     def flatten(self, thing):
         self._dump(thing, thing)
         kinds, values = [], []
-        for part in self._parts:  # which grows meanwhile
+        for part in self.parts:  # which grows meanwhile
             if isinstance(part, tf.Variable):
                 kinds.append(_arguments(part))
                 values.append(np.array(part.numpy()))
@@ -207,9 +205,9 @@ class _Flattener(cloudpickle.Pickler):
                 kinds.append(_kind(part))
         # Read before the states, hence in a stream of their own.
         of_kinds = _Flattener(self._share)
-        of_kinds._given, of_kinds._positions = self._given, self._positions
+        of_kinds.given, of_kinds.positions = self.given, self.positions
         of_kinds.dump(kinds)
-        return Flat(of_kinds._stream.getvalue(), values, self._given, self._stream.getvalue())
+        return Flat(of_kinds.stream.getvalue(), values, self.given, self.stream.getvalue())
 
     def _dump(self, state, part):
         try:
@@ -236,20 +234,20 @@ class _Flattener(cloudpickle.Pickler):
             self._roles[kind] = _role(kind)
         role = self._roles[kind]
         if role == "part":
-            return "part", self._position(obj, self._parts)
+            return "part", self._position(obj, self.parts)
         if (
             (role == "reference" and self._is_given(obj))
             or (role == "shared" and self._share)
             or (kind is dict and id(obj) in self._globals)
         ):
-            return "given", self._position(obj, self._given)
+            return "given", self._position(obj, self.given)
         return None
 
     def _position(self, obj, table):
-        if id(obj) not in self._positions:
-            self._positions[id(obj)] = len(table)
+        if id(obj) not in self.positions:
+            self.positions[id(obj)] = len(table)
             table.append(obj)
-        return self._positions[id(obj)]
+        return self.positions[id(obj)]
 
     def _is_given(self, obj):
         if self._share:
@@ -258,18 +256,18 @@ class _Flattener(cloudpickle.Pickler):
 
     def reducer_override(self, obj):
         kind = type(obj)
-        if kind is keras.src.utils.tracking.Tracker:
+        if kind is private.tracker_class():
             return _tracker, _of_tracker(obj)
-        if kind is keras.src.utils.backend_utils.DynamicBackend:
-            return kind, (obj._backend,)
-        if kind.__module__ == "keras.src.utils.tracking" and kind.__name__.startswith("Tracked"):
+        if kind is private.dynamic_backend_class():
+            return kind, (private.backend_name(obj),)
+        if private.is_tracked_collection(kind):
             plain = dict(obj) if isinstance(obj, dict) else list(obj)
             return _tracked, (kind, plain, obj.tracker)
         if self._share and isinstance(obj, types.FunctionType):
             self._globals.add(id(obj.__globals__))
             return _of_function(obj)
-        if kind is _TF_FUNCTION:
-            return obj._clone(None).__reduce_ex__(4)  # as before its first call
+        if kind is private.traced_class():
+            return private.untraced(obj).__reduce_ex__(4)  # as before its first call
         if isinstance(obj, tf.lookup.StaticHashTable):
             keys, entries = obj.export()
             return _static_table, (keys.numpy(), entries.numpy(), *_of_table(obj))
@@ -299,7 +297,7 @@ class _Probe(_Flattener):
 
 def _role(kind):
     """Tell how objects of a type are written."""
-    if issubclass(kind, PARTS) and _is_written_here(kind):
+    if issubclass(kind, _parts()) and _is_written_here(kind):
         return "part"
     if issubclass(kind, _BY_REFERENCE):
         return "reference"
@@ -308,7 +306,8 @@ def _role(kind):
 
 def _is_written_here(kind):
     """Tell whether a part's class leaves it to Keras or to Python how it is pickled."""
-    default = _SAVEABLE.__reduce__ if issubclass(kind, _SAVEABLE) else object.__reduce__
+    saveable = private.saveable_class()
+    default = saveable.__reduce__ if issubclass(kind, saveable) else object.__reduce__
     if issubclass(kind, tf.Variable):
         return True
     return kind.__reduce__ is default and kind.__reduce_ex__ is object.__reduce_ex__
@@ -347,8 +346,8 @@ def _state(part):
         ):
             if name in state:
                 state[name] = kept(state[name])
-        if isinstance(part, _FUNCTION) and "_nodes" in state:
-            state["_nodes"] = _by_operation(part)
+        if isinstance(part, private.function_class()) and "_nodes" in state:
+            state["_nodes"] = _ByOperation(private.calls_of(part))
     elif isinstance(part, keras.optimizers.Optimizer):
         state = {name: _by_variable(value, part) for name, value in state.items()}
     return state
@@ -367,7 +366,7 @@ class _ByVariable(NamedTuple):
 def _by_variable(value, optimizer):
     if not isinstance(value, dict) or not value:
         return value
-    variables = {optimizer._var_key(variable): variable for variable in optimizer._trainable_variables}
+    variables = private.variable_keys(optimizer)
     if not value.keys() <= variables.keys():
         return value
     return _ByVariable([(variables[key], item) for key, item in value.items()])
@@ -377,15 +376,6 @@ class _ByOperation(NamedTuple):
     """The calls that belong to a functional model, which Keras writes with the ids of operations."""
 
     calls: list
-
-
-def _by_operation(function):
-    operations = {id(op): op for op in function._operations}
-    operations.update(
-        {id(node.operation): node.operation for nodes in function._nodes_by_depth.values() for node in nodes}
-    )
-    calls = [(op, i) for op in operations.values() for i in range(len(op._inbound_nodes))]
-    return _ByOperation([call for call in calls if _node_key(*call) in function._nodes])
 
 
 def _described(part):
@@ -406,7 +396,7 @@ def is_importable(obj):
 
 def _captures(value, seen):
     """Tell whether a function holds parts of Keras: in its closure or defaults, or in those of others."""
-    if isinstance(value, PARTS):
+    if isinstance(value, _parts()):
         return True
     if id(value) in seen:
         return False
@@ -455,11 +445,12 @@ def _of_function(function):
 def _of_tracker(tracker):
     lists = {name: store for name, (_, store) in tracker.config.items()}
     asked = {name: test for name, (test, _) in tracker.config.items() if name not in _TRACKED}
-    return lists, asked, tracker.locked, tracker._lock_violation_msg, tracker.exclusions
+    return lists, asked, tracker.locked, private.lock_message(tracker), tracker.exclusions
 
 
 def _of_table(table):
-    return table.key_dtype, table.value_dtype, np.array(table._default_value), table._name
+    default, name = private.table_settings(table)
+    return table.key_dtype, table.value_dtype, np.array(default), name
 
 
 # Putting together.
@@ -478,7 +469,7 @@ class _Unflattener(pickle.Unpickler):
 def _kind(part):
     kind = type(part)
     # Keras makes a subclass of Model one of Functional when the first is made of inputs and outputs.
-    return (kind, "functional") if isinstance(part, keras.src.Functional) else kind
+    return (kind, "functional") if isinstance(part, private.functional_class()) else kind
 
 
 def _shell(kind, values):
@@ -487,8 +478,7 @@ def _shell(kind, values):
         return tf.Variable(next(values), **kind)
     if isinstance(kind, tuple):
         kind, _ = kind
-        if not issubclass(kind, keras.src.Functional):
-            keras.src.models.model.inject_functional_model_class(kind)
+        private.make_functional(kind)
     if issubclass(kind, keras.Layer):
         return keras.Layer.__new__(kind)
     if issubclass(kind, keras.Operation):
@@ -505,9 +495,9 @@ def _set_state(part, state):
         state, slots = state
     for name, value in (state or {}).items():
         if isinstance(value, _ByVariable):
-            value = {part._var_key(variable): item for variable, item in value.items}
+            value = {private.variable_key(part, variable): item for variable, item in value.items}
         elif isinstance(value, _ByOperation):
-            value = {_node_key(*call) for call in value.calls}
+            value = {private.node_key(*call) for call in value.calls}
         vars(part)[name] = value
     for name, value in slots.items():
         object.__setattr__(part, name, value)
@@ -515,10 +505,7 @@ def _set_state(part, state):
 
 def _tracker(lists, asked, locked, message, exclusions):
     config = {name: (asked.get(name) or _TRACKED[name], store) for name, store in lists.items()}
-    tracker = keras.src.utils.tracking.Tracker(config, exclusions)
-    tracker.stored_ids = {name: set(map(id, store)) for name, store in lists.items()}
-    tracker.locked, tracker._lock_violation_msg = locked, message
-    return tracker
+    return private.make_tracker(config, exclusions, locked=locked, message=message)
 
 
 def _tracked(kind, items, tracker):

@@ -3,10 +3,11 @@
 import io
 import json
 import types
+import zipfile
 
 import numpy as np
 
-from skdl._backend import keras, seeded
+from skdl._backend import keras, private, seeded
 from skdl._persistence._graph import (
     flatten,
     flatten_parts,
@@ -15,8 +16,6 @@ from skdl._persistence._graph import (
     is_importable,
     unflatten,
 )
-
-_saving = keras.src.saving.saving_lib
 
 
 def to_plain(thing):
@@ -46,7 +45,7 @@ def to_plain(thing):
     if missing:
         raise TypeError(f"The classes or functions {sorted(missing)} of this model can't be found by name.")
     for name in used:
-        if _is_kerass(name):
+        if private.is_builtin_name(name):
             _refuse_namesake(name, writer.known[name], "one of Keras's")
         check_importable(writer.known[name])
     plain["known"] = {name: writer.known[name] for name in sorted(used)}
@@ -83,7 +82,7 @@ class _Writer:
     def written(self, value):
         if isinstance(value, keras.Model) and value.built:
             return {"kind": "model", "position": self._position(value)}
-        if isinstance(value, keras.src.saving.keras_saveable.KerasSaveable):
+        if isinstance(value, private.saveable_class()):
             variables = value.variables if isinstance(value, keras.Layer) else []
             return {
                 "kind": "config",
@@ -113,7 +112,7 @@ class _Writer:
                 return position
         file = io.BytesIO()
         try:
-            _saving.save_model(model, file)
+            private.save_model(model, file)
         except Exception as error:
             raise TypeError(
                 f"The model {model.name!r} can't be saved by its configuration: {_first_line(error)} Define "
@@ -156,7 +155,7 @@ def _is_made_anew(attribute):
 
 def _seeds(model):
     """Return the states of a model's seed generators, which Keras's format leaves out."""
-    return [generator.state for layer in model._flatten_layers() for generator in layer._seed_generators]
+    return [generator.state for generator in private.seed_generators(model)]
 
 
 def _custom_objects(thing):
@@ -181,21 +180,12 @@ def _refuse_namesake(name, *values):
     )
 
 
-def _is_kerass(name):
-    """Tell whether Keras has a loss, metric, activation or the like of this name."""
-    serialization = keras.src.saving.serialization_lib
-    return any(
-        serialization.api_export.get_symbol_from_name(f"keras.{module}.{name}") is not None
-        for module in serialization.BUILTIN_MODULES
-    )
-
-
 def _first_line(error):
     return str(error).strip().partition("\n")[0]
 
 
 def _config_in(file):
-    with keras.src.saving.saving_lib.zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(file) as archive:
         return json.loads(archive.read("config.json"))
 
 
@@ -248,7 +238,7 @@ def _read_model(written, known):
     _check_known(_config_in(file), known)
     # Initial values are drawn, only to be overwritten, and no one's random numbers for them.
     with seeded(0):
-        model = _saving.load_model(file, custom_objects=known, safe_mode=True)
+        model = private.load_model(file, known)
     for state, value in zip(_seeds(model), written["seeds"], strict=True):
         state.assign(value)
     return model
@@ -287,10 +277,10 @@ def _equal(ones, others):
 
 def _some_rows(model):
     """Make two rows of input; None where the model does not say what it takes, or takes strings."""
-    inputs = getattr(model, "_inputs_struct", None)
+    inputs = private.input_structure(model)
     inputs = getattr(model, "inputs", None) if inputs is None else inputs
     if inputs is None:
-        shapes = list((model._build_shapes_dict or {}).values())
+        shapes = list(private.build_shapes(model).values())
         if len(shapes) != 1 or not isinstance(shapes[0], tuple):
             return None
         inputs = keras.KerasTensor(shapes[0])

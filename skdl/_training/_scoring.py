@@ -40,7 +40,7 @@ class Criterion:
         if isinstance(scoring, str):
             if scoring == "loss":
                 return cls()
-            metrics = private.compiled_metric_names(model)
+            metrics = _metric_names(model)
             if scoring in metrics:
                 return cls(scoring, "auto")
             if scoring not in get_scorer_names():
@@ -60,7 +60,10 @@ class Criterion:
             return self.mode == "max"
         callback = keras.callbacks.EarlyStopping(monitor=f"val_{self.name}")
         callback.set_model(model)
-        private.set_monitor_op(callback)
+        try:
+            private.set_monitor_op(callback)
+        except private.Unavailable:
+            return self.name.endswith(("acc", "accuracy", "auc"))
         return callback.monitor_op is keras.ops.greater
 
     def early_stopping(self, patience):
@@ -68,6 +71,13 @@ class Criterion:
         return keras.callbacks.EarlyStopping(
             monitor=f"val_{self.name}", mode=self.mode, patience=patience, restore_best_weights=True
         )
+
+
+def _metric_names(model):
+    try:
+        return private.compiled_metric_names(model)
+    except private.Unavailable:
+        return [metric.name for metric in model.metrics]  # fewer, before the model is trained
 
 
 class ValidationScore(keras.callbacks.Callback):

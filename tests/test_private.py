@@ -1,0 +1,154 @@
+"""Private names of Keras and TensorFlow may go: skdl trains without them."""
+
+import functools
+import importlib
+import random
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+
+import skdl
+from skdl import DNNRegressor
+from skdl._backend import keras, private, seeded
+from skdl._engine import _probe
+from skdl._persistence import _graph
+
+X = np.linspace(-1, 1, 16).reshape(8, 2)
+Y = X @ [1.0, -1.0]
+OF_FILES = [name for name in private.__all__ if getattr(private, name).__module__.endswith("._saving")]
+CLASSES = ["LayerGraph", "Unavailable", "guarded"]
+FUNCTIONS = [name for name in private.__all__ if name not in (*OF_FILES, *CLASSES)]
+# Without these the engine trains as ever: they are no part of it, or it has another way.
+NOT_NEEDED = {
+    # seeds, `scoring`, processes
+    *("keras_seeded", "quick_variables", "compiled_metric_names", "tensorflow_has_started"),
+    # the quick key: the model is traced
+    *("layer_graph", "functional_inside", "sublayers", "attached_metrics", "is_cast_automatically"),
+    *("decayed", "snake_case", "watches_operations", "op_determinism_enabled"),
+}
+
+
+def network(**params):
+    return DNNRegressor((2,), epochs=1, batch_size=4, validation_split=None, random_state=0, **params)
+
+
+@pytest.fixture(autouse=True)
+def unknown(monkeypatch):
+    """As in a new process."""
+    monkeypatch.setattr(_probe, "_verdict", _probe._UNKNOWN)
+    monkeypatch.setattr(_probe, "_told", False)
+    skdl.clear_caches()
+    yield
+    skdl.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return network().fit(X, Y).predict(X)
+
+
+def take_away(monkeypatch, name):
+    gone = functools.partial(importlib.import_module, "tensorflow.python.gone")
+    monkeypatch.setattr(private, name, private.guarded(gone))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_without_a_private_name_a_network_trains_and_predicts_as_with_it(name, monkeypatch, expected):
+    take_away(monkeypatch, name)
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        trained = network().fit(X, Y)
+        predicted = trained.predict(X)
+    assert len(raised) <= 1
+    assert all("so keras.Model.fit trains" in str(warning.message) for warning in raised)
+    if trained.engine_ == "keras":
+        assert "the compiled engine does not work with Keras 3" in trained.engine_reason_
+        assert len(raised) == 1
+    if name in NOT_NEEDED:
+        assert trained.engine_ == "compiled"
+    if name == "keras_seeded":  # other random numbers
+        assert np.isfinite(predicted).all()
+    else:
+        np.testing.assert_allclose(predicted, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_without_the_private_names_behind_copies_and_files_a_network_trains(monkeypatch, expected):
+    _graph._parts.cache_clear()
+    for name in OF_FILES:
+        take_away(monkeypatch, name)
+    trained = network().fit(X, Y)
+    assert trained.engine_ == "compiled"
+    np.testing.assert_array_equal(trained.predict(X), expected)
+    _graph._parts.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["call", "flat_layers", "keras_seeded"])
+def test_without_a_private_name_a_search_works(name, monkeypatch):
+    take_away(monkeypatch, name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*keras.Model.fit trains", UserWarning)
+        search = GridSearchCV(network(), {"learning_rate": [0.1, 0.01]}, cv=2, error_score="raise").fit(X, Y)
+    assert np.isfinite(search.predict(X)).all()
+
+
+def fitted_twice():
+    network().fit(X, Y).predict(X)
+    return network().fit(X, Y)
+
+
+def test_where_a_name_is_missing_keras_trains_with_one_warning(monkeypatch):
+    monkeypatch.setattr(private, "missing_names", lambda: ["tensorflow.python.gone"])
+    with pytest.warns(UserWarning, match=r"with Keras 3\.\d+.* and TensorFlow 2\.\d+") as raised:
+        first = fitted_twice()
+    assert len(raised) == 1
+    assert first.engine_ == "keras"
+    assert "there is no tensorflow.python.gone" in first.engine_reason_
+    with pytest.raises(ValueError, match="can't run this training: the compiled engine does not work"):
+        network(engine="compiled").fit(X, Y)
+
+
+def test_with_other_releases_a_known_training_is_tried_first(monkeypatch):
+    monkeypatch.setattr(_probe, "TESTED", {("3.0", "2.0")})
+    layer = int(keras.layers.Dense(1).name.rpartition("_")[2] or 0)
+    assert _probe.why_unusable() is None
+    # The names of the user's layers are those that they would have been.
+    assert keras.layers.Dense(1).name == f"dense_{layer + 1}"
+    assert network().fit(X, Y).engine_ == "compiled"
+
+
+def test_with_other_releases_that_train_otherwise_keras_trains(monkeypatch, expected):
+    monkeypatch.setattr(_probe, "TESTED", {("3.0", "2.0")})
+    monkeypatch.setattr(_probe, "_expected", lambda: np.zeros(4))
+    with pytest.warns(UserWarning, match=r"Install Keras 3\.0\.\* with TensorFlow 2\.0\.\*"):
+        trained = network().fit(X, Y)
+    assert "a linear model was trained to" in trained.engine_reason_
+    np.testing.assert_allclose(trained.predict(X), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_all_names_are_there_in_the_versions_of_these_tests():
+    assert private.missing_names() == []
+
+
+def test_errors_of_the_users_code_are_no_missing_names():
+    class Own:
+        @property
+        def _metrics(self):
+            return self.gone
+
+    with pytest.raises(AttributeError, match="gone"):
+        private.attached_metrics(Own())
+    with pytest.raises(private.Unavailable, match="attached_metrics: AttributeError"):
+        private.attached_metrics(object())
+
+
+def test_without_private_names_seeds_leave_the_global_states_of_python_and_numpy(monkeypatch):
+    take_away(monkeypatch, "keras_seeded")
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    drawn = []
+    for _ in range(2):
+        with seeded(7):
+            drawn.append((random.random(), np.random.rand(), float(keras.random.normal(()))))
+    assert drawn[0] == drawn[1]
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
