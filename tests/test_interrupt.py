@@ -1,5 +1,6 @@
 """An interrupt from the keyboard, and other ends of a training before its time."""
 
+import itertools
 import os
 import signal
 import threading
@@ -8,10 +9,12 @@ import time
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
 from skdl import CNNClassifier, DNNClassifier, KerasClassifier
 from skdl._backend import keras
+from skdl._engine import _epochs, _keras_fit
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(300, 8))
@@ -33,22 +36,36 @@ class Interrupt(keras.callbacks.Callback):
             signal.raise_signal(signal.SIGINT)
 
 
-def interrupted_after(seconds, fit):
-    """Return how long a fit goes on after a signal, in seconds."""
-    sent = []
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Return a function that runs a fit, and presses Ctrl-C some time after its first epochs."""
+    begun, n_begun = threading.Event(), itertools.count(1)
+
+    def counted(method):
+        def count(*args, **kwargs):
+            if next(n_begun) == 5:
+                begun.set()
+            return method(*args, **kwargs)
+
+        return count
+
+    monkeypatch.setattr(_epochs.TrainProgram, "run", counted(_epochs.TrainProgram.run))
+    monkeypatch.setattr(_keras_fit._Orders, "on_epoch_begin", counted(_keras_fit._Orders.on_epoch_begin))
 
     def press():
-        sent.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
+        if begun.wait(120):
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
 
-    timer = threading.Timer(seconds, press)
-    timer.start()
-    try:
+    def run(fit):
+        thread = threading.Thread(target=press)
+        thread.start()
+        # A fit that did not notice the signal would never end, and run into the time limit of tests.
         with pytest.warns(ConvergenceWarning, match="interrupted after"):
             fit()
-    finally:
-        timer.cancel()
-    return time.perf_counter() - sent[0]
+        thread.join()
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -60,22 +77,27 @@ def interrupted_after(seconds, fit):
     ],
     ids=["dense", "keras", "convolutional"],
 )
-def test_an_interrupted_fit_keeps_its_network(make, data):
-    make(epochs=2, random_state=0).fit(*data)  # tracing can't be interrupted
+def test_an_interrupted_fit_keeps_its_network(make, data, interrupted):
     clf = make(epochs=FOR_EVER, random_state=0)
-    # A fit that did not notice the signal would never end, and run into the time limit of tests.
-    interrupted_after(2.0, lambda: clf.fit(*data))
+    interrupted(lambda: clf.fit(*data))
     assert 0 < clf.n_iter_ < FOR_EVER
     assert len(clf.history_["loss"]) == clf.n_iter_
     assert clf.predict(data[0]).shape == data[1].shape
 
 
-def test_early_stopping_restores_its_best_weights_where_it_is_interrupted():
-    args = {"early_stopping": True, "n_iter_no_change": FOR_EVER, "random_state": 0, "learning_rate": 0.1}
-    clf = DNNClassifier((16,), epochs=FOR_EVER, **args)
-    interrupted_after(2.0, lambda: clf.fit(X, y))
-    best = DNNClassifier((16,), **{**args, "epochs": clf.best_epoch_ + 1}).fit(X, y)
-    assert np.array_equal(clf.coefs_[0], best.coefs_[0])
+def test_early_stopping_restores_its_best_weights_where_it_is_interrupted(interrupted):
+    clf = DNNClassifier(
+        (16,),
+        epochs=FOR_EVER,
+        early_stopping=True,
+        n_iter_no_change=FOR_EVER,
+        random_state=0,
+        learning_rate=0.1,
+    )
+    interrupted(lambda: clf.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:]))
+    losses = clf.history_["val_loss"]
+    assert losses[-1] > min(losses)
+    assert log_loss(y[200:], clf.predict_proba(X[200:])) == pytest.approx(min(losses), rel=1e-4)
 
 
 @pytest.mark.parametrize("engine", ["auto", "keras"])
