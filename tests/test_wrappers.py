@@ -1486,8 +1486,7 @@ def test_callbacks_are_copied_neither_by_fit_nor_by_predict():
     ).fit(X, y)
     clf.predict(X)
     assert Copied.copies == 0
-    clone(clf)
-    assert Copied.copies == 1
+    assert clone(clf).callbacks[0] is not clf.callbacks[0]
     with pytest.raises(TypeError, match="callbacks must be"):
         clf.set_params(callbacks="early").predict(X)
 

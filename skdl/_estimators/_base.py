@@ -612,7 +612,11 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
         check_input(self.model_, x)
         expected = vars(self).get("n_outputs_expected_")
         shapes = output_shapes(self.model_, x, seed=self._seed, expected=expected)
-        target.match(self.model_.loss, private.given_metrics(self.model_), shapes)
+        try:
+            metrics = private.given_metrics(self.model_)
+        except private.Unavailable:  # then Keras refuses those that don't fit
+            metrics = []
+        target.match(self.model_.loss, metrics, shapes)
 
     def _arrange(self, train, held_out, plan):
         """Return encoded rows as the model takes them, and what remained open of the plan."""

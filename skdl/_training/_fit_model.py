@@ -1,5 +1,6 @@
 """A plan, carried out by the engine."""
 
+import contextlib
 import inspect
 
 from skdl import _engine
@@ -54,8 +55,9 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
         )
     finally:
         # They are the user's, and would keep the model alive and be pickled with it.
-        for callback in plan.callbacks:
-            private.set_watched_model(callback, None)
+        with contextlib.suppress(private.Unavailable):
+            for callback in plan.callbacks:
+                private.set_watched_model(callback, None)
     if history.interrupted and _is_one_of_many():
         raise KeyboardInterrupt
     return history
