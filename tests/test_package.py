@@ -64,7 +64,6 @@ UNDERSCORED = {
         ),
         "of imbalanced-learn's Pipeline, which skdl's extends",
     ),
-    "_model": "of Keras's callbacks, in _model/_callbacks.py",
 }
 
 
