@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+# Searched for doctests it would be a second module of this name, beside that of the guide.
+collect_ignore = ["conftest.py"]
+
 
 @pytest.fixture(autouse=True)
 def quick_keys_tell_the_truth(monkeypatch):

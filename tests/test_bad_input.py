@@ -520,7 +520,7 @@ METRICS_OF_COLUMNS = [
 
 
 @EVERY_CLASSIFIER
-@pytest.mark.parametrize("metric", METRICS_OF_COLUMNS, ids=str)
+@pytest.mark.parametrize("metric", METRICS_OF_COLUMNS, ids=lambda m: getattr(m, "__name__", None))
 def test_metrics_that_cannot_compare_class_numbers(make, metric):
     match = r'one column for each class.*"categorical_crossentropy".*scoring="roc_auc_ovr"'
     assert_refused(make(metrics=["accuracy", metric], loss=SPARSE), ValueError, match, X, Y)
