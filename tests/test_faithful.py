@@ -19,11 +19,20 @@ T = rng.normal(size=(N, 1)).astype("float32")
 layers, ops = keras.layers, keras.ops
 
 
-@pytest.fixture(autouse=True, params=["few steps", "many steps"])
-def steps(request, monkeypatch):
-    """Run each test as a short training, and as one that is long enough for XLA."""
-    monkeypatch.setattr(_rules, "XLA_STEPS", 10**9 if request.param == "few steps" else 1)
-    return request.param
+@pytest.fixture(autouse=True)
+def many_steps(monkeypatch):
+    """Let short trainings take XLA, as long ones do."""
+    monkeypatch.setattr(_rules, "XLA_STEPS", 1)
+
+
+@pytest.fixture(params=["few steps", "many steps"])
+def few_or_many_steps(request, many_steps, monkeypatch):
+    """Run a test as a training that is too short for XLA, and as one that is not."""
+    if request.param == "few steps":
+        monkeypatch.setattr(_rules, "XLA_STEPS", 10**9)
+
+
+either = pytest.mark.usefixtures("few_or_many_steps")
 
 
 def net(*inner, loss="mse", units=1, activation=None, optimizer="sgd", cls=keras.Sequential, **args):
@@ -75,6 +84,7 @@ class Divided(layers.Layer):
         return x + tf.cast(tf.ones(tf.shape(x), tf.int32) // tf.cast(0 * x, tf.int32), x.dtype)
 
 
+@either
 @pytest.mark.parametrize("layer", [Below, Checked, Looked, Divided])
 def test_an_error_of_an_operation_is_raised(layer):
     with pytest.raises(tf.errors.InvalidArgumentError):
@@ -89,6 +99,7 @@ def test_an_embedding_has_no_place_for_a_large_index():
         train(model, x=np.full((N, 1), 7))
 
 
+@either
 @pytest.mark.parametrize("label", [-1, 3, 2**20])
 @pytest.mark.parametrize("where", ["train", "validation"])
 def test_labels_out_of_range_are_an_error(label, where):
@@ -100,6 +111,7 @@ def test_labels_out_of_range_are_an_error(label, where):
         train(model, y=y, validation_data=(X, y_val))
 
 
+@either
 def test_an_error_in_the_last_batch_changes_no_later_training():
     def dropped(n=N):
         model = net(
@@ -155,6 +167,7 @@ class Sampled(layers.Layer):
 RANDOM = [Drawn, Noisy, Dropped, Sampled]
 
 
+@either
 @pytest.mark.parametrize("layer", RANDOM)
 def test_the_seed_decides_what_a_model_draws(layer):
     first, again, other = (weights_after(net(layer), seed=seed) for seed in (1, 1, 2))
