@@ -497,4 +497,4 @@ def test_skops_dumps_and_reads_estimators(fitted, file):
     data = skops.io.dumps(estimator)
     again = skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
     assert_array_equal(again.predict_proba(rows), estimator.predict_proba(rows))
-    assert "skdl._estimators.DNNClassifier" in skops.io.get_untrusted_types(file=file)
+    assert f"{DNNClassifier.__module__}.DNNClassifier" in skops.io.get_untrusted_types(file=file)
