@@ -200,7 +200,6 @@ def test_the_score_of_an_epoch_is_that_of_a_fit_that_ends_there(cancer, engine):
     assert final == epochs[-1] == clf.score(*cancer)
 
 
-@pytest.mark.xfail(reason="copies of estimators in callbacks take minutes with DataFrames; open", run=False)
 def test_scored_are_the_rows_that_are_trained_on_as_they_were_given(cancer, engine):
     X, y = cancer
     X = pd.DataFrame(X, columns=[f"feature {i}" for i in range(X.shape[1])], index=np.arange(len(X)) + 1000)

@@ -213,7 +213,10 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
 
     def __getstate__(self):
         state = super().__getstate__()
-        return pack_all({name: value for name, value in state.items() if name not in _OF_A_RUNNING_FIT})
+        state = {name: value for name, value in state.items() if name not in _OF_A_RUNNING_FIT}
+        # These may hold the estimator, and are for the outer pickler, which knows it already.
+        callbacks = {name: state.pop(name) for name in ("_skl_callbacks",) if name in state}
+        return {**pack_all(state), **callbacks}
 
     def __setstate__(self, state):
         super().__setstate__(unpack_all(state))
