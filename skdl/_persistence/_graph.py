@@ -26,6 +26,7 @@ from skdl._backend import keras, private, quick_variables, tf
 _BY_REFERENCE = types.FunctionType | types.BuiltinFunctionType | type | types.ModuleType
 # Compiled functions and tensors of the last call, which the next one makes anew.
 _TRANSIENT = {
+    "_eval_epoch_iterator": lambda: None,
     "train_function": lambda: None,
     "test_function": lambda: None,
     "predict_function": lambda: None,
