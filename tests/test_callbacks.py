@@ -402,11 +402,12 @@ def counted(monkeypatch):
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_without_callbacks_the_epochs_stay_inside_one_program(cancer, counted, early_stopping):
+def test_without_callbacks_many_epochs_run_in_one_call_of_a_program(cancer, counted, early_stopping):
     clf = net(epochs=60, engine="compiled", early_stopping=early_stopping, n_iter_no_change=60)
     clf.set_callbacks(Events()).set_callbacks()  # set, and taken away again
     assert clf.fit(*cancer).n_iter_ == 60
-    assert counted == {"programs": 1, "hooks": 0, "copies": 0}
+    assert counted.pop("programs") < 10  # calls last half a second at most, the first ones less
+    assert counted == {"hooks": 0, "copies": 0}
 
 
 def test_a_callback_that_asks_for_no_estimator_has_no_model_copied(cancer, counted):

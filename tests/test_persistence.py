@@ -591,3 +591,39 @@ def test_classification_works_from_a_pickle_too():
 
     clf = KerasClassifier(build, loss="binary_crossentropy", random_state=0).fit(X, Y > 0)
     assert_array_equal(WAYS["cloudpickle"](clf).predict_proba(X), clf.predict_proba(X))
+
+
+class HoldsItsEstimator(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen = epoch
+
+
+@pytest.mark.parametrize("way", ["pickle", "deepcopy", "copy"])
+def test_a_callback_that_holds_its_estimator_has_the_copy_after_copying(way):
+    callback = HoldsItsEstimator()
+    reg = regressor(callbacks=[callback])
+    callback.estimator = reg
+    callback.others = {"clones": [clone(reg)]}
+    reg.fit(X, Y)
+    other = {
+        "pickle": lambda: pickle.loads(pickle.dumps(reg)),
+        "deepcopy": lambda: copy.deepcopy(reg),
+        "copy": lambda: copy.copy(reg),
+    }[way]()
+    assert_array_equal(other.predict(X), reg.predict(X))
+    if way == "copy":
+        assert other.callbacks[0] is callback
+    else:
+        assert other.callbacks[0].estimator is other
+        assert other.callbacks[0].others["clones"][0].callbacks[0].estimator is not reg
+    assert other.callbacks[0].seen == 0
+
+
+def test_a_clone_of_an_estimator_whose_callback_holds_it_trains():
+    callback = HoldsItsEstimator()
+    reg = regressor(callbacks=callback)
+    callback.estimator = reg
+    other = clone(reg).fit(X, Y)
+    assert other.callbacks is not callback
+    assert other.callbacks.seen == 0
+    assert not hasattr(callback, "seen")

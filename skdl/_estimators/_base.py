@@ -35,7 +35,7 @@ from skdl._model import (
     predict_outputs,
     runs_user_code,
 )
-from skdl._persistence import copy_model, pack_all, unpack_all, with_parameters_copied
+from skdl._persistence import PacksItself, copy_model, pack_all, unpack_all, with_parameters_copied
 from skdl._routing import RoutedParamsMixin
 from skdl._scikeras import has_param, route_params
 from skdl._targets import Target, learnt_by
@@ -92,7 +92,7 @@ def validated(method: _Method) -> _Method:
     return _fit_context(prefer_skip_nested_validation=True)(method)
 
 
-class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
+class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseEstimator):
     """Base of all estimators: what they do, without a signature and without a builder.
 
     A subclass has a signature with at least the parameters of `TRAINING_CONSTRAINTS`, and a
@@ -213,10 +213,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, BaseEstimator):
 
     def __getstate__(self):
         state = super().__getstate__()
-        state = {name: value for name, value in state.items() if name not in _OF_A_RUNNING_FIT}
-        # These may hold the estimator, and are for the outer pickler, which knows it already.
-        callbacks = {name: state.pop(name) for name in ("_skl_callbacks",) if name in state}
-        return {**pack_all(state), **callbacks}
+        return pack_all({name: value for name, value in state.items() if name not in _OF_A_RUNNING_FIT})
 
     def __setstate__(self, state):
         super().__setstate__(unpack_all(state))

@@ -1,10 +1,13 @@
 """Estimators and Keras models copied, pickled and saved."""
 
+import copy
+
 from skdl._persistence._files import load, save
-from skdl._persistence._graph import Flat, flatten, holds_keras, unflatten
+from skdl._persistence._graph import Flat, PacksItself, flatten, holds_keras, unflatten
 from skdl._persistence._safe import from_plain, to_plain
 
 __all__ = [
+    "PacksItself",
     "copied",
     "copies_in",
     "copy_model",
@@ -16,12 +19,14 @@ __all__ = [
 ]
 
 
-def copied(thing):
+def copied(thing, memo=None):
     """Copy an object with all parts of Keras in it: a model, or parameters that hold layers.
 
     Parameters
     ----------
     thing : object
+    memo : dict or None, default=None
+        That of `copy.deepcopy`, where this copy is a part of a larger one.
 
     Returns
     -------
@@ -33,7 +38,10 @@ def copied(thing):
     TypeError
         If it holds what can't be copied. The message names the part and its attribute.
     """
-    return unflatten(flatten(thing, share=True))
+    flat = flatten(thing, share=True)
+    memo = {} if memo is None else memo
+    given = [copy.deepcopy(each, memo) if isinstance(each, PacksItself) else each for each in flat.given]
+    return unflatten(flat._replace(given=given))
 
 
 def copy_model(model):
@@ -77,7 +85,7 @@ class Packed:
         self.thing = from_plain(state)
 
     def __deepcopy__(self, memo):
-        return Packed(copied(self.thing))
+        return Packed(copied(self.thing, memo))
 
 
 def _unpacked(*flat):

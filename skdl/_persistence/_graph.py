@@ -59,6 +59,13 @@ def _parts():
     )
 
 
+class PacksItself:
+    """Base of the objects that copy and pickle the parts of Keras in them by themselves.
+
+    A part may refer to such an object, as a callback does to its estimator: it is handed on.
+    """
+
+
 class Flat(NamedTuple):
     """An object taken apart by `flatten`.
 
@@ -69,7 +76,7 @@ class Flat(NamedTuple):
     values : list of ndarray
         The values of the variables, in the order of the parts.
     given : list
-        What is not copied but handed on, such as functions and classes.
+        What is not copied but handed on, such as functions, classes and estimators.
     states : bytes
         Pickles of the object and of each part's state, one after the other.
     """
@@ -237,7 +244,8 @@ class _Flattener(cloudpickle.Pickler):
         if role == "part":
             return "part", self._position(obj, self.parts)
         if (
-            (role == "reference" and self._is_given(obj))
+            role == "given"
+            or (role == "reference" and self._is_given(obj))
             or (role == "shared" and self._share)
             or (kind is dict and id(obj) in self._globals)
         ):
@@ -302,6 +310,8 @@ def _role(kind):
         return "part"
     if issubclass(kind, _BY_REFERENCE):
         return "reference"
+    if issubclass(kind, PacksItself):
+        return "given"
     return "shared" if issubclass(kind, types.CodeType | tf.distribute.Strategy) else "itself"
 
 
