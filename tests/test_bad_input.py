@@ -516,6 +516,8 @@ METRICS_OF_COLUMNS = [
     *("AUC", "auc", "Precision", "recall", "f1_score", "categorical_accuracy", "binary_accuracy"),
     *(keras.metrics.AUC, keras.metrics.Recall(name="mine"), keras.metrics.FalsePositives),
     *(keras.metrics.PrecisionAtRecall(0.5), keras.metrics.categorical_accuracy),
+    *("mse", "mean_absolute_error", "r2_score", "hinge", "kl_divergence", keras.metrics.Accuracy),
+    *(keras.metrics.mean_squared_error, keras.metrics.RootMeanSquaredError(), keras.metrics.Mean),
 ]
 
 
@@ -545,6 +547,18 @@ def test_metrics_that_cannot_compare_columns(make, metric):
     assert_refused(estimator, ValueError, 'class number.*without "sparse"', X, Y)
 
 
+@EVERY_CLASSIFIER
+@pytest.mark.parametrize(
+    ("metric", "loss", "advice"),
+    [
+        (keras.metrics.MeanIoU(3), SPARSE, "sparse_y_true=True, sparse_y_pred=False"),
+        (keras.metrics.MeanIoU(3, sparse_y_pred=False), "categorical_crossentropy", "sparse_y_true=False"),
+    ],
+)
+def test_intersections_over_unions_of_other_forms(make, metric, loss, advice):
+    assert_refused(make(metrics=[metric], loss=loss), ValueError, advice, X, Y)
+
+
 def test_metrics_that_can_are_computed():
     class OfCodes(keras.metrics.AUC):
         def update_state(self, y_true, y_pred, sample_weight=None):
@@ -554,6 +568,10 @@ def test_metrics_that_can_are_computed():
     one = DNNClassifier(loss="categorical_crossentropy", metrics=["AUC"], **settings).fit(X, Y)
     other = DNNClassifier(metrics=OfCodes(name="auc"), **settings).fit(X, Y)
     np.testing.assert_allclose(one.history_["auc"], other.history_["auc"], rtol=1e-5)
+    iou = DNNClassifier(metrics=[keras.metrics.MeanIoU(3, sparse_y_pred=False, name="iou")], **settings)
+    assert 0 < iou.fit(X, Y).history_["iou"][0] < 1
+    brier = DNNClassifier(loss="categorical_crossentropy", metrics=["mse"], **settings).fit(X, Y)
+    assert 0 < brier.history_["mean_squared_error"][0] < 1
     two = DNNClassifier(metrics=["AUC", "Precision", "sparse_categorical_accuracy"], **settings)
     assert set(two.fit(X, Y > 0).history_) == {"loss", "auc", "precision", "sparse_categorical_accuracy"}
 

@@ -2,21 +2,13 @@
 
 from skdl._backend import keras
 
-# By name in lower case, without underscores. On class numbers TensorFlow fails in the middle of
-# the first step, or compares shapes that it broadcasts, and returns wrong values.
-_OF_COLUMNS = frozenset(
-    {
-        *("auc", "precision", "recall", "precisionatrecall", "recallatprecision"),
-        *("sensitivityatspecificity", "specificityatsensitivity"),
-        *("truepositives", "truenegatives", "falsepositives", "falsenegatives"),
-        *("f1score", "fbetascore", "binaryaccuracy", "binarycrossentropy"),
-        *("categoricalaccuracy", "topkcategoricalaccuracy", "categoricalcrossentropy"),
-        *("onehotiou", "onehotmeaniou"),
-    }
-)
+# By name. All others of Keras's compare element by element: on class numbers TensorFlow fails in the
+# middle of the first step, or broadcasts the shapes and returns wrong values.
+_BY_SHAPE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
 _OF_CODES = frozenset(
     {"sparsecategoricalaccuracy", "sparsetopkcategoricalaccuracy", "sparsecategoricalcrossentropy"}
 )
+_BY_ARGUMENT = frozenset({"iou", "meaniou"})
 
 
 def check_metrics(metrics, encoding, loss):
@@ -39,14 +31,25 @@ def check_metrics(metrics, encoding, loss):
     loss = getattr(loss, "__name__", loss)
     for metric in keras.tree.flatten(metrics):
         name = _keras_name(metric)
-        if encoding == "codes" and name.lower().replace("_", "") in _OF_COLUMNS:
+        stem = name.lower().replace("_", "")
+        if not name or name in _BY_SHAPE:
+            continue
+        if stem in _BY_ARGUMENT:
+            wanted = {"sparse_y_true": encoding == "codes", "sparse_y_pred": False}
+            if any(getattr(metric, argument, True) != value for argument, value in wanted.items()):
+                raise ValueError(
+                    f"The metric {name} does not compare the target of the network with its outputs, one "
+                    f"for each class, with loss={loss!r}. Give keras.metrics.{name}(..., "
+                    f"{', '.join(f'{argument}={value}' for argument, value in wanted.items())})."
+                )
+        elif encoding == "codes" and stem not in _OF_CODES:
             raise ValueError(
                 f"The metric {name} compares one column for each class, but with loss={loss!r} the target of "
                 'the network is a class number. Give loss="categorical_crossentropy", for which the labels '
                 "are encoded as columns; or leave the metric out, and score by scikit-learn, as with "
                 'scoring="roc_auc_ovr" or "f1_macro".'
             )
-        if encoding == "one-hot" and name.lower().replace("_", "") in _OF_CODES:
+        elif encoding == "one-hot" and stem in _OF_CODES:
             raise ValueError(
                 f"The metric {name} takes a class number, but with loss={loss!r} the target of the network "
                 'is one column for each class. Give the metric without "sparse", such as "accuracy".'
