@@ -347,6 +347,12 @@ def test_one_hot_rows_come_in_batches_and_validate():
     clf = dnn(loss="categorical_crossentropy")
     clf.fit(X, one_hot, X_val=X[:50], y_val=one_hot[:50])
     clf.partial_fit(X[:50], one_hot[:50])
+    new = dnn(loss="categorical_crossentropy").partial_fit(X[:50], one_hot[:50], classes=[0, 1, 2])
+    assert new.partial_fit(X, one_hot).predict(X).shape == (150, 3)
+    with pytest.raises(
+        ValueError, match=r"\['a', 'b', 'c'\] does not fit a target of 3 columns.*Leave classes out"
+    ):
+        clf.partial_fit(X[:50], one_hot[:50], classes=["a", "b", "c"])
     for bad in (one_hot[:, :2], 1 - one_hot, np.column_stack([one_hot, 0 * y])):
         with pytest.raises(ValueError, match=r"y must be one-hot.*3 columns.*exactly one 1"):
             clf.partial_fit(X, bad)

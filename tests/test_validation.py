@@ -96,6 +96,16 @@ def test_a_network_alone_holds_out_the_groups_of_the_pipeline(cancer, patients):
     assert inside["net"].history_ == alone.history_
 
 
+@pytest.mark.parametrize("make", [network, lambda **params: DNNRegressor((4,), batch_size=-1, **params)])
+def test_partial_fit_takes_groups(cancer, patients, make):
+    X, y = cancer
+    split = {"validation_split": GroupShuffleSplit(1, test_size=0.2, random_state=0), "random_state": 0}
+    one = make(**split, epochs=1).fit(X, y, groups=patients)
+    other = make(**split).partial_fit(X, y, groups=patients)
+    assert one.history_ == other.history_
+    assert "val_loss" in one.history_
+
+
 def test_groups_in_a_search_by_metadata_routing(cancer, patients):
     X, y = cancer
     with config_context(enable_metadata_routing=True):

@@ -483,6 +483,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseE
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
@@ -495,6 +496,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseE
         X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
+        groups : array-like of shape (n_samples,), default=None
+            Labels of groups, for a splitter as ``validation_split``, see `fit`.
         X_val, y_val, sample_weight_val : array-like, default=None
             Rows to validate on, see `fit`.
         **kwargs : dict
@@ -510,16 +513,18 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseE
         ValueError, TypeError
             As `fit`, and with ``early_stopping``, which makes no sense for one epoch.
         """
-        return self._fit_epoch(Rows(X, y, sample_weight), (X_val, y_val, sample_weight_val), kwargs)
+        return self._fit_epoch(
+            Rows(X, y, sample_weight), (X_val, y_val, sample_weight_val), kwargs, groups=groups
+        )
 
-    def _fit_epoch(self, data, given, call, *, classes=None):
+    def _fit_epoch(self, data, given, call, *, classes=None, groups=None):
         for name in ("epochs", "initial_epoch"):
             if name in call:
                 raise TypeError(f"partial_fit trains one epoch from the current one; leave out {name}=.")
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True; use fit, or set it to False.")
         given, plan = self._make_plan(given, {**call, "epochs": 1, "initial_epoch": self.current_epoch})
-        return self._fit(data, given, plan, continues=True, classes=classes)
+        return self._fit(data, given, plan, continues=True, classes=classes, groups=groups)
 
     def _fit(self, data, given, plan, *, continues, classes=None, groups=None):
         """Train on rows as the user gave them.

@@ -71,6 +71,7 @@ class KerasClassifierMixin(ClassifierMixin):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
@@ -86,6 +87,8 @@ class KerasClassifierMixin(ClassifierMixin):
             All classes that will ever come; needed in the first call where its ``y``
             lacks some.
         sample_weight : array-like of shape (n_samples,), default=None
+        groups : array-like of shape (n_samples,), default=None
+            Labels of groups, for a splitter as ``validation_split``, see `fit`.
         X_val, y_val, sample_weight_val : array-like, default=None
             Rows to validate on, see `fit`.
         **kwargs : dict
@@ -111,8 +114,18 @@ class KerasClassifierMixin(ClassifierMixin):
                     f"{first.tolist()}."
                 )
             known = first
+        columns = np.shape(y)[1] if np.ndim(y) == 2 else 1
+        if known is not None and columns > 1 and not np.array_equal(known, np.arange(columns)):
+            raise ValueError(
+                f"classes={known.tolist()} does not fit a target of {columns} columns, whose classes "
+                f"or labels are the columns 0 to {columns - 1}. Leave classes out."
+            )
         return self._fit_epoch(
-            Rows(X, y, sample_weight), (X_val, y_val, sample_weight_val), kwargs, classes=known
+            Rows(X, y, sample_weight),
+            (X_val, y_val, sample_weight_val),
+            kwargs,
+            classes=known,
+            groups=groups,
         )
 
     def _predict_raw(self, X, **kwargs):
