@@ -900,7 +900,8 @@ def test_the_html_repr_of_a_fitted_estimator():
 def test_fitted_and_unfitted_estimators_pickle_and_copy(make):
     X, y = DIGITS
     X = X if make is cnn else X.reshape(300, 64)
-    params = {"callbacks": [Stop(1)], "metrics": [keras.metrics.MeanSquaredError], "epochs": 2}
+    metric = keras.metrics.MeanSquaredError if make is reg else keras.metrics.SparseCategoricalAccuracy
+    params = {"callbacks": [Stop(1)], "metrics": [metric], "epochs": 2}
     fresh = make(**params)
     for again in (pickle.loads(pickle.dumps(fresh)), copy.deepcopy(fresh), clone(fresh)):
         assert not again.initialized_
