@@ -1,6 +1,6 @@
 """Training and the forward pass: where the time of an estimator goes."""
 
-from skdl._engine._data import epoch_order, n_rows, take
+from skdl._engine._data import epoch_order, n_rows, take, without_lists
 from skdl._engine._forward import forward
 from skdl._engine._rules import why_not
 from skdl._engine._snapshot import Snapshot
@@ -18,4 +18,5 @@ __all__ = [
     "take",
     "train",
     "why_not",
+    "without_lists",
 ]

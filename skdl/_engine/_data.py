@@ -96,3 +96,10 @@ def _tensor(array):
 def row_spec(tensor):
     """Return the specification of a tensor with any number of rows."""
     return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+
+
+def without_lists(data):
+    """Turn nested lists of arrays into tuples, which batches of Keras's may hold."""
+    if isinstance(data, dict):
+        return {name: without_lists(part) for name, part in data.items()}
+    return tuple(map(without_lists, data)) if isinstance(data, list | tuple) else data

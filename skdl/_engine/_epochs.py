@@ -20,6 +20,10 @@ def _carried(logs, names):
     return [tf.nest.flatten(logs[name])[0] for name in names]
 
 
+def _function(function):
+    return tf.function(function, autograph=False, input_signature=[])
+
+
 def _scalars(logs, what):
     """Check that logs are named numbers, as the history of a program must be."""
     if not isinstance(logs, dict):
@@ -61,6 +65,7 @@ class _Pass:
         self.layout, self.batch_size, self.stop_on_nan = layout, batch_size, stop_on_nan
         self.step = layout.function(getattr(model, method))
         concrete = self.step.get_concrete_function()
+        self.parts = [concrete]
         logs = concrete.structured_outputs
         _scalars(logs, method)
         metrics = model.get_metrics_result()
@@ -69,7 +74,10 @@ class _Pass:
         self.from_metrics = set(logs) == set(metrics)
         if self.from_metrics:
             _scalars(metrics, "a metric")
+            self.results = _function(lambda: self._row(model.get_metrics_result()))
         self.names = list(metrics if self.from_metrics else logs)
+        if self.from_metrics:
+            self.parts.append(self.results.get_concrete_function())
         carried = [] if self.from_metrics else list(logs)
         if stop_on_nan and "loss" not in carried and "loss" in logs:
             carried.append("loss")
@@ -79,6 +87,11 @@ class _Pass:
         xla = xla and graph.safe_in_xla(keras_only=keras_only)
         self.labels = graph.label_bounds() if xla else []
         self.chunk = self._chunk() if xla else None
+        # All that the pass does with its parts. The names themselves have no meaning to it.
+        self.settings = (
+            *(layout.key, batch_size, self.chunk is not None, stop_on_nan, len(self.names)),
+            *([sorted(logs).index(name) for name in carried], stop_on_nan and "loss" in carried),
+        )
 
     def _go_on(self, more, logs):
         """Whether to make another step: where there are more, and the loss is finite."""
@@ -157,11 +170,13 @@ class _Pass:
             lambda: (tf.identity(done), [tf.identity(v) for v in logs]),
         )
 
-    def logs(self, model, carried):
+    def logs(self, carried):
         """Return the logs of the pass, a float64 tensor of shape (n_names,)."""
-        values = (
-            model.get_metrics_result() if self.from_metrics else dict(zip(self.carried, carried, strict=True))
-        )
+        if self.from_metrics:
+            return self.results()
+        return self._row(dict(zip(self.carried, carried, strict=True)))
+
+    def _row(self, values):
         return tf.stack([tf.cast(values[name], tf.float64) for name in self.names])
 
 
@@ -220,19 +235,33 @@ class TrainProgram(Program):
             testing = validation and _Pass(
                 model, "test_step", validation, batch_size=validation_batch_size, **how
             )
+            reset = _function(model.reset_metrics)
+            parts = [reset.get_concrete_function()]
+        self._training, self._testing, self._reset = training, testing, reset
         passes = [p for p in (training, testing) if p]
         self.xla = any(p.chunk is not None for p in passes)
         self.labels = [(p is testing, *bound) for p in passes for bound in p.labels]
         self.names = [*training.names, *(f"val_{name}" for name in (testing.names if testing else ()))]
         self.n_train_names = len(training.names)
         self.from_metrics = all(p.from_metrics for p in passes)
-        weights = model.weights if stopping == "restore" else []
+        self.n_carried = len(training.specs)
+        self.nothing_carried = [np.zeros((), s.dtype.as_numpy_dtype) for s in training.specs]
+        variables = private.training_variables(model)
+        self._stopping = stopping
+        self._weights = model.weights if stopping == "restore" else []
+        places = {id(variable): i for i, variable in enumerate(variables)}
+        settings = stopping, [places[id(w)] for w in self._weights], [p.settings for p in passes]
+        parts += [part for p in passes for part in p.parts]
+        super().__init__(parts, variables, settings, optimise=optimise)
+
+    def _loop(self):
+        training, testing, weights = self._training, self._testing, self._weights
         state_specs = [
             *_early_stopping.STATE_SPECS,
             *(tf.TensorSpec(w.shape, w.value.dtype) for w in weights),
         ]
         rule_specs = list(_early_stopping.RULE_SPECS)
-        if stopping is None:
+        if self._stopping is None:
             rule_specs, state_specs = [], []
 
         def pack(state):
@@ -240,17 +269,17 @@ class TrainProgram(Program):
 
         def epochs(orders, begin, end, evaluate, first_epoch, carried, rule, state, data, validation_data):
             def validate():
-                model.reset_metrics()
+                self._reset()
                 nothing = [tf.zeros(s.shape, s.dtype) for s in testing.specs]
                 _, carried = testing(validation_data, tf.range(tf.shape(validation_data[0])[0]), nothing)
-                return testing.logs(model, carried)
+                return testing.logs(carried)
 
             def reset():
-                model.reset_metrics()
+                self._reset()
                 return tf.constant(True)
 
             def finish(e, carried, state):
-                logs = training.logs(model, carried)
+                logs = training.logs(carried)
                 if testing:
                     skipped = tf.fill([len(testing.names)], tf.constant(np.nan, tf.float64))
                     logs = tf.concat([logs, tf.cond(evaluate[e], validate, lambda: skipped)], 0)
@@ -283,7 +312,7 @@ class TrainProgram(Program):
             )
             return history.stack()[:done], stop, steps, carried, state
 
-        self._arguments = [
+        arguments = [
             tf.TensorSpec((None, None), tf.int32),
             tf.TensorSpec((), tf.bool),
             tf.TensorSpec((), tf.bool),
@@ -292,22 +321,22 @@ class TrainProgram(Program):
             training.specs,
             rule_specs,
             state_specs,
-            train.specs,
-            validation.specs if validation else [],
+            training.layout.specs,
+            testing.layout.specs if testing else [],
         ]
-        specs = tf.nest.flatten(self._arguments)
 
-        @tf.function(autograph=False, input_signature=specs)
+        @tf.function(autograph=False, input_signature=tf.nest.flatten(arguments))
         def flat_epochs(*flat):
-            return epochs(*tf.nest.pack_sequence_as(self._arguments, flat))
+            return epochs(*tf.nest.pack_sequence_as(arguments, flat))
 
-        self.n_carried = len(training.specs)
-        self.nothing_carried = [np.zeros((), s.dtype.as_numpy_dtype) for s in training.specs]
-        super().__init__(flat_epochs, private.training_variables(model), optimise=optimise)
-        for traced in passes:
+        return flat_epochs
+
+    def _finish(self):
+        super()._finish()
+        for traced in filter(None, (self._training, self._testing)):
             # Its functions refer to it, and it to them.
             vars(traced).clear()
-        del self._arguments
+        self._training = self._testing = self._reset = self._weights = None
 
     def run(
         self, model, orders, *, begin, end, evaluate, first_epoch, carried, stopping, data, validation_data

@@ -39,21 +39,27 @@ class ForwardProgram(Program):
     """
 
     def __init__(self, model, layout, *, block, pad):
-        step = layout.function(lambda x: model.predict_step((x,)))
-        outputs = step.get_concrete_function().structured_outputs
-        self.structure = outputs
-        if any(o.shape.rank in (None, 0) or o.shape[0] is not None for o in tf.nest.flatten(outputs)):
+        self._layout, self._block, self._pad = layout, block, pad
+        self._step = layout.function(lambda x: model.predict_step((x,)))
+        step = self._step.get_concrete_function()
+        self.structure = tf.nest.map_structure(lambda _: 0, step.structured_outputs)
+        self._outputs = tf.nest.flatten(step.structured_outputs)
+        if any(o.shape.rank in (None, 0) or o.shape[0] is not None for o in self._outputs):
             raise ValueError("predict_step does not return a row for each row")
+        settings = layout.key, block, pad, [(o.dtype.name, str(o.shape)) for o in self._outputs]
+        super().__init__([step], model.variables, settings, optimise=heavy(model))
 
-        @tf.function(autograph=False, input_signature=layout.specs)
+    def _loop(self):
+        step, block, outputs = self._step, self._block, self._outputs
+
+        @tf.function(autograph=False, input_signature=self._layout.specs)
         def forward(*flat):
             n = tf.shape(flat[0])[0]
-            flat_outputs = tf.nest.flatten(outputs)
 
             def one(start, parts):
                 rows = [t[start : start + block] for t in flat]
                 m = tf.shape(rows[0])[0]
-                if pad:
+                if self._pad:
                     size = tf.constant(_LEAST_ROWS)
                     size = tf.while_loop(lambda s: s < m, lambda s: (s * 2,), (size,))[0]
                     size = tf.minimum(size, tf.maximum(block, m))
@@ -64,14 +70,18 @@ class ForwardProgram(Program):
 
             parts = [
                 tf.TensorArray(o.dtype, -(-n // block), element_shape=o.shape, infer_shape=False)
-                for o in flat_outputs
+                for o in outputs
             ]
             _, parts = tf.while_loop(
                 lambda start, _: start < n, one, (tf.constant(0), parts), parallel_iterations=1
             )
             return [part.concat() for part in parts]
 
-        super().__init__(forward, model.variables, optimise=heavy(model))
+        return forward
+
+    def _finish(self):
+        super()._finish()
+        self._step = self._outputs = None
 
 
 def forward(model, x, *, batch_size=None):

@@ -2,7 +2,7 @@
 
 from skdl._backend import keras, seeded
 from skdl._engine import _keras_only
-from skdl._engine._data import epoch_order, n_rows, take
+from skdl._engine._data import epoch_order, n_rows, take, without_lists
 
 
 class _Batches(keras.utils.PyDataset):
@@ -27,14 +27,7 @@ class _Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return tuple(_without_lists(take(part, rows)) for part in self.data)
-
-
-def _without_lists(data):
-    """Turn nested lists of arrays into tuples, which batches of Keras's may hold."""
-    if isinstance(data, dict):
-        return {name: _without_lists(part) for name, part in data.items()}
-    return tuple(map(_without_lists, data)) if isinstance(data, list | tuple) else data
+        return tuple(without_lists(take(part, rows)) for part in self.data)
 
 
 class _Orders(keras.callbacks.Callback):

@@ -5,6 +5,8 @@ are handed to it anew at each call. So a program has no state, any number of thr
 run it at the same time, and a model's weights are never anyone else's.
 """
 
+import hashlib
+
 from skdl._backend import private, tf
 from skdl._engine._data import row_spec
 from skdl._engine._traced import Graph
@@ -62,60 +64,117 @@ class Compiled:
 
 
 class Program:
-    """What was traced from a model.
+    """A loop of skdl's around functions that were traced from a model.
+
+    A subclass makes the loop in ``_loop``. It is traced by `complete`, and not at all where a
+    program with the same digest is there already.
 
     Parameters
     ----------
-    function : tf.function
-        With an input signature.
+    parts : list of ConcreteFunction
+        All that the loop takes from the model, in an order that is the same for all models.
     variables : list of keras.Variable
-        Those of the model, in an order that is the same for all models alike.
+        Those of the model, likewise.
+    settings : tuple
+        All else that the loop depends on.
     optimise : bool
         Whether TensorFlow's graph optimiser is worth its time.
 
     Attributes
     ----------
     shared : bool
-        Whether it may run with another model's variables: all that it captures are
-        variables of the model, or constants, and none of its operations has a state.
+        Whether it may run with another model's variables: all that the parts capture are
+        variables of the model, or constants, and none of their operations has a state.
     digest : bytes
-        Equal for programs that compute the same; with ``optimise``.
+        Equal for programs that compute the same.
     size : int
-        Bytes that it takes, roughly.
-    compiled : Compiled
+        Bytes that it takes, roughly; 0 until it is complete.
+    compiled : Compiled or None
+    captures : list of (str, int)
+        What the loop captures: the position of a variable, or of another tensor. Both are
+        there once the program is complete.
     """
 
-    def __init__(self, function, variables, *, optimise):
-        self._optimise = optimise
-        with private.without_graph_optimiser(not optimise):
-            concrete = function.get_concrete_function()
-        position = {id(v.value.handle): i for i, v in enumerate(variables)}
+    def __init__(self, parts, variables, settings, *, optimise):
+        self._optimise, self._parts = optimise, parts
+        self._positions = {id(v.value.handle): i for i, v in enumerate(variables)}
         # A captured tensor that is no variable's handle is a constant, of any value.
-        self._captures = [position.get(id(c), c) for c in concrete.captured_inputs]
-        foreign = [c for c in self._captures if not isinstance(c, int)]
-        graph = Graph(concrete)
-        self.shared = not any(map(_is_handle, foreign)) and not graph.has_state()
-        self.digest, self.size = graph.digest(list(map(_kind, self._captures))), graph.size
+        self._given = []
+        graphs, captures = [Graph(part) for part in parts], []
+        for part in parts:
+            captures.append([self._capture(tensor) for tensor in part.captured_inputs])
+        self.shared = not (any(map(_is_handle, self._given)) or any(g.has_state() for g in graphs))
         # What is captured by its handle lives as long as the program does.
         known = set(map(id, (v.value for v in variables)))
-        self._kept = [v for v in concrete.graph.variables if id(v) not in known]
+        self._kept = [v for part in parts for v in part.graph.variables if id(v) not in known]
+        kinds = [(tensor.dtype.name, str(tensor.shape)) for tensor in self._given]
+        digests = [graph.digest(each) for graph, each in zip(graphs, captures, strict=True)]
+        shapes = [(str(v.dtype), tuple(v.shape)) for v in variables]
+        whole = digests, kinds, shapes, settings, optimise
+        self.digest = hashlib.sha256(repr(whole).encode()).digest()
+        self.compiled, self.captures, self.size = None, [], 0
+
+    def _capture(self, tensor):
+        """Return which variable, or else which other tensor a captured one is."""
+        if id(tensor) in self._positions:
+            return "variable", self._positions[id(tensor)]
+        for i, given in enumerate(self._given):
+            if given is tensor:
+                return "given", i
+        self._given.append(tensor)
+        return "given", len(self._given) - 1
+
+    def _loop(self):
+        """Return a tf.function with an input signature, that calls the parts."""
+        raise NotImplementedError
+
+    def complete(self):
+        """Trace the loop.
+
+        Returns
+        -------
+        program
+            The same.
+        """
+        with private.without_graph_optimiser(not self._optimise):
+            concrete = self._loop().get_concrete_function()
+        n_given = len(self._given)
+        self.captures = [self._capture(tensor) for tensor in concrete.captured_inputs]
+        # Nothing but the parts may bring in what is not the model's.
+        self.shared = self.shared and len(self._given) == n_given
+        self.size = Graph(concrete).size
         self.compiled = Compiled(private.callable_part(concrete))
+        self._finish()
         private.dismantle(self.compiled.function)
+        return self
 
     def adopt(self, other):
-        """Run as another program does that computes the same, and is compiled already."""
-        self.compiled = other.compiled
+        """Run as another program does that computes the same, and is complete.
+
+        Returns
+        -------
+        program
+            The same.
+        """
+        self.compiled, self.captures, self.size = other.compiled, other.captures, other.size
+        parts = self._parts
+        self._finish()
+        for part in parts:
+            private.dismantle(private.callable_part(part))
+        return self
+
+    def _finish(self):
+        """Forget what only tracing needs."""
+        self._parts = self._positions = None
 
     def __call__(self, variables, *args):
         """Run with the variables of a model, in the order of the traced one's."""
-        captures = [variables[c].value.handle if isinstance(c, int) else c for c in self._captures]
+        captures = [
+            variables[i].value.handle if kind == "variable" else self._given[i] for kind, i in self.captures
+        ]
         with private.without_graph_optimiser(not self._optimise):
             return private.call(self.compiled.function, args, captures)
 
 
 def _is_handle(tensor):
     return tensor.dtype in (tf.resource, tf.variant)
-
-
-def _kind(capture):
-    return capture if isinstance(capture, int) else (capture.dtype.name, str(capture.shape))

@@ -58,7 +58,7 @@ def find(key, build, *, kind, seed):
         What the program computes, as `describe` tells. None where only the trace can
         tell: the model is traced, and programs with the same graph are compiled once.
     build : callable
-        Without arguments; returns a new `Program`.
+        Without arguments; returns a new `Program`, not complete.
     kind : str
         What is counted by `compilations`.
     seed : int
@@ -78,11 +78,11 @@ def find(key, build, *, kind, seed):
             return program
         with private.short_call_stacks():
             program = build()
-        if key is None and program.shared:
-            known = get((kind, program.digest))
+            known = get((kind, program.digest)) if key is None and program.shared else None
             if known is not None:
-                program.adopt(known)
-                return program
+                return program.adopt(known)
+            program.complete()
+        if key is None:
             key = kind, program.digest
         _counts[kind] += 1
         if program.shared:

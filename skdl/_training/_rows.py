@@ -99,7 +99,7 @@ class Rows:
         target : Target
         """
         x, y = encoded(feature_encoder, self.X), target.encode(self.y)
-        return replace(self, X=_without_lists(x), y=_without_lists(y))
+        return replace(self, X=_engine.without_lists(x), y=_engine.without_lists(y))
 
     def as_keras(self):
         """Return ``(x, y)`` or ``(x, y, sample_weight)``."""
@@ -110,10 +110,3 @@ def encoded(encoder, X):
     """Return features as the model takes them: arrays, whatever scikit-learn's output is set to."""
     with config_context(transform_output="default"):
         return encoder.transform(X)
-
-
-def _without_lists(data):
-    """Turn nested lists of arrays into tuples, which Keras's batches may hold."""
-    if isinstance(data, dict):
-        return {name: _without_lists(part) for name, part in data.items()}
-    return tuple(map(_without_lists, data)) if isinstance(data, list | tuple) else data
