@@ -1,6 +1,7 @@
 """Training and the forward pass: where the time of an estimator goes."""
 
 from skdl._engine._data import epoch_order, n_rows, take, without_lists
+from skdl._engine._early_stopping import FiniteEarlyStopping
 from skdl._engine._forward import forward
 from skdl._engine._rules import why_not
 from skdl._engine._snapshot import Snapshot
@@ -8,6 +9,7 @@ from skdl._engine._store import clear_caches, compilations, set_cache_limit
 from skdl._engine._train import train
 
 __all__ = [
+    "FiniteEarlyStopping",
     "Snapshot",
     "clear_caches",
     "compilations",

@@ -7,6 +7,29 @@ import numpy as np
 from skdl._backend import keras, private, tf
 
 
+class FiniteEarlyStopping(keras.callbacks.EarlyStopping):
+    """Stops early, and takes no epoch as the best whose loss or weights are not finite.
+
+    Keras takes the first epoch whatever its value, and looks at the value of ``monitor`` alone:
+    the accuracy of a network that predicts NaN is a number.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Take an epoch that diverged as one without improvement."""
+        values = [value for name, value in (logs or {}).items() if self.watches(name)]
+        if np.isfinite(values).all() and _all_finite(self.model.weights):
+            super().on_epoch_end(epoch, logs)
+            return
+        self.wait += 1
+        if self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def watches(self, name):
+        """Whether the value of this name must be finite in an epoch that is the best."""
+        return name in ("loss", "val_loss", self.monitor)
+
+
 class Stopping(NamedTuple):
     """The state of an ``EarlyStopping`` callback, as tensors.
 
@@ -31,6 +54,7 @@ class Rule(NamedTuple):
     patience: tf.Tensor
     baseline: tf.Tensor  # NaN where there is none
     start_from_epoch: tf.Tensor
+    finite: tf.Tensor  # columns that must be finite in the best epoch, as its weights; or none
 
 
 STATE_SPECS = (
@@ -47,6 +71,7 @@ RULE_SPECS = Rule(
     tf.TensorSpec((), tf.int32),
     tf.TensorSpec((), tf.float64),
     tf.TensorSpec((), tf.int32),
+    tf.TensorSpec((None,), tf.int32),
 )
 
 
@@ -60,6 +85,9 @@ def rule(callback, names):
         Columns of the history; holds ``callback.monitor``.
     """
     private.set_monitor_op(callback)
+    finite = []
+    if isinstance(callback, FiniteEarlyStopping):
+        finite = [column for column, name in enumerate(names) if callback.watches(name)]
     return Rule(
         tf.constant(names.index(callback.monitor), tf.int32),
         tf.constant(callback.monitor_op is keras.ops.greater),
@@ -68,6 +96,7 @@ def rule(callback, names):
         tf.constant(int(min(callback.patience, 2**31 - 1)), tf.int32),
         tf.constant(np.nan if callback.baseline is None else callback.baseline, tf.float64),
         tf.constant(int(callback.start_from_epoch), tf.int32),
+        tf.constant(finite, tf.int32),
     )
 
 
@@ -81,6 +110,11 @@ def start(callback, model):
         tf.constant(0),
         tuple(w.value.read_value() for w in model.weights) if callback.restore_best_weights else (),
     )
+
+
+def _all_finite(weights):
+    values = [w.value for w in weights if w.value.dtype.is_floating]
+    return tf.reduce_all([True, *(tf.reduce_all(tf.math.is_finite(value)) for value in values)])
 
 
 def update(state, rule, epoch, logs, weights):
@@ -105,6 +139,8 @@ def update(state, rule, epoch, logs, weights):
 
     watched = epoch >= rule.start_from_epoch
     improved = watched & (~state.has_best | improves_on(state.best))
+    improved &= tf.reduce_all(tf.math.is_finite(tf.gather(logs, rule.finite)))
+    improved = tf.cond(improved & (tf.size(rule.finite) > 0), lambda: _all_finite(weights), lambda: improved)
     wait = state.wait + tf.cast(watched, tf.int32)
     beats_baseline = tf.math.is_nan(rule.baseline) | improves_on(rule.baseline)
     stop = watched & ~improved & (wait >= rule.patience) & (epoch > 0)

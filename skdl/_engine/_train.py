@@ -1,5 +1,6 @@
 """Training: compiled where it can be, Keras's ``fit`` where not."""
 
+import contextlib
 import time
 import warnings
 
@@ -77,7 +78,8 @@ def train(
     Raises
     ------
     ValueError
-        If ``engine="compiled"`` and the compiled engine can't run this.
+        If ``engine="compiled"`` and the compiled engine can't run this. What the user's code
+        raises while it is traced passes as it is.
     """
     if engine not in ("auto", "compiled", "keras"):
         raise ValueError(f"engine must be 'auto', 'compiled' or 'keras', got {engine!r}.")
@@ -92,42 +94,75 @@ def train(
     loop = {"epochs": epochs, "initial_epoch": initial_epoch, "shuffle": shuffle, "seed": seed}
     reason = "engine='keras' was asked for"
     if engine != "keras":
-        history, reason = _train_compiled(model, x, y, sample_weight, settings, loop)
+        history, reason, error = _train_compiled(model, x, y, sample_weight, settings, loop)
         if history is not None:
             return history
         if engine == "compiled":
+            if error is not None and _is_raised_by_user(error):
+                raise error
             raise ValueError(
                 f"engine='compiled' can't run this training: {reason}. "
                 "Set engine='auto' to train with keras.Model.fit in this case."
             )
     interrupted, before = False, getattr(model, "history", None)
     try:
-        history = keras_fit(model, x, y, sample_weight, **settings, **loop)
+        with _closed_where_it_fails(callbacks):
+            history = keras_fit(model, x, y, sample_weight, **settings, **loop)
     except KeyboardInterrupt:
         history, interrupted = getattr(model, "history", None), True
         if history is before:  # before the training began
             raise
+        for callback in _ended_by_an_interrupt(callbacks):
+            callback.on_train_end()
     history.engine, history.reason, history.interrupted = "keras", reason, interrupted
     return history
 
 
 def _train_compiled(model, x, y, sample_weight, settings, loop):
-    """Return the history, or None and why Keras has to train."""
+    """Return the history, or why Keras has to train, and what the model raised."""
     training = None
     try:
         reason = why_not(model, x, y, sample_weight, **settings) or _probe.why_unusable()
         if reason is not None:
-            return None, reason
+            return None, reason, None
         training = _Training(model, x, y, sample_weight, **settings, **loop)
-        history = training.run()
+        with _closed_where_it_fails(settings["callbacks"]):
+            history = training.run()
     except NotCompilable as error:
-        return None, str(error)
+        return None, str(error), error.__cause__
     except private.Unavailable as error:
         if training is not None and training.has_begun:
             raise
-        return None, _probe.unavailable(error)
+        return None, _probe.unavailable(error), None
     history.engine, history.reason, history.interrupted = "compiled", None, training.interrupted
-    return history, None
+    return history, None, None
+
+
+@contextlib.contextmanager
+def _closed_where_it_fails(callbacks):
+    """Close the files of Keras's own callbacks where a training fails, as they do at its end."""
+    try:
+        yield
+    except Exception:
+        for callback in callbacks:
+            if isinstance(callback, keras.callbacks.CSVLogger | keras.callbacks.TensorBoard):
+                with contextlib.suppress(Exception):
+                    callback.on_train_end()
+        raise
+
+
+def _ended_by_an_interrupt(callbacks):
+    """Return the callbacks for which an interrupted training is done; a backup goes on later."""
+    return [each for each in callbacks if not isinstance(each, keras.callbacks.BackupAndRestore)]
+
+
+def _is_raised_by_user(error):
+    """Whether code of the user's raised an error, and not Keras or TensorFlow when it called them."""
+    entry = error.__traceback__
+    while entry.tb_next is not None:
+        entry = entry.tb_next
+    module = entry.tb_frame.f_globals.get("__name__", "")
+    return module.partition(".")[0] not in ("keras", "tensorflow", "skdl")
 
 
 def _packed(x, y, sample_weight):
@@ -213,7 +248,8 @@ class _Training:
         Next to other callbacks, or where there is something to print or to complain
         about, the callback itself looks after each epoch; the result is the same.
         """
-        if self.verbose or [type(c) for c in self.callbacks] != [keras.callbacks.EarlyStopping]:
+        kinds = keras.callbacks.EarlyStopping, _early_stopping.FiniteEarlyStopping
+        if self.verbose or len(self.callbacks) != 1 or type(self.callbacks[0]) not in kinds:
             return None
         (stopper,) = self.callbacks
         names = set(self.model.get_metrics_result())
@@ -404,6 +440,8 @@ class _Training:
             logs = self._in_blocks(first, model.history)
         if self.epochs > 0:
             model.optimizer.finalize_variable_values(model.trainable_weights)
+        if self.interrupted:
+            callbacks.callbacks = _ended_by_an_interrupt(callbacks.callbacks)
         callbacks.on_train_end(logs=logs)
         return model.history
 

@@ -41,6 +41,7 @@ from skdl._scikeras import has_param, route_params
 from skdl._targets import Target, learnt_by
 from skdl._training import (
     FIT_PARAMS,
+    BackupCompanion,
     Criterion,
     EpochTasks,
     Holdout,
@@ -53,6 +54,7 @@ from skdl._training import (
     fit_settings,
     fitted_copy,
     given_rows,
+    late_divergence,
     learnt_from,
     training_rows,
     warn_if_unlike,
@@ -575,7 +577,13 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseE
             train, held_out, plan = self._arrange(train, held_out, plan)
             criterion = Criterion.of(plan.scoring, self.model_, self)
 
+            stopper = None if plan.patience is None else criterion.early_stopping(plan.patience)
+            epochs = range(plan.initial_epoch, plan.initial_epoch + plan.epochs)
+            backup = BackupCompanion.of(plan.callbacks, epochs, stopper)
+
             def learn(history):
+                if backup is not None:
+                    history = backup.whole(history)
                 greater = criterion.greater_is_better(self.model_)
                 return learnt_from(history, before, plan.validates, criterion.name, greater)
 
@@ -585,8 +593,10 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseE
                 first = [ValidationScore(criterion, self, X_val, y_val, *validated)]
             if getattr(self, "_skl_callbacks", None):
                 last = [EpochTasks(self, task, learn, shown)]
-            if plan.patience is not None:
-                last = [*last, criterion.early_stopping(plan.patience)]
+            if stopper is not None:
+                last = [*last, stopper]
+            if backup is not None:
+                first, last = [*first, backup], [*last, backup]
             history = fit_model(self.model_, train, held_out, plan, seed=self._seed, first=first, last=last)
             self.engine_, self.engine_reason_ = history.engine, history.reason
             self.callbacks_ = plan.callbacks
@@ -601,6 +611,8 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseE
                 stacklevel=4,
             )
         diverged = divergence(self.model_, self.history_)
+        if plan.patience is not None and not history.interrupted:
+            diverged = diverged or late_divergence(self.history_, self.best_epoch_)
         if diverged:
             # Not an error: the history shows what happened. Predicting is one.
             warnings.warn(diverged, ConvergenceWarning, stacklevel=4)

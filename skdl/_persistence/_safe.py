@@ -113,6 +113,8 @@ class _Writer:
         file = io.BytesIO()
         try:
             private.save_model(model, file)
+        except OSError:  # Keras writes into a temporary folder
+            raise
         except Exception as error:
             raise TypeError(
                 f"The model {model.name!r} can't be saved by its configuration: {_first_line(error)} Define "

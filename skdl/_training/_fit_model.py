@@ -56,6 +56,8 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
     finally:
         # They are the user's, and would keep the model alive and be pickled with it.
         with contextlib.suppress(private.Unavailable):
+            # Keras would begin the next training there, too.
+            private.set_restored_epoch(model, None)
             for callback in plan.callbacks:
                 private.set_watched_model(callback, None)
     if history.interrupted and _is_one_of_many():

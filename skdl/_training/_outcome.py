@@ -24,8 +24,9 @@ def learnt_from(history, before, validates, watched="loss", greater_is_better=Fa
     -------
     dict
         ``history_``, ``n_iter_`` and ``best_epoch_``: the epoch that is best by what is
-        watched; by the training loss where there are no validation rows. All lists have
-        one length, with NaN at epochs without a value.
+        watched; by the training loss where there are no validation rows. An epoch whose loss
+        is not finite is never the best. All lists have one length, with NaN at epochs
+        without a value.
     """
     n_before, n_now = (max(map(len, each.values()), default=0) for each in (before, history))
     history = {
@@ -40,6 +41,9 @@ def learnt_from(history, before, validates, watched="loss", greater_is_better=Fa
         values, greater_is_better = history.get("loss") or [np.nan], False
     losses = -np.asarray(values) if greater_is_better else np.asarray(values)
     finite = np.where(np.isfinite(losses), losses, np.inf)
+    for name in ("loss", "val_loss"):
+        if name in history:
+            finite[~np.isfinite(history[name])] = np.inf
     return {
         "history_": history,
         "n_iter_": max(map(len, history.values()), default=0),
@@ -73,7 +77,29 @@ def divergence(model, history):
     losses = history.get("loss", [])
     epoch = next((epoch for epoch, loss in enumerate(losses) if not np.isfinite(loss)), None)
     since = "" if epoch is None else f" (the loss is {losses[epoch]} from epoch {epoch} on)"
+    return f"The training diverged: the network's weights are no longer finite{since}. {_ADVICE}"
+
+
+def late_divergence(history, best_epoch):
+    """Tell in words that a training diverged whose best weights are kept; "" where it did not.
+
+    Parameters
+    ----------
+    history : dict of str to list of float
+    best_epoch : int
+
+    Returns
+    -------
+    str
+    """
+    last = {name: history[name][-1] for name in ("loss", "val_loss") if history.get(name)}
+    ends = [f"{name} is {value}" for name, value in last.items() if not np.isfinite(value)]
+    if not ends:
+        return ""
     return (
-        f"The training diverged: the network's weights are no longer finite{since}. Lower the learning "
-        "rate, scale the features, or clip the gradients (optimizer__clipnorm=1.0)."
+        f"The training diverged: {' and '.join(ends)} at its end. The weights of epoch {best_epoch} are "
+        f"kept, the best one. {_ADVICE}"
     )
+
+
+_ADVICE = "Lower the learning rate, scale the features, or clip the gradients (optimizer__clipnorm=1.0)."

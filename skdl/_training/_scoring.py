@@ -8,6 +8,7 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import _safe_indexing
 
 from skdl._backend import keras, private
+from skdl._engine import FiniteEarlyStopping
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Criterion:
         return callback.monitor_op is keras.ops.greater
 
     def early_stopping(self, patience):
-        """Return Keras's callback that stops by it and restores the best weights."""
-        return keras.callbacks.EarlyStopping(
+        """Return the callback that stops by it and restores the best weights, finite ones."""
+        return FiniteEarlyStopping(
             monitor=f"val_{self.name}", mode=self.mode, patience=patience, restore_best_weights=True
         )
 

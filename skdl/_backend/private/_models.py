@@ -106,6 +106,12 @@ def restored_epoch(model):
     return model._initial_epoch
 
 
+@guarded
+def set_restored_epoch(model, epoch):
+    """Set the epoch at which a training goes on; None for where it is told to begin."""
+    model._initial_epoch = epoch
+
+
 def build_all(model, batch):
     """Build a model, its loss, metrics and optimizer, by calling them on symbolic data.
 

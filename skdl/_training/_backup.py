@@ -1,0 +1,126 @@
+"""What Keras's backup of a training leaves out, so that a training goes on after its process was killed."""
+
+import contextlib
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from skdl._backend import keras, private
+
+# What early stopping remembers from epoch to epoch, besides the best weights.
+_REMEMBERED = ("best", "wait", "best_epoch", "stopped_epoch")
+
+
+class BackupCompanion(keras.callbacks.Callback):
+    """Keeps history, states of seed generators and of early stopping beside a backup.
+
+    ``keras.callbacks.BackupAndRestore`` keeps the weights, the optimizer and the number of
+    epochs. The companion stands before the user's callbacks and after all of them: wherever
+    the process is killed, what belongs to Keras's last backup is there.
+
+    Parameters
+    ----------
+    folder : path
+        That of the backup. Keras deletes it when the training is done.
+    epochs : range
+        That are to be trained.
+    stopper : keras.callbacks.EarlyStopping, default=None
+        skdl's own.
+
+    Attributes
+    ----------
+    earlier : dict of str to list of float
+        History of the epochs that were trained before the process was killed.
+    """
+
+    def __init__(self, folder, epochs, stopper=None):
+        super().__init__()
+        self.folder, self.epochs, self.stopper = Path(folder), epochs, stopper
+        self.earlier, self._logs, self._has_begun = {}, {}, False
+
+    @classmethod
+    def of(cls, callbacks, epochs, stopper=None):
+        """Return the companion of the backup among some callbacks, or None."""
+        for callback in callbacks:
+            if isinstance(callback, keras.callbacks.BackupAndRestore):
+                return cls(callback.backup_dir, epochs, stopper)
+        return None
+
+    def whole(self, history):
+        """Return the history of all epochs, from that of those trained in this process."""
+        return {
+            name: [*self.earlier.get(name, []), *history.get(name, [])]
+            for name in {**self.earlier, **history}
+        }
+
+    def on_train_begin(self, logs=None):
+        """Go on where the backup stops, when Keras has read it."""
+        if not self._has_begun:
+            self._has_begun = True
+            return
+        with contextlib.suppress(private.Unavailable):
+            n_done = private.restored_epoch(self.model)
+            if n_done and self._file(n_done - 1).exists():
+                self._restore(n_done - 1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write the state after an epoch, once before and once after the other callbacks."""
+        complete = epoch in self._logs
+        self._logs[epoch] = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
+        arrays = {"seeds": [np.array(each.state) for each in _seeds(self.model)]}
+        plain = {"epoch": epoch, "complete": complete, "logs": list(self._logs.items())}
+        if self.stopper is not None:
+            plain["stopper"] = {name: getattr(self.stopper, name) for name in _REMEMBERED}
+            arrays["weights"] = self.stopper.best_weights or []
+        named = {f"{name}{i}": _plain(each) for name, found in arrays.items() for i, each in enumerate(found)}
+        buffer = io.BytesIO()
+        np.savez(buffer, plain=np.array(json.dumps(plain, default=float)), **named)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = self.folder / "skdl.new"
+        beside.write_bytes(buffer.getvalue())
+        os.replace(beside, self._file(epoch))
+
+    def _file(self, epoch):
+        # Of two epochs: the process may be killed before Keras has written its own files.
+        return self.folder / f"skdl{epoch % 2}.npz"
+
+    def _restore(self, epoch):
+        with np.load(self._file(epoch), allow_pickle=False) as file:
+            plain = json.loads(str(file["plain"]))
+            seeds, weights = (
+                [file[f"{name}{i}"] for i in range(len(file.files)) if f"{name}{i}" in file.files]
+                for name in ("seeds", "weights")
+            )
+        if plain["epoch"] != epoch:
+            return
+        self._logs = {number: logs for number, logs in plain["logs"] if number in self.epochs}
+        for logs in self._logs.values():
+            for name, value in logs.items():
+                self.earlier.setdefault(name, []).append(value)
+        for generator, state in zip(_seeds(self.model), seeds, strict=False):
+            generator.state.assign(state)
+        if self.stopper is None or "stopper" not in plain:
+            return
+        for name, value in plain["stopper"].items():
+            setattr(self.stopper, name, value)
+        self.stopper.best_weights = weights or None
+        if not plain["complete"]:
+            self.stopper.on_epoch_end(epoch, dict(self._logs[epoch]))
+        if self.stopper.stopped_epoch:
+            self.model.stop_training = False
+            private.set_restored_epoch(self.model, self.epochs.stop)
+
+
+def _seeds(model):
+    try:
+        return private.seed_generators(model)
+    except private.Unavailable:
+        return []
+
+
+def _plain(array):
+    """Return an array that NumPy can write: one of bfloat16 as float32."""
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
