@@ -177,8 +177,20 @@ def test_bike_sharing_from_openml_has_the_same_columns(bike_csv, monkeypatch):
 
 def test_bike_sharing_of_a_wrong_file(tmp_path, bike_csv):
     bike_csv.write_text(bike_csv.read_text().replace("atemp", "feels"))
-    with pytest.raises(ValueError, match=r"lacks the columns \['atemp'\].*season, yr"):
+    with pytest.raises(ValueError, match=r"lacks the column 'atemp'; it has 'instant', 'dteday'.*season, yr"):
         datasets.fetch_bike_sharing(path=bike_csv)
+
+
+def test_bike_sharing_by_days(tmp_path):
+    path = tmp_path / "day.csv"
+    names = BIKE.replace("hr,", "")
+    path.write_text(
+        f"instant,dteday,{names},casual,registered,cnt\n"
+        "1,2011-01-01,1,0,1,0,6,0,2,0.344167,0.363625,0.805833,0.160446,331,654,985\n"
+    )
+    bunch = check_bunch(datasets.fetch_bike_sharing, 1, 11, path=path)
+    assert bunch.feature_names == names.split(",")
+    assert_array_equal(bunch.target, [985])
 
 
 def test_secom_from_a_file(secom_csv):
@@ -198,10 +210,36 @@ def test_secom_from_openml(monkeypatch):
     assert_array_equal(bunch.target, [-1, 1])
 
 
+def test_secom_as_its_publishers_ship_it(tmp_path, secom_csv):
+    path = tmp_path / "uci-secom.csv"
+    path.write_text(
+        "Time,0,1,Pass/Fail\n2008-07-19 11:55:00,30.5,,-1\n"
+        "2008-07-19 12:32:00,29.8,0.5,1\n2008-07-19 13:17:00,,0.25,-1\n"
+    )
+    bunch = check_bunch(datasets.fetch_secom, 3, 2, path=path)
+    expected = datasets.fetch_secom(path=secom_csv)
+    assert_array_equal(bunch.data, expected.data)
+    assert_array_equal(bunch.target, expected.target)
+    assert bunch.feature_names == expected.feature_names
+
+
+def test_secom_with_words_among_its_cells(secom_csv):
+    secom_csv.write_text(secom_csv.read_text().replace("30.5", "broken"))
+    secom = datasets.fetch_secom(path=secom_csv, as_frame=True, errors="ignore")
+    assert secom.data.columns.tolist() == ["s0", "s1"]
+    assert secom.data["s0"].tolist()[:2] == ["broken", "29.8"]
+    assert_array_equal(pd.to_numeric(secom.data["s0"], errors="coerce"), [np.nan, 29.8, np.nan])
+    with pytest.raises(ValueError, match="needs as_frame=True"):
+        datasets.fetch_secom(path=secom_csv, errors="ignore")
+
+
 def test_secom_of_a_wrong_file(secom_csv):
     text = secom_csv.read_text()
     secom_csv.write_text(text.replace(",-1\n", ",7\n"))
-    with pytest.raises(ValueError, match=r"last column, 'y', has the values \[7, 1\]"):
+    with pytest.raises(ValueError, match=r"column 'y' has the values \[7, 1\] instead of -1 and 1"):
+        datasets.fetch_secom(path=secom_csv)
+    secom_csv.write_text(text.replace(",y\n", ",result\n"))
+    with pytest.raises(ValueError, match=r"lacks the column 'Pass/Fail'; it has 'orig_row', .*'result'"):
         datasets.fetch_secom(path=secom_csv)
     secom_csv.write_text(text.replace("30.5", "broken"))
     with pytest.raises(ValueError, match=r"no numbers.*broken"):
@@ -242,6 +280,67 @@ def test_credit_default_repeats_with_a_seed():
     first, second, other = (datasets.make_credit_default(50, random_state=seed).data for seed in (3, 3, 4))
     assert_array_equal(first, second)
     assert (first != other).any()
+
+
+@pytest.mark.parametrize("target", ["default", "default10yr"])
+def test_credit_default_from_a_file(target, tmp_path):
+    path = tmp_path / "creditset.csv"
+    path.write_text(
+        f'"clientid","income","age","loan","LTI","{target}"\n'
+        "1,66155.9,59.0,8106.5,0.12,0\n2,34415.2,,6564.7,0.19,1\n"
+    )
+    bunch = check_bunch(lambda **kwargs: datasets.load_credit_default(path, **kwargs), 2, 3)
+    assert_array_equal(bunch.data, [[66155.9, 59.0, 8106.5], [34415.2, np.nan, 6564.7]])
+    assert_array_equal(bunch.target, [0, 1])
+    made = datasets.make_credit_default(5, as_frame=True)
+    assert datasets.load_credit_default(path, as_frame=True).frame.columns.tolist() == [*made.frame]
+    assert (bunch.feature_names, bunch.target_names) == (made.feature_names, made.target_names)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ("age", "years", r"lacks the column 'age'; it has 'income', 'years', 'loan', 'default'.*default10yr"),
+        ("default", "bad", r"lacks the column 'default'"),
+        ("age,loan", "a,b", r"lacks the columns 'age', 'loan'"),
+        (",0\n", ",2\n", r"column 'default' has the values \[2\] instead of 0 and 1"),
+        ("59", "old", r"no numbers.*old"),
+    ],
+)
+def test_credit_default_of_a_wrong_file(old, new, match, tmp_path):
+    path = tmp_path / "loans.csv"
+    path.write_text("income,age,loan,default\n66155.9,59,8106.5,0\n".replace(old, new))
+    with pytest.raises(ValueError, match=match):
+        datasets.load_credit_default(path)
+
+
+BLOOD_FAT = " 1  1  84  46  354\n 2  1  73  20  190\n"
+HEADER = "#  x09.txt\n#\n5 columns\n2 rows\nIndex\nOne\nWeight in kilograms\nAge in years\nBlood fat\n"
+
+
+@pytest.mark.parametrize("text", [BLOOD_FAT, HEADER + BLOOD_FAT, HEADER + "\n" + BLOOD_FAT + "\n# end\n"])
+def test_blood_fat_from_a_file(text, tmp_path):
+    path = tmp_path / "x09.txt"
+    path.write_text(text)
+    bunch = check_bunch(lambda **kwargs: datasets.load_blood_fat(path, **kwargs), 2, 2)
+    assert_array_equal(bunch.data, [[84, 46], [73, 20]])
+    assert_array_equal(bunch.target, [354, 190])
+    assert bunch.feature_names == ["weight", "age"]
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (HEADER + BLOOD_FAT + "3 1 65 52\n", r"Line 12 .* '3 1 65 52', which lacks 'blood fat'. Give"),
+        (BLOOD_FAT + "3 1 65 ? 405\n", r"Line 3 .* '3 1 65 \? 405'. Give"),
+        (HEADER, "no row of numbers.*index, one, weight, age, blood fat"),
+    ],
+)
+def test_blood_fat_of_a_wrong_file(text, match, tmp_path):
+    path = tmp_path / "x09.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=match):
+        datasets.load_blood_fat(path)
 
 
 def test_reached_lazily_and_without_tensorflow():

@@ -15,6 +15,35 @@ def existing(path, wanted):
     return path
 
 
+def require(table, columns, path, wanted):
+    """Check that a table read from a file has certain columns."""
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise ValueError(
+            f"path={str(path)!r} lacks the {'column' if len(missing) == 1 else 'columns'} "
+            f"{', '.join(map(repr, missing))}; it has {_listed(table.columns)}. Give the place of {wanted}."
+        )
+
+
+def _listed(names, most=12):
+    listed = ", ".join(map(repr, names[:most]))
+    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
+
+
+def read_csv(path, wanted):
+    """Read a table with a header, whose names may have spaces around them."""
+    table = pd.read_csv(existing(path, wanted), low_memory=False)
+    return table.rename(columns=str.strip)
+
+
+def numbers(table, name):
+    """Return the table with all its cells as numbers."""
+    try:
+        return table.apply(pd.to_numeric)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} has a column with cells that are no numbers: {error}.") from error
+
+
 def no_download(name, error, wanted, call, cache):
     # The message carries the cause, since a traceback of urllib says little.
     return ConnectionError(

@@ -1,6 +1,7 @@
-"""Loans and defaults, made up."""
+"""Loans and defaults: made up, or from a file."""
 
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.special import expit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
-from skdl.datasets._bunch import bunch
+from skdl.datasets._bunch import CONSTRAINTS, bunch, numbers, read_csv, require
 
 _CREDIT_DESCR = """\
 Synthetic loans: who defaults?
@@ -103,6 +104,72 @@ def make_credit_default(
         ["paid", "default"],
         "default",
         _CREDIT_DESCR,
+        return_X_y=return_X_y,
+        as_frame=as_frame,
+    )
+
+
+_FEATURES = ["income", "age", "loan"]
+_TARGETS = ["default", "default10yr"]
+
+
+@validate_params({**CONSTRAINTS, "path": [str, Path]}, prefer_skip_nested_validation=True)
+def load_credit_default(path, *, return_X_y=False, as_frame=False) -> Any:
+    """Read a table of loans and whether they were paid back (classification).
+
+    Parameters
+    ----------
+    path : str or Path
+        A CSV file with the columns income, age, loan, and default or default10yr (0 or 1).
+        Other columns, such as clientid and LTI, are left out.
+    return_X_y : bool, default=False
+        Return ``(data, target)`` instead of a Bunch.
+    as_frame : bool, default=False
+        Return ``data`` as a DataFrame and ``target`` as a Series.
+
+    Returns
+    -------
+    Bunch
+        As :func:`make_credit_default` returns; the target is called "default". Missing
+        values are NaN.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``path`` is no file.
+    ValueError
+        If a column is missing, has cells that are no numbers, or the target has other
+        values than 0 and 1.
+
+    See Also
+    --------
+    make_credit_default : The same table, made up.
+
+    Examples
+    --------
+    >>> from skdl.datasets import load_credit_default
+    >>> loans = load_credit_default("creditset.csv", as_frame=True)  # doctest: +SKIP
+    >>> loans.frame.columns.tolist()  # doctest: +SKIP
+    ['income', 'age', 'loan', 'default']
+    """
+    wanted = "a CSV file with the columns income, age, loan, and default or default10yr (0 or 1)"
+    table = read_csv(path, wanted)
+    target = next((name for name in _TARGETS if name in table), _TARGETS[0])
+    require(table, [*_FEATURES, target], path, wanted)
+    table = numbers(table[[*_FEATURES, target]], "The table of loans")
+    if not table[target].isin([0, 1]).all():
+        raise ValueError(
+            f"The column {target!r} has the values {table[target].unique().tolist()[:5]} instead of 0 and 1. "
+            f"Give the place of {wanted}."
+        )
+    return bunch(
+        table[_FEATURES].to_numpy(dtype=np.float64),
+        table[target].to_numpy(dtype=np.int64),
+        list(_FEATURES),
+        ["paid", "default"],
+        "default",
+        "Loans: who defaults? Features: income (a year), age (years) and loan. Target: 1 where the loan was "
+        "not paid back.",
         return_X_y=return_X_y,
         as_frame=as_frame,
     )

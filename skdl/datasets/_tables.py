@@ -3,21 +3,20 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.datasets import fetch_openml
-from sklearn.utils._param_validation import validate_params
+from sklearn.utils._param_validation import StrOptions, validate_params
 
-from skdl.datasets._bunch import CONSTRAINTS, bunch, existing, no_download
+from skdl.datasets._bunch import CONSTRAINTS, bunch, no_download, numbers, read_csv, require
 
 _BIKE_DESCR = """\
-Bike sharing: bicycles rented in Washington, D.C., by hour, 2011 and 2012.
+Bike sharing: bicycles rented in Washington, D.C., by hour or by day, 2011 and 2012.
 
-17379 rows in the order of time. Features, under the names of the UCI repository:
+17379 hours or 731 days in the order of time. Features, under the names of the UCI repository:
 season (1 to 4, spring to winter), yr (0 is 2011), mnth (1 to 12), hr (0 to 23),
 holiday (0 or 1), weekday (0 is Sunday), workingday (0 or 1), weathersit (1 clear,
 2 misty, 3 rain, 4 heavy rain), temp and atemp (temperature and felt temperature), hum
-(humidity) and windspeed. Target: cnt, the number of bicycles rented in the hour. The
-counts of casual and registered riders, which add up to the target, are left out.
+(humidity) and windspeed. Target: cnt, the number of bicycles rented in the hour or day.
+Days have no hr. The counts of casual and registered riders, which add up to the target, are left out.
 
 The scale of temp, atemp, hum and windspeed is that of the source: the UCI repository's
 file has them divided by their greatest values, another source may have degrees. Scale
@@ -41,7 +40,7 @@ Source: M. McCann and A. Johnston, "SECOM", UCI Machine Learning Repository, 200
 def _read_table(path, wanted, loader, **openml):
     """Read a local CSV file, or fetch the table from OpenML, all columns in their order."""
     if path is not None:
-        return pd.read_csv(existing(path, wanted))
+        return read_csv(path, wanted)
     try:
         # Without a target column, so that the last column is where the source has it.
         return fetch_openml(**openml, target_column=None, as_frame=True).frame
@@ -49,13 +48,6 @@ def _read_table(path, wanted, loader, **openml):
         call = f"skdl.datasets.fetch_{loader}(path=...)"
         cache = "What scikit-learn once downloaded it finds in its data home (SCIKIT_LEARN_DATA)."
         raise no_download(loader, error, wanted, call, cache) from error
-
-
-def _numbers(frame, name):
-    try:
-        return frame.apply(pd.to_numeric)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{name} has a column with cells that are no numbers: {error}.") from error
 
 
 _BIKE_COLUMNS = "season yr mnth hr holiday weekday workingday weathersit temp atemp hum windspeed cnt".split()
@@ -79,20 +71,22 @@ _BIKE_OPENML_LABELS = {
 
 @validate_params(CONSTRAINTS, prefer_skip_nested_validation=True)
 def fetch_bike_sharing(*, path=None, return_X_y=False, as_frame=False) -> Any:
-    """Load bike sharing: rented bicycles by hour and weather (regression).
+    """Load bike sharing: rented bicycles by time and weather (regression).
 
-    ==============   ===================
-    Samples total                  17379
-    Dimensionality                    12
-    Features                        real
-    Target           integers 1 - 977
-    ==============   ===================
+    ==============   ================   =================
+    Rows             hours              days
+    Samples total    17379              731
+    Dimensionality   12                 11
+    Features         real               real
+    Target           integers 1 - 977   integers 22 - 8714
+    ==============   ================   =================
 
     Parameters
     ----------
     path : str or Path, default=None
-        A local CSV file in the layout of the UCI repository's ``hour.csv``. None means
-        OpenML's "Bike_Sharing_Demand", version 2, which scikit-learn keeps in its cache.
+        A local CSV file in the layout of the UCI repository's ``hour.csv`` or
+        ``day.csv``. None means OpenML's "Bike_Sharing_Demand", version 2, which has hours
+        and which scikit-learn keeps in its cache.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=False
@@ -103,8 +97,9 @@ def fetch_bike_sharing(*, path=None, return_X_y=False, as_frame=False) -> Any:
     Bunch
         With the attributes
 
-        - data: ndarray of float64 of shape (n_samples, 12), or DataFrame;
-        - target: ndarray of float64 of shape (n_samples,), bicycles in an hour, or Series;
+        - data: ndarray of float64 of shape (n_samples, 12), or 11 for days, or DataFrame;
+        - target: ndarray of float64 of shape (n_samples,), bicycles in an hour or a day,
+          or Series;
         - frame: DataFrame of data and target, or None;
         - feature_names, target_names: list of str;
         - DESCR: str, with the meaning and the scale of the columns.
@@ -125,20 +120,19 @@ def fetch_bike_sharing(*, path=None, return_X_y=False, as_frame=False) -> Any:
     >>> X[["temp", "atemp", "hum", "windspeed"]].shape  # doctest: +SKIP
     (17379, 4)
     """
-    wanted = f"a CSV file with the columns {', '.join(_BIKE_COLUMNS)}"
+    wanted = f"a CSV file with the columns {', '.join(_BIKE_COLUMNS)} (hr in a file of hours)"
     table = _read_table(path, wanted, "bike_sharing", name="Bike_Sharing_Demand", version=2)
     if path is None:
         table = table.rename(columns=_BIKE_OPENML_NAMES)
         for column, codes in _BIKE_OPENML_LABELS.items():
             table[column] = table[column].astype(str).map(codes)
-    missing = [column for column in _BIKE_COLUMNS if column not in table]
-    if missing:
-        raise ValueError(f"The table lacks the columns {missing}. Give the place of {wanted}.")
-    table = _numbers(table[_BIKE_COLUMNS], "The table of bike sharing").astype(np.float64)
+    columns = [column for column in _BIKE_COLUMNS if column != "hr" or column in table]
+    require(table, columns, path, wanted)
+    table = numbers(table[columns], "The table of bike sharing").astype(np.float64)
     return bunch(
-        table[_BIKE_COLUMNS[:-1]].to_numpy(),
+        table[columns[:-1]].to_numpy(),
         table["cnt"].to_numpy(),
-        _BIKE_COLUMNS[:-1],
+        columns[:-1],
         ["cnt"],
         "cnt",
         _BIKE_DESCR,
@@ -147,8 +141,14 @@ def fetch_bike_sharing(*, path=None, return_X_y=False, as_frame=False) -> Any:
     )
 
 
-@validate_params(CONSTRAINTS, prefer_skip_nested_validation=True)
-def fetch_secom(*, path=None, return_X_y=False, as_frame=False) -> Any:
+_SECOM_LABELS = ["y", "Pass/Fail"]
+_SECOM_NO_SENSORS = ["orig_row", "Time"]
+
+
+@validate_params(
+    {**CONSTRAINTS, "errors": [StrOptions({"raise", "ignore"})]}, prefer_skip_nested_validation=True
+)
+def fetch_secom(*, path=None, return_X_y=False, as_frame=False, errors="raise") -> Any:
     """Load SECOM: sensors of a semiconductor line, pass or fail (classification).
 
     =================   ==============================
@@ -161,13 +161,16 @@ def fetch_secom(*, path=None, return_X_y=False, as_frame=False) -> Any:
     Parameters
     ----------
     path : str or Path, default=None
-        A local CSV file with a header, the sensors in its columns and the label, -1 or
-        1, in the last one. Columns ``orig_row`` and ``Time`` are left out. None means
-        OpenML's data set 43587, which scikit-learn keeps in its cache.
+        A local CSV file with a header, a column for each sensor and one for the label,
+        -1 or 1, which is called "Pass/Fail" or "y". Columns "Time" and "orig_row" are left
+        out. None means OpenML's data set 43587, which scikit-learn keeps in its cache.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=False
         Return ``data`` as a DataFrame and ``target`` as a Series.
+    errors : {"raise", "ignore"}, default="raise"
+        What to do with a sensor's cells that are no numbers: raise an error, or leave the
+        columns as they are, for which ``data`` must be a DataFrame.
 
     Returns
     -------
@@ -186,8 +189,8 @@ def fetch_secom(*, path=None, return_X_y=False, as_frame=False) -> Any:
     FileNotFoundError
         If ``path`` is no file.
     ValueError
-        If the last column has other values than -1 and 1, or a sensor's cells are no
-        numbers.
+        If the label is missing or has other values than -1 and 1, a sensor's cells are no
+        numbers, or ``errors="ignore"`` is given without ``as_frame=True``.
     ConnectionError
         If the download fails; says which file to put where.
 
@@ -198,18 +201,26 @@ def fetch_secom(*, path=None, return_X_y=False, as_frame=False) -> Any:
     >>> secom.data.isna().to_numpy().mean().round(3)  # doctest: +SKIP
     0.045
     """
-    wanted = "a CSV file with a header, the sensors in its columns and the label, -1 or 1, in the last one"
+    if errors == "ignore" and not as_frame:
+        raise ValueError("errors='ignore' needs as_frame=True, since an array would hold no numbers.")
+    wanted = (
+        "a CSV file with a header, a column for each sensor and one for the label, -1 or 1, which is "
+        "called 'Pass/Fail' or 'y'"
+    )
     table = _read_table(path, wanted, "secom", data_id=43587)
-    table = table.drop(columns=["orig_row", "Time"], errors="ignore")
-    table = _numbers(table, "The table of SECOM")
-    labels = table.iloc[:, -1]
-    if not labels.isin([-1, 1]).all():
-        values = labels.unique().tolist()
+    label = next((name for name in _SECOM_LABELS if name in table), "Pass/Fail")
+    require(table, [label], path, wanted)
+    labels = table[label].astype(str).map({"-1": -1, "1": 1, "-1.0": -1, "1.0": 1})
+    if labels.isna().any():
         raise ValueError(
-            f"The last column, {labels.name!r}, has the values {values[:5]} instead of -1 and 1. Give the "
-            f"place of {wanted}."
+            f"The column {label!r} has the values {table[label].unique().tolist()[:5]} instead of -1 and 1. "
+            f"Give the place of {wanted}."
         )
-    data = table.iloc[:, :-1].to_numpy(dtype=np.float64)
+    data = table.drop(columns=[label, *_SECOM_NO_SENSORS], errors="ignore")
+    if errors == "raise":
+        data = numbers(data, "The table of SECOM").to_numpy(dtype=np.float64)
+    else:
+        data = data.set_axis([f"s{sensor}" for sensor in range(data.shape[1])], axis="columns")
     return bunch(
         data,
         labels.to_numpy(dtype=np.int64),
