@@ -299,9 +299,48 @@ def test_misclassified(digits, size):
     assert_allclose(display.probabilities[0], clf.predict_proba(X[[row]]).max())
     caption = display.texts_[0].get_text()
     assert caption.startswith(f"true: {y[row]}\npred.: {clf.predict(X[[row]])[0]}")
-    assert f"({100 * display.probabilities[0]:.0f} %)" in caption
+    assert caption.endswith("(> 99.999 %)")
     assert display.ax_.get_title() == "255 of 1797 misclassified"
     check_texts(display.figure_)
+
+
+@pytest.mark.parametrize(
+    ("probability", "written"),
+    [
+        (0.43, "43 %"),
+        (0.914, "91 %"),
+        (0.993, "99.3 %"),
+        (0.99962, "99.96 %"),
+        (np.float32(1 - 1e-7), "> 99.999 %"),
+        (1.0, "100 %"),
+        (0.0042, "0.4 %"),
+        (1e-9, "< 0.001 %"),
+        (0.0, "0 %"),
+    ],
+)
+def test_misclassified_probabilities_have_enough_digits(probability, written):
+    display = MisclassifiedDisplay.from_predictions(
+        np.zeros((1, 4, 4)), [0], [1], probabilities=[probability]
+    )
+    assert f"({written})" in display.texts_[0].get_text()
+    check_texts(display.figure_)
+
+
+@pytest.mark.parametrize(("n_images", "columns"), [(2, 2), (4, 2), (7, 4), (10, 5), (12, 4), (16, 4)])
+def test_misclassified_leaves_few_cells_empty(n_images, columns):
+    X = np.zeros((n_images, 4, 4))
+    display = MisclassifiedDisplay.from_predictions(X, np.zeros(n_images), np.ones(n_images))
+    assert len({image.get_extent()[0] for image in display.images_}) == columns
+
+
+def test_misclassified_title_is_clear_of_the_images(digits, size):
+    X, y, clf = digits
+    for ax in (None, plt.figure().subplots(2, 2)[0, 0]):
+        display = MisclassifiedDisplay.from_estimator(clf, X, y, n_images=6, ax=ax)
+        display.figure_.draw_without_rendering()
+        title = display.ax_.title.get_window_extent()
+        highest = max(image.get_window_extent().y1 for image in display.images_)
+        assert title.y0 - highest > 0.5 * title.height
 
 
 def test_misclassified_takes_images_flattened_or_not(digits):
@@ -448,10 +487,65 @@ def test_search_categories(size):
     sizes = [(32,), (64, 32), (128, 64, 32), ()]
     display = SearchDisplay.from_cv_results(results(dnn__hidden_layer_sizes=sizes))
     labels = [label.get_text() for label in display.ax_.get_xticklabels()]
-    assert labels == ["32", "64-32", "128-64-32", "none"]
+    assert labels == ["none", "32", "64-32", "128-64-32"]
     assert display.ax_.get_xlabel() == "hidden_layer_sizes"
     assert display.line_.get_linestyle() == "None"
     check_texts(display.figure_)
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([(32,), (8, 8), (8,), (32, 8), (8, 32, 8)], ["8", "32", "8-8", "32-8", "8-32-8"]),
+        ([8, None, 4, 10], ["4", "8", "10", "None"]),
+        (["sgd", "adam", "rmsprop"], ["adam", "rmsprop", "sgd"]),
+        (["balanced", None, 0.5], ["0.5", "balanced", "None"]),
+        ([True, False], ["False", "True"]),
+    ],
+)
+def test_search_sorts_the_values_of_a_parameter(values, labels):
+    display = SearchDisplay.from_cv_results(results(value=values))
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == labels
+    # The last value has the highest score; it goes to its label.
+    highest = labels.index(str(values[-1]) if not isinstance(values[-1], tuple) else "8-32-8")
+    assert_allclose(display.best_.get_xdata(), [highest])
+    crossed = SearchDisplay.from_cv_results(results(value=values, other=[1, 2]))
+    assert [label.get_text() for label in crossed.ax_.get_xticklabels()] == labels
+    assert_allclose(crossed.image_.get_array()[1, highest], 0.9)
+
+
+@pytest.mark.parametrize(
+    ("score", "written"),
+    [
+        ("roc_auc", "ROC AUC"),
+        ("roc_auc_ovr_weighted", "ROC AUC OvR weighted"),
+        ("f1_macro", "F1 macro"),
+        ("neg_mean_squared_error", "Negative mean squared error"),
+        ("r2", "R2"),
+        ("balanced_accuracy", "Balanced accuracy"),
+        ("ROC AUC", "ROC AUC"),
+        ("right", "Right"),
+    ],
+)
+def test_scores_have_their_usual_names(score, written):
+    display = SearchDisplay.from_cv_results(results(C=[1, 2]), score_name=score)
+    assert display.ax_.get_ylabel() == written
+    assert HistoryDisplay.from_history({"loss": [2, 1], score: [0, 1]}).axes_[1].get_ylabel() == written
+
+
+def test_search_shows_the_dot_of_the_best_candidate():
+    random_search = {
+        "param_lr": np.logspace(-3, -1, 8),
+        "param_units": np.arange(8) ** 2,
+        "mean_test_score": np.arange(8) / 10,
+        "std_test_score": np.zeros(8),
+    }
+    for params, dots in (("lr", "line_"), (["lr", "units"], "image_")):
+        display = SearchDisplay.from_cv_results(random_search, params=params)
+        assert display.best_.get_zorder() < getattr(display, dots).get_zorder()
+    # The cells of a heat map would hide the star.
+    grid = SearchDisplay.from_cv_results(results(lr=[1, 2], units=[1, 2]))
+    assert grid.best_.get_zorder() > grid.image_.get_zorder()
 
 
 def test_search_heat_map(size):

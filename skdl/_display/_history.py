@@ -17,6 +17,7 @@ from skdl._display._style import (
     folded,
     grow,
     points,
+    score_label,
 )
 
 # Not measured on the data, so not drawn unless asked for.
@@ -311,7 +312,7 @@ class HistoryDisplay:
         if metric == "loss" and self._spans(metric):
             panel.set_yscale("log")
         panel.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
-        panel.set_ylabel(metric.replace("_", " ").capitalize())
+        panel.set_ylabel(score_label(metric))
 
     def _spans(self, metric):
         values = [history.get(name, []) for history in self.histories for name in (metric, f"val_{metric}")]

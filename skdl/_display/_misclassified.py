@@ -11,9 +11,13 @@ from skdl._display._style import axes_size, points, text_width
 
 # Below this a label can't be read; fewer columns are drawn instead. In points.
 _READABLE = 6
+# Behind the decimal point of a probability in percent, at most.
+_DIGITS = 3
 # Cells are one image wide; this share of it is left free beside each.
 _SPACE = 0.15
 
+# Between the title and the images, in points.
+_TITLE_PAD = 12
 # Of matplotlib's constrained layout, on two sides together, in inches.
 _PADDING = 0.09
 
@@ -254,8 +258,8 @@ class MisclassifiedDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         n_columns : int, default=None
-            Images beside each other. None means a square grid, or as many columns as
-            leave the labels readable.
+            Images beside each other. None means a nearly square grid with few cells
+            empty, or as many columns as leave the labels readable.
         cmap : str or matplotlib Colormap, default="gray_r"
             For grey images; "gray_r" draws high values dark, as ink on paper.
         imshow_kwargs, text_kwargs : dict, default=None
@@ -290,7 +294,11 @@ class MisclassifiedDisplay:
         band = (n_lines + 0.9) * size * 1.2 / 72 / cell
         span = 1 + _SPACE, self._aspect() + band
         if own_figure:
-            height = rows * span[1] * cell + 2.2 * points("medium") / 72 + _PADDING if captions else width / 4
+            height = (
+                rows * span[1] * cell + (2.2 * points("medium") + _TITLE_PAD) / 72 + _PADDING
+                if captions
+                else width / 4
+            )
             figure = plt.figure(figsize=(plt.rcParams["figure.figsize"][0], height), layout="constrained")
             ax = figure.subplots()
         self.ax_, self.figure_ = ax, ax.figure
@@ -309,13 +317,13 @@ class MisclassifiedDisplay:
             ax.set_xlim(-_SPACE / 2, columns * span[0] - _SPACE / 2)
             ax.set_ylim(rows * span[1], 0)
             ax.set_aspect("equal")
-        ax.set_title(self._title(), fontsize="medium")
+        ax.set_title(self._title(), fontsize="medium", pad=_TITLE_PAD)
         return self
 
     def _caption(self, index, separator):
         caption = f"true: {self.y_true[index]}\npred.: {self.y_pred[index]}"
         if self.probabilities is not None and np.isfinite(self.probabilities[index]):
-            caption += f"{separator}({100 * self.probabilities[index]:.0f} %)"
+            caption += f"{separator}({_percent(self.probabilities[index])})"
         return caption
 
     def _aspect(self):
@@ -326,6 +334,19 @@ class MisclassifiedDisplay:
         n_errors = len(self.images) if self.n_errors is None else self.n_errors
         of = "" if self.n_samples is None else f" of {self.n_samples}"
         return f"{n_errors}{of} misclassified" if n_errors else f"None{of} misclassified"
+
+
+def _percent(probability):
+    """Return a probability in percent, with so many digits that it differs from 0 and 100."""
+    rest = 100 * float(min(probability, 1 - probability))
+    if 0 < rest < 10.0**-_DIGITS:
+        return (
+            f"> {100 - 10.0**-_DIGITS:.{_DIGITS}f} %"
+            if probability > 0.5
+            else f"< {10.0**-_DIGITS:.{_DIGITS}f} %"
+        )
+    digits = max(0, -math.floor(math.log10(rest))) if rest else 0
+    return f"{100 * probability:.{digits}f} %"
 
 
 def _wrong_rows(y_true, y_pred):
@@ -383,7 +404,9 @@ def _fit(captions, width, n_columns):
 
     if n_columns is not None:
         return n_columns, size(n_columns)
-    columns = max(1, math.ceil(math.sqrt(len(captions))))
+    square = max(1, math.ceil(math.sqrt(len(captions))))
+    # As square as can be, but for a last row that would be emptier than in a wider grid.
+    columns = min(range(square, square + square // 2 + 1), key=lambda columns: -len(captions) % columns)
     while columns > 1 and size(columns) < _READABLE:
         columns -= 1
     return columns, size(columns)

@@ -15,6 +15,7 @@ from skdl._display._style import (
     axes_size,
     grow,
     points,
+    score_label,
     text_width,
 )
 
@@ -37,7 +38,7 @@ class SearchDisplay:
     gives a line through the best candidate at each value, with the spread of its folds,
     and a dot for each other candidate. Two give a heat map of the best candidate at each
     pair of values, or points where most pairs were not tried. Axes of log-spaced values
-    are logarithmic.
+    are logarithmic; other values are sorted, layers by their number.
 
     Parameters
     ----------
@@ -215,7 +216,7 @@ class SearchDisplay:
             means,
             np.asarray(cv_results[f"std_test_{metric}"], dtype=float)[rows],
             best=int(np.nanargmax(means)) if np.isfinite(means).any() else None,
-            score_name=score_name.replace("_", " ").capitalize(),
+            score_name=score_label(score_name),
         ).plot(ax, **kwargs)
 
     def plot(self, ax=None, *, line_kwargs=None, spread_kwargs=None, image_kwargs=None) -> "SearchDisplay":
@@ -262,7 +263,7 @@ class SearchDisplay:
             grow(self.figure_, 2, points("medium"))
         if grid:
             self._write_scores()
-        handles = [self.line_, self.spread_, self.others_, self.best_, self.failed_]
+        handles = [self.line_, self.spread_, self.others_, self._best_handle(), self.failed_]
         handles = [handle for handle in handles if handle is not None]
         if handles:
             self.legend_ = add_legend(ax, handles, own_figure=own_figure)
@@ -280,16 +281,28 @@ class SearchDisplay:
                 best[place] = row
         return [best[place] for place in sorted(best)]
 
-    def _mark_best(self, x, y):
+    def _mark_best(self, x, y, *, size, zorder=0.9):
+        # Below the dot of the candidate, whose colour or place must be seen.
         style = {
             "marker": "*",
-            "markersize": 13,
+            "markersize": size,
             "markeredgecolor": BLACK,
             "markeredgewidth": 0.7,
             "linestyle": "none",
-            "zorder": 5,
+            "zorder": zorder,
         }
         (self.best_,) = self.ax_.plot(x, y, color=ORANGE, label="Best", **style)
+
+    def _best_handle(self):
+        """Return a star for the legend, no larger than its text."""
+        from matplotlib.lines import Line2D
+
+        if self.best_ is None:
+            return None
+        star = Line2D([], [])
+        star.update_from(self.best_)
+        star.set(label="Best", markersize=11)
+        return star
 
     def _plot_line(self, axis, line_kwargs, spread_kwargs):
         x = axis.positions
@@ -329,7 +342,7 @@ class SearchDisplay:
             low, high = self.ax_.get_ylim()
             self.ax_.set_ylim(low - 0.08 * (high - low), high)
         if self.best is not None:
-            self._mark_best(x[self.best], self.mean_scores[self.best])
+            self._mark_best(x[self.best], self.mean_scores[self.best], size=16)
         axis.scale(self.ax_.xaxis, self.ax_)
 
     def _plot_points(self, first, second, image_kwargs):
@@ -345,7 +358,7 @@ class SearchDisplay:
                 x[~done], y[~done], "x", color=VERMILLION, markeredgewidth=2, label="Failed"
             )
         if self.best is not None:
-            self._mark_best(x[self.best], y[self.best])
+            self._mark_best(x[self.best], y[self.best], size=20)
         first.scale(self.ax_.xaxis, self.ax_)
         second.scale(self.ax_.yaxis, self.ax_)
 
@@ -368,7 +381,7 @@ class SearchDisplay:
         if self.best is not None:
             x, y = places[self.best]
             # A corner, so that the score stays readable.
-            self._mark_best(x + 0.85, y + 0.8)
+            self._mark_best(x + 0.85, y + 0.8, size=13, zorder=5)
 
     def _add_colorbar(self):
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label=self.score_name)
@@ -394,7 +407,7 @@ class SearchDisplay:
 class _Axis:
     """Where the values of one parameter lie.
 
-    ``places`` are the positions of the candidates among the sorted distinct values,
+    ``places`` are the positions of the candidates among the sorted distinct values (see `_rank`),
     ``labels`` the names of these, ``positions`` the coordinates of the candidates.
     """
 
@@ -410,7 +423,8 @@ class _Axis:
             self.positions = np.asarray(values, dtype=float)
         else:
             names = [_label(value) for value in values]
-            self.labels = list(dict.fromkeys(names))
+            first = dict(zip(reversed(names), reversed(values), strict=True))
+            self.labels = sorted(first, key=lambda name: _rank(first[name], name))
             self.places = [self.labels.index(name) for name in names]
             self.positions = np.asarray(self.places, dtype=float)
 
@@ -491,6 +505,17 @@ def _label(value):
     else:
         text = repr(value)
     return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 3]}..."
+
+
+def _rank(value, label):
+    """Return what values are sorted by: numbers, then sequences by their length, then names, then None."""
+    if value is None:
+        return (3,)
+    if isinstance(value, Real | np.bool_):
+        return (0, float(value))
+    if isinstance(value, tuple | list | np.ndarray):
+        return (1, len(value), [_rank(part, _label(part)) for part in value])
+    return (2, label)
 
 
 def _short_names(names):

@@ -20,6 +20,32 @@ COLORS = (BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, BLACK)
 GREY = "#767676"
 
 
+# How the field writes what Python's names have in small letters.
+_WRITTEN = {
+    "auc": "AUC",
+    "d2": "D2",
+    "f1": "F1",
+    "iou": "IoU",
+    "mae": "MAE",
+    "mape": "MAPE",
+    "mse": "MSE",
+    "msle": "MSLE",
+    "neg": "negative",
+    "ovo": "OvO",
+    "ovr": "OvR",
+    "pr": "PR",
+    "r2": "R2",
+    "rmse": "RMSE",
+    "roc": "ROC",
+}
+
+
+def score_label(name):
+    """Return a score's usual name: "ROC AUC" for "roc_auc"; one that is a text stays as it is."""
+    words = [_WRITTEN.get(word, word) for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
 def points(size):
     """Return a font size such as "small" in points."""
     from matplotlib.font_manager import FontProperties
