@@ -1,12 +1,12 @@
-# `make demo` runs the main job, `make test` lint and all tests, `make docs` builds the documentation;
-# each sets up what it needs.
+# `make demo` runs the main job, `make test` lint and all tests, `make docs` builds the documentation,
+# `make examples` compares the examples' docstrings with what they print; each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test test-floors test-newest lint bench tables docs clean
+.PHONY: demo test test-floors test-newest lint examples bench tables docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/run.stamp
@@ -22,6 +22,11 @@ test-floors: $(VENV)-floors/test.stamp
 
 test-newest: $(VENV)-newest/test.stamp
 	$(VENV)-newest/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+# Runs each example at its defaults and compares what it prints with its docstring; DATA=folder runs
+# those that take original data with the files in that folder as well.
+examples: $(VENV)/test.stamp
+	SKDL_EXAMPLES=full SKDL_DATA=$(DATA) $(BIN)/python -m pytest tests/test_examples.py --timeout 1800
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -2,9 +2,17 @@
 First steps: one unit learns to add one
 =======================================
 
-The smallest network there is: one number in, one linear unit, one number out. It sees
-the pairs 1 -> 2, 2 -> 3, ..., 10 -> 11 and finds the rule behind them. Afterwards it is
-asked for numbers that it has never seen: 11, 12 and 13.
+A network of one linear unit finds the rule behind ten pairs of numbers, and finds it thirty
+times faster when its input is scaled.
+
+It sees the pairs 1 -> 2, 2 -> 3, ..., 10 -> 11, and is asked for numbers that it has never
+seen: 11, 12 and 13. The run prints::
+
+    Learnt: 1.002 * x + 0.988
+    11 -> 12.01, rounded 12
+    12 -> 13.01, rounded 13
+    13 -> 14.01, rounded 14
+    Scaled, after 30 epochs: 1.000 * x + 1.000
 """
 
 # %%
@@ -17,12 +25,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from keras import ops
+from sklearn.preprocessing import StandardScaler
 
-from skdl import DNNRegressor, HistoryDisplay
+from skdl import DNNRegressor, HistoryDisplay, make_pipeline
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--epochs", type=int, default=500, help="passes over the rows")
+parser.add_argument("--epochs", type=int, default=1000, help="passes over the rows")
 parser.add_argument("--output", type=Path, default=Path("output"), help="folder for the pictures")
 args = parser.parse_args()
 args.output.mkdir(parents=True, exist_ok=True)
@@ -33,6 +41,8 @@ args.output.mkdir(parents=True, exist_ok=True)
 # A tensor is an array with any number of axes: a number has none, a row of numbers one, a
 # table two, a pile of images three. NumPy's arrays are tensors. ``keras.ops`` has NumPy's
 # functions for the tensors inside a network, and ``convert_to_numpy`` brings them back.
+
+from keras import ops
 
 for name, tensor in {
     "a number": np.array(7.0),
@@ -60,10 +70,11 @@ print("Shape of X:", X.shape)
 # One linear unit
 # ---------------
 # No hidden layer, so the network is ``weight * x + bias``. It starts from a random weight.
-# In each step it moves both numbers a little in the direction in which the squared error
-# gets smaller.
+# Stochastic gradient descent moves both numbers a little in the direction in which the
+# squared error gets smaller. All settings are Keras's own: a learning rate of 0.01, and
+# batches of 32 rows, so that an epoch of ten rows is one step.
 
-net = DNNRegressor((), optimizer="sgd", learning_rate=0.01, batch_size=5, epochs=args.epochs, random_state=0)
+net = DNNRegressor((), optimizer="sgd", epochs=args.epochs, random_state=0)
 net.fit(X, y)
 
 weight, bias = net.coefs_[0].item(), net.intercepts_[0].item()
@@ -89,12 +100,24 @@ ax.legend()
 figure.savefig(args.output / "first_steps_line.png", dpi=150)
 
 # %%
-# The learning curve
-# ------------------
-# Most of the way is done in the first epoch. The rest, where weight and bias must be
-# brought in balance, takes hundreds: on the logarithmic axis the loss is a straight line.
+# Better: scale the input
+# -----------------------
+# The loss falls steeply in the first epochs, and then slowly for hundreds of them. All x are
+# positive, so a larger weight and a smaller bias nearly cancel out: along this direction
+# the error hardly changes, and the steps are small. With x scaled to mean 0 and standard
+# deviation 1, weight and bias are learnt independently of each other. Then the learning
+# rate may be thirty times larger, and 30 epochs are enough.
 
-display = HistoryDisplay.from_estimator(net)
-display.ax_.set_title("Mean squared error by epoch")
+scaled = make_pipeline(
+    StandardScaler(),
+    DNNRegressor((), optimizer="sgd", learning_rate=0.3, epochs=min(30, args.epochs), random_state=0),
+).fit(X, y)
+scaler, unit = scaled[0], scaled[-1]
+weight = unit.coefs_[0].item() / scaler.scale_.item()
+bias = unit.intercepts_[0].item() - weight * scaler.mean_.item()
+print(f"Scaled, after {unit.n_iter_} epochs: {weight:.3f} * x + {bias:.3f}")
+
+display = HistoryDisplay.from_history({"x as it is": net, "x scaled": scaled})
+display.ax_.set(title="Mean squared error by epoch", xscale="log")
 display.figure_.savefig(args.output / "first_steps_history.png", dpi=150)
 plt.show()
