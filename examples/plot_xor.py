@@ -2,8 +2,16 @@
 XOR: what one neuron can't learn, and three can
 ===============================================
 
-"One or the other, but not both": four points, two classes, and the most famous thing that
-a single neuron can't learn. With two neurons in between it can.
+A single neuron divides the plane by a straight line, and no line separates the classes of
+"one or the other, but not both"; two hidden neurons draw two lines, and an output takes what
+lies between them.
+
+The network of two hidden sigmoid units needs thousands of epochs, and with some seeds it never
+gets there. The run prints::
+
+    One neuron: loss 0.2564, accuracy 0.50
+    2-2-1: loss 0.0021, accuracy 1.00
+    Four tanh units, cross-entropy and Adam: all four right after 200 epochs with 10 of 10 seeds
 """
 
 # %%
@@ -14,9 +22,9 @@ a single neuron can't learn. With two neurons in between it can.
 import argparse
 from pathlib import Path
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn.base import clone
 from sklearn.inspection import DecisionBoundaryDisplay
 
 from skdl import HistoryDisplay, KerasClassifier
@@ -43,10 +51,12 @@ y = np.array([0, 1, 1, 0])
 # loss falls below 0.01 after about 2100 epochs. Luck has a part in it: of the seeds 0 to
 # 7, seven get there, in 1800 to 4200 epochs, and one is stuck for good.
 
+import keras
 
-def build(hidden):
-    """Build two inputs, ``hidden`` sigmoid units if any, and one sigmoid output."""
-    layers = [keras.layers.Dense(hidden, activation="sigmoid")] if hidden else []
+
+def build(hidden, activation="sigmoid"):
+    """Build two inputs, ``hidden`` units if any, and one sigmoid output."""
+    layers = [keras.layers.Dense(hidden, activation=activation)] if hidden else []
     return keras.Sequential([keras.Input(shape=(2,)), *layers, keras.layers.Dense(1, activation="sigmoid")])
 
 
@@ -118,4 +128,28 @@ figure.savefig(args.output / "xor_regions.png", dpi=150)
 display = HistoryDisplay.from_history(nets, metrics="loss")
 display.ax_.set(title="XOR", ylabel="Mean squared error")
 display.figure_.savefig(args.output / "xor_history.png", dpi=150)
+
+# %%
+# Better: a loss and units that do not saturate
+# ---------------------------------------------
+# Where a sigmoid is near 0 or 1 it is flat, and the mean squared error hardly moves it, even
+# where it is wrong. The cross-entropy, the loss that belongs to probabilities, moves a wrong
+# output the more, the surer it is. Units with tanh are steepest around 0, four of them leave
+# more ways to a solution than two, and Adam fits the length of the steps to each weight.
+
+better = KerasClassifier(
+    build,
+    model__hidden=4,
+    model__activation="tanh",
+    optimizer="adam",
+    optimizer__learning_rate=0.05,
+    loss="binary_crossentropy",
+    batch_size=4,
+    epochs=min(200, args.epochs),
+)
+right = [clone(better).set_params(random_state=seed).fit(X, y).score(X, y) == 1 for seed in range(10)]
+print(
+    f"Four tanh units, cross-entropy and Adam: all four right after {better.epochs} epochs "
+    f"with {sum(right)} of {len(right)} seeds"
+)
 plt.show()
