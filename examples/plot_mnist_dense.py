@@ -2,13 +2,20 @@
 MNIST with a dense network, saved and loaded
 ============================================
 
-Handwritten digits, and a network that gets narrower layer by layer: 784 pixels, hidden
-layers of 128, 64, 32 and 16 units, and one output for each of the ten digits. It is
-trained, judged on digits it has never seen, saved to a file, and loaded again.
+A dense network reads handwritten digits and is kept in one file, which is loaded without
+running any code; wider layers and a falling learning rate make fewer errors.
 
-Without ``--data`` the small digits that come with scikit-learn stand in for MNIST,
-enlarged to its 28 x 28 pixels. There are only 1797 of them. With MNIST
-itself the accuracy on its test digits was 0.976.
+784 pixels, hidden layers of 128, 64, 32 and 16 units, and one output for each of the ten
+digits. Without ``--data`` the small digits that come with scikit-learn stand in for MNIST,
+enlarged to its 28 x 28 pixels; there are only 1797 of them. The run prints::
+
+    Test loss 0.089, test accuracy 0.9778
+    Wider, leaky, falling rate: test loss 0.082, test accuracy 0.9806
+
+With the original digits it prints::
+
+    Test loss 0.088, test accuracy 0.9754
+    Wider, leaky, falling rate: test loss 0.055, test accuracy 0.9832
 """
 
 # %%
@@ -17,16 +24,18 @@ itself the accuracy on its test digits was 0.976.
 # ``--data`` names an ``mnist.npz``, in the layout that Keras uses.
 
 import argparse
+import math
 import tempfile
 from pathlib import Path
 
-import joblib
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn.callback import ProgressBar
 from sklearn.datasets import load_digits
-from sklearn.metrics import accuracy_score, classification_report
+from sklearn.metrics import classification_report, log_loss
 from sklearn.model_selection import train_test_split
 
+import skdl
 from skdl import DNNClassifier, HistoryDisplay
 from skdl.datasets import fetch_mnist
 
@@ -47,7 +56,7 @@ if args.data:
     X_train, y_train = fetch_mnist(path=args.data, return_X_y=True)
     X_test, y_test = fetch_mnist(subset="test", path=args.data, return_X_y=True)
     X_train, X_test = X_train / 255, X_test / 255
-    batch_size = 32
+    batch_size, large_batch, rate, seconds = 32, 128, 0.002, 12
 else:
     digits = load_digits()
     # Each pixel becomes a square of 3 x 3, and a margin of 2 goes around: 8 * 3 + 4 = 28.
@@ -56,7 +65,7 @@ else:
         images.reshape(len(images), -1), digits.target, test_size=0.2, stratify=digits.target, random_state=0
     )
     # Few rows make few steps in an epoch; smaller batches make more of them.
-    batch_size = 8
+    batch_size, large_batch, rate, seconds = 8, 8, 0.001, 2
 print(f"{len(X_train)} digits to learn from, {len(X_test)} to test on, {X_train.shape[1]} pixels each")
 
 # %%
@@ -74,17 +83,12 @@ figure.savefig(args.output / "mnist_dense_digit.png", dpi=150)
 # %%
 # The network
 # -----------
-# The output layer, its softmax and the loss follow from the ten classes. A fifth of the
-# rows is held out to validate on; it holds every digit in its share.
+# The output layer, its softmax and the loss follow from the ten classes. The test digits are
+# the ``validation_data``: loss and accuracy on them are computed after each epoch.
 
-clf = DNNClassifier(
-    (128, 64, 32, 16),
-    epochs=args.epochs,
-    batch_size=batch_size,
-    validation_split=0.2,
-    random_state=0,
-)
-clf.fit(X_train, y_train)
+clf = DNNClassifier((128, 64, 32, 16), epochs=args.epochs, batch_size=batch_size, random_state=0)
+print(f"Training: about {seconds} s on two cores")
+clf.set_callbacks(ProgressBar()).fit(X_train, y_train, X_val=X_test, y_val=y_test)
 clf.model_.summary(print_fn=print, line_length=72)
 
 # %%
@@ -99,34 +103,64 @@ display.figure_.savefig(args.output / "mnist_dense_curve.png", dpi=150)
 # %%
 # The evaluation
 # --------------
+# ``evaluate`` of the Keras model gives loss and accuracy on the test digits.
 
-y_pred = clf.predict(X_test)
-print(f"Accuracy on the test digits: {accuracy_score(y_test, y_pred):.4f}")
-print(classification_report(y_test, y_pred, digits=3, zero_division=0))
+test_loss, test_accuracy = clf.model_.evaluate(X_test, y_test, verbose=0)
+print(f"Test loss {test_loss:.3f}, test accuracy {test_accuracy:.4f}")
+print(classification_report(y_test, clf.predict(X_test), digits=3, zero_division=0))
+
+# %%
+# Better: wider layers, and a learning rate that falls
+# ----------------------------------------------------
+# The layers that get narrower leave 16 numbers from which ten digits must be told; two wider
+# ones lose less. The learning rate falls to zero along half a wave of a cosine: large steps
+# first, small ones at the end, when only details are left. And the units are leaky: one with
+# ReLU that is negative for all rows learns nothing any more, one with leaky ReLU still does.
+
+import keras
+
+epochs = args.epochs + 3
+steps = math.ceil(len(X_train) / large_batch)
+better = DNNClassifier(
+    (512, 128),
+    activation="leaky_relu",
+    learning_rate=keras.optimizers.schedules.CosineDecay(rate, decay_steps=epochs * steps),
+    epochs=epochs,
+    batch_size=large_batch,
+    random_state=0,
+)
+print(f"Training: about {3 * seconds} s on two cores")
+better.set_callbacks(ProgressBar()).fit(X_train, y_train)
+probabilities = better.predict_proba(X_test)
+print(
+    f"Wider, leaky, falling rate: test loss {log_loss(y_test, probabilities):.3f}, "
+    f"test accuracy {better.score(X_test, y_test):.4f}"
+)
 
 # %%
 # Save and load
 # -------------
-# A fitted network is saved as any estimator of scikit-learn is: with joblib. What comes
-# back predicts the same, to the last bit.
+# :func:`skdl.save` writes the fitted network to one file, a pipeline or a search likewise.
+# :func:`skdl.load` runs no code that is in the file. What comes back predicts the same, to
+# the last bit.
 
 with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / "mnist.joblib"
-    joblib.dump(clf, path)
+    path = Path(folder) / "mnist.skdl"
+    skdl.save(better, path)
     print(f"The file has {path.stat().st_size / 1e6:.1f} MB")
-    loaded = joblib.load(path)
-same = np.array_equal(clf.predict_proba(X_test), loaded.predict_proba(X_test))
+    loaded = skdl.load(path)
+same = np.array_equal(probabilities, loaded.predict_proba(X_test))
 print("The loaded network gives the same probabilities:", same)
 assert same
 
 # %%
-# One digit, and what the loaded network makes of it.
+# The test digit of which the loaded network is least certain, and what it makes of it.
 
-probabilities = loaded.predict_proba(X_test[:1])[0]
+least = probabilities.max(axis=1).argmin()
 figure, (left, right) = plt.subplots(1, 2, figsize=(6.5, 3), layout="constrained")
-left.imshow(X_test[0].reshape(28, 28), cmap="gray_r")
-left.set(title=f"A test digit: {y_test[0]}", xticks=[], yticks=[])
-right.bar(loaded.classes_, probabilities, color="#0072B2")
+left.imshow(X_test[least].reshape(28, 28), cmap="gray_r")
+left.set(title=f"A test digit: {y_test[least]}", xticks=[], yticks=[])
+right.bar(loaded.classes_, loaded.predict_proba(X_test[[least]])[0], color="#0072B2")
 right.set(title="Probability", xlabel="Digit", xticks=loaded.classes_, ylim=(0, 1))
 figure.savefig(args.output / "mnist_dense_prediction.png", dpi=150)
 plt.show()

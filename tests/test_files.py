@@ -18,6 +18,8 @@ from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
 from imblearn.under_sampling import RandomUnderSampler
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.callback import ProgressBar
+from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
@@ -311,6 +313,18 @@ def test_callbacks_are_saved_without_what_they_make_anew(tmp_path):
     again = skdl.load(tmp_path / "net.skdl")
     assert again.callbacks_[0].model is again.model_ or again.callbacks_[0].model is None
     assert_array_equal(again.partial_fit(X, Y).predict(X), net.partial_fit(X, Y).predict(X))
+
+
+def test_a_progress_bar_and_a_schedule_need_no_trust(tmp_path):
+    X, y = load_iris(return_X_y=True)
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=5)
+    clf = DNNClassifier((4,), epochs=1, learning_rate=schedule, random_state=0)
+    clf.set_callbacks(ProgressBar()).fit(X, y)
+    skdl.save(clf, tmp_path / "clf.skdl")
+    loaded = skdl.load(tmp_path / "clf.skdl")
+    assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert_array_equal(loaded.fit(X, y).predict_proba(X), clf.predict_proba(X))
+    assert loaded.learning_rate.get_config() == schedule.get_config()
 
 
 def test_namesakes_are_not_saved(tmp_path):

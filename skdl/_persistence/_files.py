@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile
 
+import sklearn.callback
 import sklearn.model_selection
 import skops.io
 from imblearn.base import SamplerMixin
@@ -210,8 +211,8 @@ def _compare(saved, path):
 def _own_types():
     """Return the names of the classes that need no trust of the user's, and that skops does not know.
 
-    Making an estimator or a splitter runs no code but its ``__setstate__``; callbacks, layers and
-    losses are Keras's and skdl's.
+    Making an estimator or a splitter runs no code but its ``__setstate__``; callbacks, schedules,
+    layers and losses are Keras's, scikit-learn's and skdl's.
     """
     import skdl
     from skdl._persistence import Packed
@@ -225,10 +226,15 @@ def _own_types():
     ]
     splitters = [getattr(sklearn.model_selection, name) for name in sklearn.model_selection.__all__]
     splitters = [each for each in splitters if hasattr(each, "get_n_splits")]
-    callbacks = [cls for cls in vars(keras.callbacks).values() if isinstance(cls, type)]
+    plain = [
+        cls
+        for module in (keras.callbacks, keras.optimizers.schedules, sklearn.callback)
+        for cls in vars(module).values()
+        if isinstance(cls, type)
+    ]
     kinds = (keras.Layer, keras.losses.Loss, keras.callbacks.Callback)
     parts = [cls for cls in set().union(*map(_subclasses, kinds)) if cls.__module__.startswith("skdl.")]
-    own = [_name(cls) for cls in [Packed, *estimators, *splitters, *callbacks, *parts]]
+    own = [_name(cls) for cls in [Packed, *estimators, *splitters, *plain, *parts]]
     return [*own, *_OTHERS]
 
 
