@@ -1,5 +1,7 @@
 """What subclasses may override, as scikeras has it: builder, encoders, scorer."""
 
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -200,6 +202,29 @@ def test_every_class_is_known_also_where_its_rows_are_held_out():
 
     clf = Sees(build, loss="sparse_categorical_crossentropy", validation_split=0.5, random_state=0).fit(X, Y)
     assert_array_equal(clf.classes_, [0, 1, 2])
+
+
+class Settled(KerasClassifier):
+    """Has no parameters: its author has settled them."""
+
+    def __init__(self):
+        super().__init__(loss="sparse_categorical_crossentropy", epochs=3, random_state=0)
+
+    def _keras_build_fn(self):
+        return keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="softmax")])
+
+
+class SettledDense(DNNClassifier):
+    def __init__(self, epochs=2):
+        super().__init__((5,), epochs=epochs, validation_split=0.2, random_state=0)
+
+
+@pytest.mark.parametrize(("make", "epochs"), [(Settled, 3), (SettledDense, 2)])
+def test_a_subclass_may_leave_parameters_out_of_its_signature(make, epochs):
+    clf = clone(make())
+    assert_array_equal(clf.fit(X, Y).predict_proba(X), make().fit(X, Y).predict_proba(X))
+    assert clf.n_iter_ == epochs
+    assert pickle.loads(pickle.dumps(clf)).score(X, Y) == clf.score(X, Y)
 
 
 class OnComponents(DNNRegressor):

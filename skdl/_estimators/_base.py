@@ -245,11 +245,24 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseE
     def _draw_seed(self):
         return self._draw_seeds(1)[0]
 
+    def _settings(self):
+        """Return all parameters, also those that a subclass sets and leaves out of its signature."""
+        fixed = {name: value for name, value in vars(self).items() if name in self._parameter_constraints}
+        return {**fixed, **self.get_params(deep=False)}
+
+    @classmethod
+    def _defaults(cls):
+        """Return the defaults of all parameters, those included that a subclass has settled."""
+        signatures = [
+            each._init_signature() for each in reversed(cls.__mro__) if issubclass(each, KerasEstimator)
+        ]
+        return {name: parameter.default for found in signatures for name, parameter in found.items()}
+
     def _routed_to(self, method):
-        return route_params(self.get_params(deep=False), destination=method, pass_filter=set())
+        return route_params(self._settings(), destination=method, pass_filter=set())
 
     def _fit_settings(self, call):
-        return fit_settings(self.get_params(deep=False), self._routed_to("fit"), call)
+        return fit_settings(self._settings(), self._routed_to("fit"), call)
 
     def _make_plan(self, given, call):
         """Return the validation rows that a call gives, or None, and how it trains."""
@@ -265,7 +278,7 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseE
 
     def _make_callbacks(self, *destinations, of_call=None):
         """Return the callbacks of one call, from parameters and from what the call gives."""
-        params = self.get_params(deep=False)
+        params = self._settings()
         made = make_callbacks(of_call, {})
         for name in reversed(destinations):
             routed = route_params(params, destination=name, pass_filter=set())
@@ -278,13 +291,13 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseE
 
     def _compile_params(self):
         """Return the parameters of compiling, with what the target decides."""
-        return self.get_params(deep=False)
+        return self._settings()
 
     def _spec(self):
         return ModelSpec(
             type(self).__name__,
-            self.get_params(deep=False),
-            {name: parameter.default for name, parameter in self._init_signature().items()},
+            self._settings(),
+            self._defaults(),
             self._compile_params(),
         )
 

@@ -47,14 +47,14 @@ class ReadyMade(KerasEstimator):
     def _keras_build_fn(self):
         output = self._target.output(self._encoded_loss())
         names = inspect.signature(self._network).parameters
-        params = {name: value for name, value in self.get_params(deep=False).items() if name in names}
+        params = {name: value for name, value in self._settings().items() if name in names}
         return self._network(self._row_shape, output.units, output.activation, **params)
 
     def _encoded_loss(self):
         return self._target.loss(self.loss)
 
     def _compile_params(self):
-        params = {**self.get_params(deep=False), "loss": self._encoded_loss()}
+        params = {**self._settings(), "loss": self._encoded_loss()}
         rate = params.pop("learning_rate")
         if rate is not None:
             if "optimizer__learning_rate" in params:
