@@ -515,6 +515,7 @@ class Pipeline(_imblearn.Pipeline):
             parts = self._hold_out(X, y, params, routed_params)
             if parts is not None:
                 X, y, params, validation, held_out = parts
+                del parts  # holds the rows that the steps are about to replace
                 routed_params = self._check_method_params(method="fit", props=params)
         routed_params = self._without_groups(routed_params)
 

@@ -441,6 +441,28 @@ def test_large_arrays_become_the_same_tensors_as_small_ones(array, monkeypatch):
     np.testing.assert_array_equal(large.numpy(), expected)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", ">f4", "i8", "u1", "U2"])
+def test_rows_taken_are_those_of_numpy(dtype, monkeypatch):
+    array = np.arange(60).reshape(10, 3, 2).astype(dtype)
+    index = np.array([7, 2, 2, 9])
+    monkeypatch.setattr(_data, "_LARGE", 1)
+    rows = _data.rows_of(array, index)
+    np.testing.assert_array_equal(rows, array[index])
+    assert rows.dtype == array.dtype
+    if dtype != "U2":
+        np.testing.assert_array_equal(_data.tensors(rows).numpy(), array[index])
+
+
+def test_rows_taken_become_a_tensor_without_a_copy(monkeypatch):
+    monkeypatch.setattr(_data, "_LARGE", 1)
+    given = np.arange(64, dtype="f4").reshape(32, 2)
+    taken = _data.rows_of(given, np.arange(32))
+    tensors = [_data.tensors(array) for array in (given, taken)]
+    given[:], taken[:] = 0, 0
+    assert tensors[0].numpy().any()
+    assert not tensors[1].numpy().any()
+
+
 def test_what_is_dropped_is_gone_at_once():
     def functions():
         return {name for name in tf_context.context().list_function_names() if "__wrapped__" not in name}

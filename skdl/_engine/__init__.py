@@ -1,6 +1,6 @@
 """Training and the forward pass: where the time of an estimator goes."""
 
-from skdl._engine._data import epoch_order, n_rows, take, without_lists
+from skdl._engine._data import epoch_order, n_rows, rows_of, take, without_lists
 from skdl._engine._early_stopping import FiniteEarlyStopping
 from skdl._engine._forward import forward
 from skdl._engine._rules import why_not
@@ -16,6 +16,7 @@ __all__ = [
     "epoch_order",
     "forward",
     "n_rows",
+    "rows_of",
     "set_cache_limit",
     "take",
     "train",

@@ -1,5 +1,7 @@
 """Rows of nested arrays: taken, counted, ordered, and turned into tensors."""
 
+import math
+
 import numpy as np
 import scipy.sparse
 
@@ -19,7 +21,18 @@ def take(data, rows):
         return {key: take(value, rows) for key, value in data.items()}
     if isinstance(data, list | tuple):
         return type(data)(take(value, rows) for value in data)
-    return np.asarray(data)[rows]
+    return rows_of(np.asarray(data), rows)
+
+
+def rows_of(array, index):
+    """Return rows of an array; many of them in memory that becomes a tensor without another copy."""
+    if isinstance(index, slice) or array.dtype.kind not in "fiu" or not array.dtype.isnative:
+        return array[index]
+    shape = (len(index), *array.shape[1:])
+    if math.prod(shape) * array.itemsize < _LARGE:
+        return array[index]
+    # "clip" makes NumPy write right into the memory; the rows are there.
+    return np.take(array, index, axis=0, out=_aligned(shape, array.dtype), mode="clip")
 
 
 def n_rows(data):
@@ -35,9 +48,17 @@ def epoch_order(n, *, seed, epoch, shuffle):
     It depends on the seed and the epoch alone, not on what ran before, so that every
     path of training, and training that is continued, sees the same batches.
     """
-    if not shuffle:
-        return np.arange(n)
-    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(n)
+    return epoch_orders(n, seed=seed, epochs=[epoch], shuffle=shuffle)[0]
+
+
+def epoch_orders(n, *, seed, epochs, shuffle):
+    """Return a row of `epoch_order` for each epoch, int32."""
+    orders = _aligned((len(epochs), n), np.int32)
+    for order, epoch in zip(orders, epochs, strict=True):
+        order[:] = np.arange(n, dtype=np.int32)
+        if shuffle:
+            np.random.Generator(np.random.PCG64([seed, epoch])).shuffle(order)
+    return orders
 
 
 def leaves(data):
@@ -76,6 +97,27 @@ def tensors(data):
     return tf.nest.map_structure(_tensor, data)
 
 
+class _Memory(np.ndarray):
+    """Memory that belongs to skdl: a tensor may share it."""
+
+
+def _aligned(shape, dtype):
+    """Return a new array in memory as TensorFlow asks for it."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + _ALIGNMENT, np.uint8).view(_Memory)
+    start = -memory.ctypes.data % _ALIGNMENT
+    # Of a plain array NumPy would remember the first owner alone, of any subclass this one.
+    return np.asarray(memory[start : start + size].view(dtype).reshape(shape))
+
+
+def _is_own(array):
+    while isinstance(array, np.ndarray):
+        if isinstance(array, _Memory):
+            return True
+        array = array.base
+    return False
+
+
 def _tensor(array):
     array = np.asarray(array)
     dtype = keras.config.floatx() if array.dtype.kind == "f" else None
@@ -85,12 +127,12 @@ def _tensor(array):
     # takes as long as some trainings. NumPy asks for large pages, and TensorFlow takes such
     # memory as it is where it is aligned.
     dtype = np.dtype(dtype or array.dtype.newbyteorder("="))
-    size = array.size * dtype.itemsize
-    memory = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    copy = memory[start : start + size].view(dtype).reshape(array.shape)
-    np.copyto(copy, array, casting="same_kind")
-    return tf.experimental.dlpack.from_dlpack(copy.__dlpack__())
+    fits = array.dtype == dtype and array.flags.c_contiguous and array.flags.writeable
+    if not (fits and _is_own(array) and array.ctypes.data % _ALIGNMENT == 0):
+        copy = _aligned(array.shape, dtype)
+        np.copyto(copy, array, casting="same_kind")
+        array = copy
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def row_spec(tensor):

@@ -8,6 +8,7 @@ import numpy as np
 
 from skdl._backend import private, tf
 from skdl._engine import _early_stopping
+from skdl._engine._data import tensors
 from skdl._engine._program import NotCompilable, Program
 from skdl._engine._traced import Graph
 
@@ -150,12 +151,11 @@ class _Pass:
                 lambda done, logs: self._go_on(done * size < n, logs), one, start, parallel_iterations=1
             )
         full = n // size
-        padded = tf.concat([order, tf.zeros(self.chunk_steps * size, order.dtype)], 0)
 
         def many(done, logs):
-            rows = tf.reshape(
-                padded[done * size : (done + self.chunk_steps) * size], (self.chunk_steps, size)
-            )
+            rows = order[done * size : (done + self.chunk_steps) * size]
+            rows = tf.pad(rows, [[0, self.chunk_steps * size - tf.size(rows)]])
+            rows = tf.reshape(rows, (self.chunk_steps, size))
             steps, logs = self.chunk(
                 tf.minimum(self.chunk_steps, full - done), logs, [tf.gather(t, rows) for t in flat]
             )
@@ -372,7 +372,7 @@ class TrainProgram(Program):
         rule, state = stopping or ((), ())
         history, stop, steps, *rest = self(
             private.training_variables(model),
-            tf.constant(orders),
+            tensors(orders),
             tf.constant(begin),
             tf.constant(end),
             tf.constant(evaluate),

@@ -8,7 +8,7 @@ import numpy as np
 
 from skdl._backend import keras, private, tf
 from skdl._engine import _early_stopping, _keras_only, _probe, _store
-from skdl._engine._data import epoch_order, n_rows, take, tensors
+from skdl._engine._data import epoch_orders, n_rows, take, tensors
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._keras_fit import keras_fit
 from skdl._engine._prepare import build
@@ -162,7 +162,9 @@ def _is_raised_by_user(error):
     while entry.tb_next is not None:
         entry = entry.tb_next
     module = entry.tb_frame.f_globals.get("__name__", "")
-    return module.partition(".")[0] not in ("keras", "tensorflow", "skdl")
+    # float(tensor) and the like raise TypeError in the line that calls them.
+    of_libraries = module.partition(".")[0] in ("keras", "tensorflow", "skdl")
+    return not of_libraries and not isinstance(error, TypeError)
 
 
 def _packed(x, y, sample_weight):
@@ -347,12 +349,7 @@ class _Training:
         """
         n_epochs = min(len(epochs), self.block_steps // self.steps, max(1, _ORDERS // self.n))
         epochs = epochs[: max(1, n_epochs)]
-        orders = np.stack(
-            [
-                epoch_order(self.n, seed=self.seed, epoch=epoch, shuffle=self.shuffle).astype(np.int32)
-                for epoch in epochs
-            ]
-        )[:, :n_visited]
+        orders = epoch_orders(self.n, seed=self.seed, epochs=epochs, shuffle=self.shuffle)[:, :n_visited]
         evaluate = np.array([_should_validate(epoch, self.validation_freq) for epoch in epochs])
         args = {"evaluate": evaluate, "first_epoch": epochs[0], "stopping": stopping}
         carried, begin, steps = self.program.nothing_carried, True, 0

@@ -132,7 +132,10 @@ class Plan:
             check_consistent_length(rows.y, groups)
             groups = _safe_indexing(groups, used)
         train, held_out = self.holdout.split(len(used), y, strata=strata(y), groups=groups)
-        return rows.take(used[train]), rows.take(used[held_out])
+        if len(used) < rows.n:
+            train, held_out = used[train], used[held_out]
+        del used, y
+        return rows.take(train), rows.take(held_out)
 
     def splitter(self, weight, strata, groups=None):
         """Return `split` as a function of X and y that divides the same rows only once."""

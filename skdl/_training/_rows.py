@@ -48,10 +48,10 @@ class Rows:
         if len(index) == self.n:
             return self
         return Rows(
-            self.X[index],
-            None if self.y is None else self.y[index],
+            _taken(self.X, index),
+            None if self.y is None else _taken(self.y, index),
             None if self.weight is None else self.weight[index],
-            self.where()[index],
+            index if self.positions is None else self.positions[index],
         )
 
     def checked_weight(self):
@@ -104,6 +104,10 @@ class Rows:
     def as_keras(self):
         """Return ``(x, y)`` or ``(x, y, sample_weight)``."""
         return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
+
+
+def _taken(data, index):
+    return _engine.rows_of(data, index) if isinstance(data, np.ndarray) else data[index]
 
 
 def encoded(encoder, X):
