@@ -258,7 +258,8 @@ class TrainProgram(Program):
         training, testing, weights = self._training, self._testing, self._weights
         state_specs = [
             *_early_stopping.STATE_SPECS,
-            *(tf.TensorSpec(w.shape, w.value.dtype) for w in weights),
+            # Of any shape: the graph must not depend on the width of layers.
+            *(tf.TensorSpec([None] * len(w.shape), w.value.dtype) for w in weights),
         ]
         rule_specs = list(_early_stopping.RULE_SPECS)
         if self._stopping is None:

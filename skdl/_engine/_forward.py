@@ -9,6 +9,7 @@ from skdl._engine import _keras_only, _probe, _store
 from skdl._engine._data import n_rows, take, tensors
 from skdl._engine._program import Layout, Program
 from skdl._engine._rules import heavy, treats_rows_alone
+from skdl._engine._widths import of_any_width
 
 # Bounds of the rows of one pass: enough to make its overhead small, few enough to keep
 # the memory of a prediction constant. Between them, what the layers put out for these
@@ -153,7 +154,7 @@ def _find(model, first, block):
     place = layout.key, block, variables, _keras_only.environment()
     if place in kept:
         return kept[place]
-    described = _keras_only.describe(model)
+    described = _keras_only.describe(model, of_any_width=of_any_width)
     key = described and ("forward", described, layout.key, block)
     pad = described is not None and treats_rows_alone(model)
     try:

@@ -64,9 +64,13 @@ def _is_own_function(thing):
 
 
 class _Writer:
-    """Describes objects; one for each model, since it numbers what it meets."""
+    """Describes objects; one for each model, since it numbers what it meets.
 
-    def __init__(self, model, variables):
+    Of layers in ``of_any_width`` the number of units is left out.
+    """
+
+    def __init__(self, model, variables, of_any_width):
+        self.of_any_width = frozenset(map(id, of_any_width))
         self.variables = {id(v): i for i, v in enumerate(variables)}
         self.seen = {}
         # Keras numbers the layers of a process: of such names only their place matters.
@@ -133,7 +137,16 @@ class _Writer:
         return tuple(
             (name, self.describe(held[name]))
             for name in sorted(held)
-            if name not in _RECORDS and name != "name" and not self.is_wrapper(thing, name, held[name])
+            if name not in _RECORDS
+            and name != "name"
+            and not self.is_wrapper(thing, name, held[name])
+            and not self.is_width(thing, name)
+        )
+
+    def is_width(self, thing, name):
+        """Whether an attribute is the number of units of a layer of any width, or of one before."""
+        return (name == "units" and id(thing) in self.of_any_width) or (
+            name == "_input_spec" and bool(self.of_any_width)
         )
 
     def is_wrapper(self, thing, name, value):
@@ -200,7 +213,7 @@ def environment():
     )
 
 
-def describe(model, names=None):
+def describe(model, names=None, *, of_any_width=None):
     """Describe what a model computes, where it is made of Keras's own classes alone.
 
     Parameters
@@ -210,6 +223,8 @@ def describe(model, names=None):
     names : list of str, default=None
         Of the results of a training step; the loss, the metrics and the optimizer are
         included then. None for the forward pass alone.
+    of_any_width : callable, default=None
+        From the model to the layers whose number of units is left out.
 
     Returns
     -------
@@ -217,7 +232,7 @@ def describe(model, names=None):
         Equal for models that compute the same. None where the model has to be traced.
     """
     try:
-        key = _describe(model, names)
+        key = _describe(model, names, of_any_width)
         hash(key)
     except Exception:
         # What can't be described, for whatever reason, is traced.
@@ -225,11 +240,12 @@ def describe(model, names=None):
     return key
 
 
-def _describe(model, names):
+def _describe(model, names, of_any_width):
     if private.watches_operations() or type(model) not in private.functional_classes():
         return None
+    of_any_width = of_any_width(model) if of_any_width is not None else ()
     variables = model.variables if names is None else private.training_variables(model)
-    writer = _Writer(model, variables)
+    writer = _Writer(model, variables, of_any_width)
     key = [environment(), writer.describe(model)]
     if names is not None:
         loss, metrics = private.compiled_parts(model)
@@ -242,7 +258,8 @@ def _describe(model, names):
             writer.describe(private.loss_tracker(model)),
             len(names),
         ]
-    key.append(tuple(map(_of_variable, variables)))
+    # Otherwise the shapes follow from the input and the units of the layers.
+    key.append(tuple(_of_variable(v, len(v.shape) if of_any_width else tuple(v.shape)) for v in variables))
     for variable in variables:
         key.append((writer.describe(variable.regularizer), writer.describe(variable.constraint)))
     key.append(tuple((type(layer), layer.trainable) for layer in private.flat_layers(model)))
@@ -254,11 +271,11 @@ def _is_numbered(layer):
     return layer.name == stem or layer.name.removeprefix(f"{stem}_").isdigit()
 
 
-def _of_variable(variable):
+def _of_variable(variable, shape):
     if type(variable) is not keras.Variable and not _is_own(type(variable)):
         raise NotKerasOnly(f"a {type(variable).__name__}")
     return (
-        tuple(variable.shape),
+        shape,
         variable.dtype,
         variable.trainable,
         variable.overwrite_with_gradient,

@@ -32,7 +32,7 @@ _ROWS_ALONE = (
     *(layers.AveragePooling1D, layers.AveragePooling2D, layers.GlobalAveragePooling2D),
     *(layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.Add, layers.Reshape),
 )
-_ELEMENTWISE = tuple(
+ELEMENTWISE = tuple(
     getattr(keras.activations, name)
     for name in "elu gelu linear mish relu relu6 selu sigmoid silu softmax softplus softsign tanh".split()
 )
@@ -195,7 +195,7 @@ def _treats_rows_alone(layer):
     if isinstance(layer, keras.Model) and private.is_functional(layer):
         return True
     activation = getattr(layer, "activation", None)
-    return type(layer) in _ROWS_ALONE and (activation is None or activation in _ELEMENTWISE)
+    return type(layer) in _ROWS_ALONE and (activation is None or activation in ELEMENTWISE)
 
 
 def wants_xla(model, *, n_rows, batch_size, epochs):

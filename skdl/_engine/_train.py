@@ -15,6 +15,7 @@ from skdl._engine._prepare import build
 from skdl._engine._program import Layout, NotCompilable
 from skdl._engine._rules import acts_before_training, heavy, wants_xla, why_not
 from skdl._engine._snapshot import Snapshot
+from skdl._engine._widths import of_any_width
 
 # Bounds of one call of a program, in seconds and in rows: so that it can be interrupted
 # from the keyboard, and the orders of its epochs stay small. The first call makes few
@@ -263,7 +264,6 @@ class _Training:
         """Find the program for the model as it is now."""
         model = self.model
         self.metric_names = list(model.get_metrics_result())
-        self.described = _keras_only.describe(model, self.metric_names)
         epochs = self.epochs - self.initial_epoch
         xla = wants_xla(model, n_rows=self.n, batch_size=self.batch_size, epochs=epochs)
         self.program = self._program(xla)
@@ -273,6 +273,9 @@ class _Training:
 
     def _program(self, xla):
         model, train, validation = self.model, Layout(self.data), None
+        # XLA's code is for one width.
+        how = {"of_any_width": None if xla else of_any_width}
+        self.described = _keras_only.describe(model, self.metric_names, **how)
         if self.validation is not None:
             validation = Layout(self.validation)
         settings = {
