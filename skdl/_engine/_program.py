@@ -109,8 +109,9 @@ class Program:
         self._kept = [v for part in parts for v in part.graph.variables if id(v) not in known]
         kinds = [(tensor.dtype.name, str(tensor.shape)) for tensor in self._given]
         digests = [graph.digest(each) for graph, each in zip(graphs, captures, strict=True)]
-        shapes = [(str(v.dtype), tuple(v.shape)) for v in variables]
-        whole = digests, kinds, shapes, settings, optimise
+        # Sizes that have a meaning are in the graphs.
+        ranks = [(str(v.dtype), len(v.shape)) for v in variables]
+        whole = digests, kinds, ranks, settings, optimise
         self.digest = hashlib.sha256(repr(whole).encode()).digest()
         self.compiled, self.captures, self.size = None, [], 0
 
