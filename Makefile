@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test test-floors test-newest lint examples bench tables docs clean
+.PHONY: demo test test-floors test-newest lint examples bench tables docs check-site images dist clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/run.stamp
@@ -43,6 +43,22 @@ tables: $(VENV)/bench.stamp
 docs: $(VENV)/docs.stamp
 	$(BIN)/python -m sphinx -W --keep-going -b html $(DOCSFLAGS) docs docs/_build/html
 
+# Builds the documentation, and opens each of its pages in a browser.
+check-site: $(VENV)/site.stamp docs
+	$(BIN)/python -m pytest docs/check_site.py
+
+# Draws the pictures of the README and the guide by the code above them.
+images: $(VENV)/run.stamp
+	$(BIN)/python docs/make_images.py
+
+# Builds a source distribution and a wheel, and runs the quickstart with the wheel alone.
+dist: $(VENV)/dist.stamp
+	rm -rf dist $(VENV)-dist
+	$(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv $(VENV)-dist
+	$(VENV)-dist/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/skdl-*.whl
+	cd $(VENV)-dist && bin/python -I ../examples/plot_quickstart.py --output output
+
 $(BIN)/python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'skdl needs Python 3.11 or newer; set PYTHON=')"
 	$(PYTHON) -m venv $(VENV)
@@ -61,6 +77,14 @@ $(VENV)/bench.stamp: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/docs.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable ".[docs]"
+	touch $@
+
+$(VENV)/site.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable ".[site]"
+	touch $@
+
+$(VENV)/dist.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) "build>=1.2"
 	touch $@
 
 FLOORS := import tomllib; \
@@ -83,4 +107,4 @@ $(VENV)-newest/%:
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-floors $(VENV)-newest .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated
+	rm -rf $(VENV) $(VENV)-floors $(VENV)-newest $(VENV)-dist dist .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated

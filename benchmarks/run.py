@@ -17,10 +17,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import readme
+
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
 RESULTS = HERE / "results.json"
-BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 # Workload, what skdl is compared with, and what the row says.
 COMPARISONS = [
@@ -130,12 +130,15 @@ def keep(results, key, measured, text):
     versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "scikit-learn")}
     results["machine"] = {"python": platform.python_version(), "cores": os.cpu_count(), **versions}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    readme.put("benchmark", table(results))
+
+
+def table(results):
+    """Return the table of the README, as Markdown."""
     rows = [row(text, results[f"{w} / {o}"]) for w, o, text in COMPARISONS if f"{w} / {o}" in results]
     rows += [memory_row(text, results[workload]) for workload, text in MEMORY if workload in results]
     head = "| workload | skdl | the other | times as fast (spread) |\n|---|---|---|---|\n"
-    readme = README.read_text()
-    before, after = readme.split(BEGIN)[0], readme.split(END)[1]
-    README.write_text(before + BEGIN + "\n" + head + "\n".join(rows) + "\n" + END + after)
+    return head + "\n".join(rows) + "\n"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Each table is split three times into 75 % to train on and 25 % to score. Everybody gets the raw
 table, but scikit-learn's MLP, which gets it scaled. ``--data`` takes a folder of CSV files
 whose last column is the target: a class where it is text or has at most 20 integers. The
-result goes into the guide, as ``docs/guide/tables.csv``.
+result goes into the guide, as ``docs/guide/tables.csv``, and into the README.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import readme
 from sklearn import datasets
 from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -149,6 +150,7 @@ def main():
                 writer = csv.DictWriter(file, lines[0], lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(lines)
+            readme.put("tables", readme.from_csv(RESULT))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,72 @@
-"""What the gallery gives to the examples that it runs."""
+"""The gallery: the order in which the examples teach, what each one shows, and its page."""
+
+from pathlib import Path
+
+# Example -> its lesson, and which of its pictures is the thumbnail; in the order in which to read them.
+LESSONS = {
+    "first_steps": ("One unit learns a rule from ten pairs of numbers.", 1),
+    "quickstart": ("A network in the place of a random forest: scaler, SMOTE, grid search, hold-out.", 1),
+    "iris": ("Three classes: what the curves of loss and accuracy say.", 1),
+    "xor": ("One neuron cannot learn XOR; a hidden layer can.", 1),
+    "blood_fat": ("Linear regression is a network of one unit, and finds the same formula.", 1),
+    "learning_curves": ("What too little, too much and too hasty training look like.", 1),
+    "credit_default": ("A first classifier, from the table to the confusion matrix.", 1),
+    "mnist_dense": ("Handwritten digits with a dense network, which is saved and loaded.", 1),
+    "mnist_errors": ("Look at the misclassified digits behind an accuracy.", 1),
+    "mnist_convolutional": ("Convolutions read digits better than dense layers do.", 1),
+    "fashion_mnist": ("Find over-fitting, and compare what helps against it.", 1),
+    "failing_wafers": ("Rare failures: SMOTE, honest validation rows, and the recall.", 1),
+    "bike_sharing": ("Regression with a scaled target, and its errors in the target's own unit.", 1),
+    "tuning": ("All hyperparameters in one search, with other models beside the network.", 1),
+    "tabular": ("A raw table with text, categories and gaps, without preparation.", 1),
+}
+
+
+def order(name):
+    """Return the place of an example, for sphinx-gallery."""
+    return list(LESSONS).index(name.removeprefix("plot_").removesuffix(".py"))
 
 
 def arguments(gallery_conf, script_vars):
     """Return the command line of an example, which runs in its own folder: where its pictures go."""
     return ["--output", "../docs/_build/output"]
+
+
+def thumbnail(folder, name, number):
+    """Make the thumbnail of an example from one of its pictures, and return its path."""
+    thumb = folder / "images" / "thumb" / f"sphx_glr_plot_{name}_thumb.png"
+    picture = folder / "images" / f"sphx_glr_plot_{name}_{number:03d}.png"
+    if picture.exists():
+        from sphinx_gallery.utils import scale_image
+
+        scale_image(str(picture), str(thumb), 560, 400)
+    return f"images/thumb/{thumb.name}"
+
+
+def page(folder):
+    """Return the gallery's page: a card for each example, with its title, lesson and thumbnail."""
+    header = folder.parent.parent / "examples" / "GALLERY_HEADER.rst"
+    lines = header.read_text(encoding="utf-8").splitlines()
+    lines += ["", ".. container:: gallery", ""]
+    for number, (name, (lesson, picture)) in enumerate(LESSONS.items(), start=1):
+        lines += [
+            "   .. container:: lesson",
+            "",
+            f"      .. image:: {thumbnail(folder, name, picture)}",
+            "         :alt:",
+            f"         :target: plot_{name}.html",
+            "",
+            f"      {number}. :doc:`plot_{name}`",
+            "",
+            f"      {lesson}",
+            "",
+        ]
+    return "\n".join(
+        [*lines, ".. toctree::", "   :hidden:", "", *(f"   plot_{name}" for name in LESSONS), ""]
+    )
+
+
+def write_page(app):
+    """Write the gallery's page in the place of sphinx-gallery's own."""
+    folder = Path(app.srcdir) / "auto_examples"
+    (folder / "index.rst").write_text(page(folder), encoding="utf-8")

@@ -1,73 +1,78 @@
-"""Draw the pictures of the README and the guide from real trainings.
+"""Draw the pictures of the README and the guide by the very code that stands above them.
 
-Run it in the root of the repository where a display has changed, and look at what it
-draws: ``python docs/make_images.py``.
+``make images`` runs the code of each page and saves the current figure where the page shows a
+picture; ``python docs/make_images.py pipelines README`` runs two of them. Each file has a digest of
+the code that drew it, and a test compares the two. Run it where that code or a display has changed,
+and look at what it draws.
 """
 
+import contextlib
+import doctest
+import hashlib
+import os
+import re
+import sys
+import tempfile
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
-from sklearn.datasets import load_breast_cancer, load_digits
-from sklearn.model_selection import GridSearchCV, train_test_split
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
-
-from skdl import (
-    DNNClassifier,
-    HistoryDisplay,
-    MisclassifiedDisplay,
-    SearchDisplay,
-    make_pipeline,
-)
-
-IMAGES = Path(__file__).parent / "images"
+DOCS = Path(__file__).parent
+PICTURE = re.compile(r"^\.\. image:: \.\./images/(\w+)\.png$|^!\[[^]]*\]\(docs/images/(\w+)\.png\)$", re.M)
+PAGES = [DOCS.parent / "README.md", *sorted((DOCS / "guide").glob("*.rst"))]
 
 
-def save(display, name):
-    """Save a picture, small enough for the repository."""
-    path = IMAGES / f"{name}.png"
-    display.figure_.savefig(path, dpi=110)
-    plt.close(display.figure_)
-    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+def steps(page):
+    """Yield the code of a page, but what raises, and the names of its pictures, in their order."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".md":
+        code, text = re.search(r"```python\n(.*?)```(.*)", text, re.DOTALL).groups()
+        yield "code", code
+        # Only the first picture is drawn by that code; the guide draws the others.
+        yield "picture", next(name for name in PICTURE.search(text).groups() if name)
+        return
+    for part in doctest.DocTestParser().parse(text):
+        if isinstance(part, doctest.Example):
+            if part.exc_msg is None:
+                yield "code", part.source
+        else:
+            yield from (("picture", found.group(1)) for found in PICTURE.finditer(part))
 
 
-def history():
-    """Draw a network that learns by heart, annotated with its diagnosis."""
-    X, y = load_breast_cancer(return_X_y=True)
-    net = DNNClassifier((64, 64), epochs=30, learning_rate=0.002, validation_split=0.3, random_state=0)
-    model = make_pipeline(StandardScaler(), net).fit(X, y)
-    save(HistoryDisplay.from_estimator(model, metrics="loss", annotate=True), "history")
+def pictures(page):
+    """Return the pictures of a page, each with the digest of all code above it."""
+    digest, found = hashlib.sha256(), {}
+    for kind, text in steps(page):
+        if kind == "code":
+            digest.update(text.encode())
+        else:
+            found[text] = digest.hexdigest()
+    return found
 
 
-def search():
-    """Draw a grid search over learning rate and layers."""
-    X, y = load_breast_cancer(return_X_y=True)
-    pipeline = make_pipeline(StandardScaler(), DNNClassifier(epochs=15, random_state=0))
-    grid = {
-        "dnnclassifier__hidden_layer_sizes": [(8,), (32,), (32, 16), (64, 32)],
-        "dnnclassifier__learning_rate": [1e-4, 1e-3, 1e-2, 1e-1],
-    }
-    fitted = GridSearchCV(pipeline, grid, scoring="roc_auc", cv=5).fit(X, y)
-    save(SearchDisplay.from_estimator(fitted), "search")
+def draw(page):
+    """Run the code of a page, and save its pictures."""
+    import matplotlib.pyplot as plt
+
+    digests, names = pictures(page), {"__name__": "__main__"}
+    if not digests:
+        return
+    for kind, text in steps(page):
+        if kind == "code":
+            exec(compile(text, str(page), "exec"), names)
+        else:
+            path = DOCS / "images" / f"{text}.png"
+            plt.gcf().savefig(path, dpi=100, metadata={"Source": digests[text]})
+            plt.close("all")
+            print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
-def misclassified():
-    """Draw the handwritten digits that a dense network takes for others."""
-    X, y = load_digits(return_X_y=True)
-    X, X_test, y, y_test = train_test_split(X, y, stratify=y, random_state=0)
-    model = make_pipeline(MinMaxScaler(), DNNClassifier((32,), epochs=20, random_state=0)).fit(X, y)
-    save(
-        MisclassifiedDisplay.from_estimator(
-            model, X_test, y_test, image_shape=(8, 8), n_images=8, n_columns=4
-        ),
-        "misclassified",
-    )
+def main():
+    """Draw the pictures of all pages, away from here since the code writes files."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for page in PAGES:
+            if not sys.argv[1:] or page.stem in sys.argv[1:]:
+                draw(page)
 
 
 if __name__ == "__main__":
-    IMAGES.mkdir(exist_ok=True)
-    for draw in (history, search, misclassified):
-        draw()
+    main()

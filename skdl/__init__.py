@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 # Public name -> the module that defines it. Loaded on first use (PEP 562), so
 # that ``import skdl`` does not pay for the import of TensorFlow.

@@ -37,6 +37,8 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
+from skdl._documentation import DocumentationLinkMixin
+
 _VALIDATION_PARAMS = ("X_val", "y_val", "sample_weight_val")
 # The same in one, as Keras spells it.
 _VALIDATION_NAMES = (*_VALIDATION_PARAMS, "validation_data")
@@ -54,7 +56,7 @@ class _Validation(NamedTuple):
     sample_weight: Any = None
 
 
-class Pipeline(_imblearn.Pipeline):
+class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
     """Chain of transformers, samplers and a final estimator, with honest validation.
 
     It is used as :class:`imblearn.pipeline.Pipeline`, and differs in these things:
@@ -169,12 +171,6 @@ class Pipeline(_imblearn.Pipeline):
 
     A final estimator of skdl needs no ``X_val``: see `validation_indices_`.
     """
-
-    # For the link in the notebook's repr, as for the estimators.
-    _doc_link_module = "skdl"
-    _doc_link_template = (
-        "https://skdl.readthedocs.io/en/latest/reference/generated/{estimator_module}.{estimator_name}.html"
-    )
 
     def _fit(self, X, y=None, routed_params=None, raw_params=None, callback_ctx=None):
         """Fit all steps but the last, each as one task.

@@ -20,6 +20,7 @@ from sklearn.utils.validation import _num_samples, check_consistent_length, chec
 
 from skdl import _engine
 from skdl._backend import check_not_forked, keras, private, seeded
+from skdl._documentation import DocumentationLinkMixin
 from skdl._model import (
     PREDICT_PARAMS,
     ModelSpec,
@@ -94,7 +95,9 @@ def validated(method: _Method) -> _Method:
     return _fit_context(prefer_skip_nested_validation=True)(method)
 
 
-class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseEstimator):
+class KerasEstimator(
+    DocumentationLinkMixin, CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseEstimator
+):
     """Base of all estimators: what they do, without a signature and without a builder.
 
     A subclass has a signature with at least the parameters of `TRAINING_CONSTRAINTS`, and a
@@ -111,11 +114,6 @@ class KerasEstimator(CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseE
     n_features_in_: int
     feature_names_in_: NDArray[Any]
 
-    # For the link in the notebook's repr, and the tooltips of the parameters.
-    _doc_link_module = "skdl"
-    _doc_link_template = (
-        "https://skdl.readthedocs.io/en/latest/reference/generated/{estimator_module}.{estimator_name}.html"
-    )
     # The kind of target, and whether integers reach the model as they are.
     _target_kind = Target
     _keeps_integers = True
