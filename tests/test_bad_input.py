@@ -376,6 +376,7 @@ def without_loss(meta):
 def test_no_loss_or_another_loss_than_the_models():
     match = "There is no loss: give the parameter loss, or return a compiled model"
     assert_refused(KerasClassifier(without_loss), ValueError, match, X, Y)
+    assert_refused(KerasClassifier(without_loss, loss=[None]), ValueError, match, X, Y)
 
     def compiled(meta):
         model = build(meta)

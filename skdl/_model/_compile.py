@@ -93,7 +93,8 @@ def compile_model(model, spec):
     if not model.compiled:
         with quick_variables():
             kwargs = compile_kwargs(spec.compile_params)
-            if kwargs.get("loss") is None and type(model).train_step is keras.Model.train_step:
+            losses = keras.tree.flatten(kwargs.get("loss"))
+            if all(loss is None for loss in losses) and type(model).train_step is keras.Model.train_step:
                 raise ValueError("There is no loss: give the parameter loss, or return a compiled model.")
             model.compile(**kwargs)
     asked, got = spec.params.get("loss"), model.loss
