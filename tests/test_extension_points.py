@@ -1,6 +1,9 @@
 """What subclasses may override, as scikeras has it: builder, encoders, scorer."""
 
+import contextlib
 import pickle
+import sys
+import types
 
 import keras
 import numpy as np
@@ -12,7 +15,8 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline as SklearnPipeline
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler
 
 from skdl import (
     BaseWrapper,
@@ -252,3 +256,33 @@ def test_a_subclass_of_a_ready_made_estimator_scores_in_its_own_way():
     rows = np.r_[0:60, 100:105]
     clf = Balanced((4,), epochs=1, random_state=0).fit(X[rows], Y[rows])
     assert clf.score(X[rows], Y[rows]) == balanced_accuracy_score(Y[rows], clf.predict(X[rows]))
+
+
+# What others see of it
+
+
+def test_mlflow_does_not_take_encoders_for_the_users_estimators(monkeypatch):
+    # As its autolog does: all fits of scikit-learn's classes are logged, unless it is disabled.
+    logged, disabled = [], []
+
+    @contextlib.contextmanager
+    def disable_autologging():
+        disabled.append(True)
+        yield
+        disabled.clear()
+
+    module = types.SimpleNamespace(disable_autologging=disable_autologging)
+    monkeypatch.setitem(sys.modules, "mlflow.utils.autologging_utils", module)
+    for kind in (SklearnPipeline, OrdinalEncoder, FunctionTransformer):
+        fit = kind.fit
+        monkeypatch.setattr(
+            kind,
+            "fit",
+            lambda self, *a, fit=fit, **k: (disabled or logged.append(self), fit(self, *a, **k))[1],
+        )
+    clf = Softmax(loss="sparse_categorical_crossentropy", model__units=2)
+    clf.fit(X, Y).partial_fit(X, Y)
+    assert not logged
+    assert not disabled
+    SklearnPipeline([("net", clone(clf))]).fit(X, Y)
+    assert [type(each) for each in logged] == [SklearnPipeline]

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import sys
 import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -93,6 +94,16 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 def validated(method: _Method) -> _Method:
     """Validate the parameters before a method that fits, and keep its signature for type checkers."""
     return _fit_context(prefer_skip_nested_validation=True)(method)
+
+
+def _without_autologging():
+    """Return a context in which MLflow, if it is there, logs nothing.
+
+    It logs what scikit-learn's classes are fitted with, and would take the encoders inside
+    of an estimator for the user's.
+    """
+    mlflow = sys.modules.get("mlflow.utils.autologging_utils")
+    return contextlib.nullcontext() if mlflow is None else mlflow.disable_autologging()
 
 
 class KerasEstimator(
@@ -226,7 +237,8 @@ class KerasEstimator(
         }
         state = _engine.Snapshot(before["model_"]) if trains_on else None
         try:
-            yield
+            with _without_autologging():
+                yield
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
