@@ -57,7 +57,7 @@ dist: $(VENV)/dist.stamp
 	$(BIN)/python -m build --outdir dist .
 	$(PYTHON) -m venv $(VENV)-dist
 	$(VENV)-dist/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/skdl-*.whl
-	cd $(VENV)-dist && bin/python -I ../examples/plot_quickstart.py --output output
+	cd $(VENV)-dist && bin/python -I $(CURDIR)/examples/plot_quickstart.py --output output
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'skdl needs Python 3.11 or newer; set PYTHON=')"

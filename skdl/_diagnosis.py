@@ -305,13 +305,13 @@ def diagnose(source) -> Diagnosis:
     ==================  ============================================================
 
     The verdict is "good fit" where none of them applies. All thresholds are relative to
-    the curve, with floors; they stand with their reasons at the top of the source.
+    the curve, with floors; the source gives their reasons.
 
     Parameters
     ----------
     source : fitted estimator, dict or keras.callbacks.History
         A fitted estimator of skdl, a Pipeline that ends with one, a fitted search (its
-        best estimator is judged), or a history: for each name, such as "loss" and
+        best estimator is diagnosed), or a history: for each name, such as "loss" and
         "val_loss", a number for each epoch (validation: for each n-th epoch, or NaN for
         epochs without it). Where an estimator stopped early, over-fitting
         and gap are judged at the epoch whose weights it kept.

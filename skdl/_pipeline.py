@@ -57,19 +57,19 @@ class _Validation(NamedTuple):
 
 
 class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
-    """Chain of transformers, samplers and a final estimator, with honest validation.
+    """Chain of transformers, samplers and a final estimator, with validation rows held out first.
 
     It is used as :class:`imblearn.pipeline.Pipeline`, and differs in these things:
 
-    - **Held-out rows never meet a sampler or a scaler.** When the final estimator wants validation
+    - **No sampler and no scaler is fitted to held-out rows.** When the final estimator asks for validation
       rows (``validation_split`` or ``early_stopping`` of skdl's estimators) and none are given, they
       are held out before the first step: the rows that the estimator itself would hold out of ``X``,
       so stratified for a classifier and seeded by its ``random_state``. Every step is fitted without
-      them; then they go through the fitted transformers, past the samplers, and reach the final
-      estimator as ``X_val`` and ``y_val``. Fit parameters with one entry for each row, such as
+      them. The fitted transformers then transform them, samplers are left out, and the final estimator
+      gets them as ``X_val`` and ``y_val``. Fit parameters with one entry for each row, such as
       sample weights, are divided in the same way.
-    - **Validation data can be given.** ``fit(X, y, X_val=..., y_val=...)`` transforms ``X_val`` on its
-      way to the final estimator, for any final estimator whose ``fit`` takes it, without metadata
+    - **Validation data can be given.** ``fit(X, y, X_val=..., y_val=...)`` transforms ``X_val`` for
+      the final estimator, for any final estimator whose ``fit`` takes it, without metadata
       routing.
     - **Sample weights follow their rows through a sampler** that selects rows and lists them in
       ``sample_indices_``, such as ``RandomUnderSampler`` and ``RandomOverSampler``. Behind any other
@@ -77,7 +77,7 @@ class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
     - **A Pipeline may be an inner step**, if it has no sampler.
     - **scikit-learn's callbacks reach the steps**, as in :class:`sklearn.pipeline.Pipeline`.
 
-    With a final estimator that wants no validation rows it does what imbalanced-learn's Pipeline does.
+    With a final estimator that asks for no validation rows it does what imbalanced-learn's Pipeline does.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
     ----------
     validation_indices_ : ndarray of shape (n_validation_rows,) or None
         Positions of the rows of ``X`` that the last ``fit`` held out before the first step. None if
-        it held out none: because the final estimator wanted none, or because ``X_val`` was given.
+        it held out none: because the final estimator asked for none, or because ``X_val`` was given.
 
     named_steps : :class:`~sklearn.utils.Bunch`
         The steps by name. Read-only.

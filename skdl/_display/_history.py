@@ -45,7 +45,7 @@ class HistoryDisplay:
         For each run, the epoch to mark, counted from 0; None marks the one with the
         lowest validation loss, and none where there is no validation loss.
     diagnoses : list of Diagnosis, default=None
-        For each run, what to write with ``annotate=True``; None judges the histories.
+        For each run, what to write with ``annotate=True``; None diagnoses the histories.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class HistoryDisplay:
         history : dict, keras.callbacks.History, or list or dict of these
             For each name, such as "loss" and "val_loss", a number for each epoch. A list
             of histories is drawn as the folds of one experiment, a dict of histories as
-            experiments with names. A fitted estimator may stand for its history.
+            experiments with names. A fitted estimator may be given instead of its history.
         ax : matplotlib Axes or array-like of these, default=None
             See `plot`.
         **kwargs : dict

@@ -128,7 +128,7 @@ def load(path: str | os.PathLike[str], trusted: Collection[Any] = ()) -> Any:
 
     Notes
     -----
-    The checksum finds damage. It does not tell who wrote the file.
+    The checksum detects damage. It does not authenticate the author of the file.
     """
     if isinstance(trusted, str):
         raise TypeError(f"trusted must be a list of names or types; got the string {trusted!r}.")

@@ -1,4 +1,4 @@
-"""Loans and defaults: made up, or from a file."""
+"""Loans and defaults: synthetic, or from a file."""
 
 from numbers import Integral, Real
 from pathlib import Path
@@ -25,7 +25,7 @@ With u, v, w drawn uniformly from [0, 1):
     P(default = 1) = expit((35 - age) / noise) * expit((ratio - 0.12) / (0.005 noise))
 
 Without noise, those younger than 35 default who owe more than 12 % of their income:
-about 15 % of the rows. No column alone tells it, and it is no linear function of them.
+about 15 % of the rows. No single column determines it, and it is not a linear function of them.
 """
 
 
@@ -44,8 +44,8 @@ def make_credit_default(
 ) -> Any:
     """Make a table of loans and whether they were paid back (classification).
 
-    Income, age and loan are drawn at random; the young who owe much for their income
-    are likely to default. The formula stands in ``DESCR`` and in the notes.
+    Income, age and loan are drawn at random; young people with a loan that is large for
+    their income are likely to default. The formula is in ``DESCR`` and in the notes.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def load_credit_default(path, *, return_X_y=False, as_frame=False) -> Any:
 
     See Also
     --------
-    make_credit_default : The same table, made up.
+    make_credit_default : Make a synthetic table of this kind.
 
     Examples
     --------

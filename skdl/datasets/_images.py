@@ -18,6 +18,7 @@ different people.
 
 Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied
 to document recognition", Proceedings of the IEEE 86(11), 1998.
+Licence: Creative Commons Attribution-ShareAlike 3.0 (CC BY-SA 3.0), Y. LeCun and C. Cortes.
 """
 
 _FASHION_DESCR = """\
@@ -28,6 +29,7 @@ Fashion-MNIST: articles of clothing.
 
 Source: H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a novel image dataset for
 benchmarking machine learning algorithms", arXiv:1708.07747, 2017.
+Licence: MIT, Zalando SE.
 """
 
 _FASHION_NAMES = [

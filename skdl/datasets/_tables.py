@@ -24,6 +24,7 @@ them before training.
 
 Source: H. Fanaee-T and J. Gama, "Event labeling combining ensemble detectors and
 background knowledge", Progress in Artificial Intelligence 2, 2014.
+Licence: Creative Commons Attribution 4.0 (CC BY 4.0), as the UCI repository gives it.
 """
 
 _SECOM_DESCR = """\
@@ -34,6 +35,7 @@ for a product that passed its test, 1 for one that failed. The UCI repository's 
 has 1567 rows, 104 of them failures, and 4.5 % of the measurements missing.
 
 Source: M. McCann and A. Johnston, "SECOM", UCI Machine Learning Repository, 2008.
+Licence: Creative Commons Attribution 4.0 (CC BY 4.0), as the UCI repository gives it.
 """
 
 
