@@ -56,7 +56,7 @@ def page(folder):
             "         :alt:",
             f"         :target: plot_{name}.html",
             "",
-            f"      {number}. :doc:`plot_{name}`",
+            f"      {number}\\. :doc:`plot_{name}`",
             "",
             f"      {lesson}",
             "",
