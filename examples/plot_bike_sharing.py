@@ -2,14 +2,26 @@
 Bike sharing: regression, with the target scaled too
 ====================================================
 
-How many bicycles are rented in an hour, when only the weather is known: temperature, felt
-temperature, humidity and wind speed? The network has hidden layers of 64 and 32 units and
-one output. ``TransformedTargetRegressor`` scales the target, and brings predictions back.
+A network predicts from the weather how many bicycles are rented in an hour; with its target
+scaled a third of the epochs is enough, and when it is told the time it errs far less.
 
-The table is made up here, two years hour by hour. ``--data`` takes a CSV file in the
-layout of the UCI repository's ``hour.csv``, see :func:`skdl.datasets.fetch_bike_sharing`.
-On the original the mean absolute error was 112 bicycles, where always saying the mean has
-143 and a linear regression 115.
+Temperature, felt temperature, humidity and wind speed; hidden layers of 64 and 32 units and one
+output. The table is made up here, two years hour by hour. ``--data`` takes the UCI repository's
+``hour.csv`` or ``day.csv``, see :func:`skdl.datasets.fetch_bike_sharing`. The run prints::
+
+    Always the mean          mean absolute error  158.6, R2 -0.000
+    Linear regression        mean absolute error  122.5, R2 0.366
+    Network                  mean absolute error  116.1, R2 0.404
+    Network, target scaled   mean absolute error  117.8, R2 0.402
+    Network, told the time   mean absolute error   67.6, R2 0.718
+
+With the original hours it prints::
+
+    Always the mean          mean absolute error  143.1, R2 -0.000
+    Linear regression        mean absolute error  115.0, R2 0.271
+    Network                  mean absolute error  112.5, R2 0.303
+    Network, target scaled   mean absolute error  112.1, R2 0.300
+    Network, told the time   mean absolute error   28.8, R2 0.938
 """
 
 # %%
@@ -24,21 +36,21 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import AutoLocator
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import PredictionErrorDisplay, mean_absolute_error
+from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skdl import DNNRegressor, HistoryDisplay, diagnose, make_pipeline
 from skdl.datasets import fetch_bike_sharing
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--epochs", type=int, default=30, help="passes over the rows")
+parser.add_argument("--epochs", type=int, default=100, help="passes over the rows")
 parser.add_argument("--output", type=Path, default=Path("output"), help="folder for the pictures")
-parser.add_argument("--data", type=Path, help="CSV file in the layout of the UCI repository's hour.csv")
+parser.add_argument("--data", type=Path, help="hour.csv or day.csv; none makes hours up")
 args = parser.parse_args()
 args.output.mkdir(parents=True, exist_ok=True)
 
@@ -79,79 +91,103 @@ def make_bikes(n_hours=2 * 365 * 24):
 
 
 bikes = make_bikes() if args.data is None else fetch_bike_sharing(path=args.data, as_frame=True).frame
-X, y = bikes[["temp", "atemp", "hum", "windspeed"]], bikes["cnt"].astype(float)
-X_train, X_test, y_train, y_test, _, hour_test = train_test_split(
-    X, y, bikes["hr"], test_size=0.2, random_state=0
-)
-print(f"{len(X_train)} hours to learn from, {len(X_test)} held out; {y.mean():.0f} bicycles in the mean")
+weather = ["temp", "atemp", "hum", "windspeed"]
+unit = "hour" if "hr" in bikes else "day"
+print(bikes[[*weather, "cnt"]].describe().round(2))
+y = bikes["cnt"].astype(float)
+X_train, X_test, y_train, y_test = train_test_split(bikes, y, test_size=0.2, random_state=0)
+print(f"{len(X_train)} {unit}s to learn from, {len(X_test)} held out; {y.mean():.0f} bicycles in the mean")
+
+
+def evaluate(name, model):
+    y_pred = model.predict(X_test[columns])
+    print(
+        f"{name:24s} mean absolute error {mean_absolute_error(y_test, y_pred):6.1f}, "
+        f"R2 {r2_score(y_test, y_pred):.3f}"
+    )
+    return y_pred
+
+
+columns = weather
+evaluate("Always the mean", DummyRegressor().fit(X_train[columns], y_train))
+evaluate("Linear regression", LinearRegression().fit(X_train[columns], y_train))
 
 # %%
-# Plain, and with the target scaled
-# ---------------------------------
-# Both networks have the same features, layers and epochs, and the mean squared error as
-# their loss. The first one has to learn numbers in the hundreds, from weights near zero: skdl
-# warns of that, and names what to do.
+# The network
+# -----------
+# Features scaled, batches of 16 rows, 100 epochs, the mean squared error as the loss. The
+# network has to learn numbers in the hundreds, from weights near zero: skdl warns of that, and
+# names what to do.
 
 network = make_pipeline(
     StandardScaler(),
     DNNRegressor(
-        (64, 32), metrics="mae", epochs=args.epochs, batch_size=64, validation_split=0.2, random_state=0
+        (64, 32), metrics="mae", epochs=args.epochs, batch_size=16, validation_split=0.2, random_state=0
     ),
 )
-models = {
-    "Always the mean": DummyRegressor(),
-    "Linear regression": LinearRegression(),
-    "Network": network,
-    "Network, target scaled": TransformedTargetRegressor(network, transformer=StandardScaler()),
-}
-predictions = {}
-for name, model in models.items():
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", UserWarning)
-        predictions[name] = model.fit(X_train, y_train).predict(X_test)
-    for warning in warned:
-        print(f"{name}: {warning.message}")
-    mae = mean_absolute_error(y_test, predictions[name])
-    print(f"{name:23s} mean absolute error {mae:6.1f}, R2 {model.score(X_test, y_test):.3f}")
+print("Training: about 10 s on two cores")
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always", UserWarning)
+    network.fit(X_train[columns], y_train)
+for warning in warned:
+    print("Warning:", warning.message)
+plain = evaluate("Network", network)
 
 # %%
 # The learning curve
 # ------------------
-# Of the network whose target is scaled, so that its mean absolute error counts in standard
-# deviations of the target.
 
-scaled = models["Network, target scaled"]
-print(diagnose(scaled))
-display = HistoryDisplay.from_estimator(scaled)
-display.ax_.set_title("Bike sharing, target scaled")
-display.axes_[1].set_ylabel("MAE (std. dev.)")
+print(diagnose(network))
+display = HistoryDisplay.from_estimator(network)
+display.ax_.set_title("Bike sharing, from the weather")
 display.figure_.savefig(args.output / "bike_history.png", dpi=150)
 
 # %%
-# What the weather can't tell
-# ---------------------------
-# The error stays large, and more training would not help: the weather does not say what
-# time it is. By the hour of the day, which the network does not get, one sees what is
-# missing. To predict well, give it the hour.
+# Better: the target scaled
+# -------------------------
+# ``TransformedTargetRegressor`` scales the target, and brings predictions back. Then the first
+# epochs are not spent on finding the mean, and a third of them is enough.
+
+scaled = TransformedTargetRegressor(
+    clone(network).set_params(dnnregressor__epochs=max(1, args.epochs // 3)), transformer=StandardScaler()
+).fit(X_train[columns], y_train)
+evaluate("Network, target scaled", scaled)
+
+# %%
+# Better: tell it the time
+# ------------------------
+# The error stays large, and more training does not help: the weather does not say what time it
+# is. The hour, or what the table has of the calendar, is not a number that something grows
+# with, so ``OneHotEncoder`` makes a column of each of its values.
+
+calendar = [name for name in ("hr", "workingday", "weekday", "mnth", "yr") if name in bikes]
+columns = [*weather, *calendar]
+timed = make_pipeline(
+    make_column_transformer(
+        (StandardScaler(), weather), (OneHotEncoder(sparse_output=False, handle_unknown="ignore"), calendar)
+    ),
+    DNNRegressor(
+        (64, 32), epochs=max(1, args.epochs // 3), batch_size=32, early_stopping=True, random_state=0
+    ),
+)
+timed = TransformedTargetRegressor(timed, transformer=StandardScaler()).fit(X_train[columns], y_train)
+told = evaluate("Network, told the time", timed)
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
-y_pred = predictions["Network, target scaled"]
-PredictionErrorDisplay.from_predictions(
-    y_test,
-    y_pred,
-    kind="actual_vs_predicted",
-    subsample=1000,
-    random_state=0,
-    ax=axes[0],
-    scatter_kwargs={"alpha": 0.3, "s": 12},
+axes[0].plot(told[:1000], y_test[:1000], ".", alpha=0.4)
+top = y_test.max()
+axes[0].plot([0, top], [0, top], "--", color="0.4", label="Predicted as rented")
+axes[0].set(
+    title=f"{min(1000, len(y_test))} {unit}s held out, time told", xlabel="Predicted", ylabel="Rented"
 )
-axes[0].set(title="1000 hours held out", xlabel="Predicted", ylabel="Rented")
-for axis in (axes[0].xaxis, axes[0].yaxis):
-    axis.set_major_locator(AutoLocator())  # at round numbers
-means = pd.DataFrame({"Rented": y_test, "Predicted": y_pred}).groupby(hour_test).mean()
-axes[1].plot(means.index, means["Rented"], "o-", markersize=4, label="Rented")
-axes[1].plot(means.index, means["Predicted"], "s--", markersize=4, label="Predicted from weather")
-axes[1].set(title="Mean by hour of the day", xlabel="Hour", ylabel="Bicycles", xticks=range(0, 24, 4))
-axes[1].legend()
+axes[0].legend()
+by, ticks = ("hr", range(0, 24, 4)) if unit == "hour" else ("mnth", range(1, 13, 2))
+means = pd.DataFrame({"Rented": y_test, "From weather": plain, "Told the time": told})
+means = means.groupby(X_test[by]).mean()
+for name, style in {"Rented": "o-", "From weather": "s--", "Told the time": "^:"}.items():
+    axes[1].plot(means.index, means[name], style, markersize=4, label=name)
+label = "hour of the day" if unit == "hour" else "month"
+axes[1].set(title=f"Mean by {label}", xlabel=label.capitalize(), ylabel="Bicycles", xticks=ticks)
+axes[1].legend(fontsize="small")
 figure.savefig(args.output / "bike_predictions.png", dpi=150)
 plt.show()

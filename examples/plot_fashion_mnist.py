@@ -2,16 +2,21 @@
 Fashion-MNIST: find the over-fit, and cure it
 =============================================
 
-A network learns to tell clothes apart, and then goes on to learn its training images by
-heart. This example sees it happen, has it diagnosed, and tries four cures: another
-optimizer, dropout, a smaller learning rate, and stopping at the best epoch.
+A network goes on to learn its training images by heart; validation rows show it,
+:func:`skdl.diagnose` says so, and another optimizer, an extra layer of dropout and stopping at
+the best epoch cure it.
 
-Without ``--data`` the images are drawn by this script: six outlines of clothes, of
-random size and place, under a lot of noise. They are made up, and stand in for
-Fashion-MNIST's photographs only so that the script runs anywhere. With
-Fashion-MNIST itself the cures brought the lowest validation loss from 0.346 down to
-0.295, and the accuracy on the test images from 0.881 to 0.884: of the errors
-that are left, three in ten are shirts.
+Without ``--data`` the images are drawn by this script: six outlines of clothes, of random size
+and place, under a lot of noise. They are made up, and stand in for Fashion-MNIST's photographs
+only so that the script runs anywhere. The run prints::
+
+    Test: loss 0.000, accuracy 0.0000
+    Better: test loss 0.000, accuracy 0.0000
+
+With the original images it prints::
+
+    Test: loss 0.000, accuracy 0.0000
+    Better: test loss 0.000, accuracy 0.0000
 """
 
 # %%
@@ -21,14 +26,15 @@ that are left, three in ten are shirts.
 # ``x_test`` and ``y_test``.
 
 import argparse
+import math
 import tempfile
 from pathlib import Path
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.base import clone
-from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, classification_report
+from sklearn.callback import ProgressBar
+from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, classification_report, log_loss
 from sklearn.model_selection import train_test_split
 
 from skdl import HistoryDisplay, KerasClassifier, MisclassifiedDisplay, diagnose
@@ -74,12 +80,14 @@ if args.data:
     names = np.array(train.target_names)
     X_train, y_train = train.images / 255, names[train.target]
     X_test, y_test = test.images / 255, names[test.target]
+    seconds = 1
 else:
     random = np.random.default_rng(0)
     names = np.array(["T-shirt", "Pullover", "Trouser", "Dress", "Bag", "Boot"])
     y = names[random.integers(len(names), size=4000)]
     X = np.stack([draw(name, random) for name in y])
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
+    seconds = 0.2
 print(f"Images to learn from: {X_train.shape}, to test on: {X_test.shape}")
 print("Classes:", ", ".join(names))
 
@@ -99,103 +107,108 @@ figure.savefig(args.output / "fashion_mnist_images.png", dpi=150)
 # A network with room for one more layer
 # --------------------------------------
 # The function that builds the network takes a layer, or none. What it takes becomes a
-# parameter of the estimator, ``model__a_layer``. A Keras layer belongs to one network, so
-# each network gets a copy of its own.
+# parameter of the estimator, ``model__a_layer``; each fit gets a copy of the layer. RMSprop,
+# integer labels or names, and five epochs.
+
+import keras
 
 
 def build(meta, a_layer=None):
     model = keras.Sequential([keras.Input(shape=meta["X_shape_"][1:])])
     model.add(keras.layers.Flatten())
-    model.add(keras.layers.Dense(256, activation="relu"))
+    model.add(keras.layers.Dense(100, activation="relu"))
     if a_layer is not None:
-        model.add(type(a_layer).from_config(a_layer.get_config()))
+        model.add(a_layer)
     model.add(keras.layers.Dense(meta["n_classes_"], activation="softmax"))
     return model
 
 
+X_fit, X_val, y_fit, y_val = train_test_split(X_train, y_train, test_size=0.2, random_state=42)
 clf = KerasClassifier(
     build,
     model__a_layer=None,
     optimizer="rmsprop",
     loss="sparse_categorical_crossentropy",
     metrics=["accuracy"],
-    epochs=args.epochs,
-    validation_split=0.2,
+    epochs=min(5, args.epochs),
     random_state=42,
 )
+print(f"Two trainings of {clf.epochs} epochs: about {10 * seconds:.0f} s on two cores")
+clf.set_callbacks(ProgressBar()).fit(X_fit, y_fit)
+clf.model_.summary(print_fn=print, line_length=72)
+display = HistoryDisplay.from_estimator(clf)
+display.figure_.savefig(args.output / "fashion_mnist_five.png", dpi=150)
 
 # %%
 # A fixed seed
 # ------------
-# ``random_state`` fixes the first weights, the order of the rows, and which fifth of
-# them is held out to validate on. Two fits are the same to the last bit.
+# ``random_state`` fixes the first weights and the order of the rows. Two fits are the same to
+# the last bit on one machine; another seed gives another network.
 
-clf.fit(X_train, y_train)
-again = clone(clf).fit(X_train, y_train)
-same = clf.history_ == again.history_ and np.array_equal(
-    clf.predict_proba(X_test), again.predict_proba(X_test)
-)
+again = clone(clf).fit(X_fit, y_fit)
+same = clf.history_ == again.history_ and np.array_equal(clf.predict_proba(X_val), again.predict_proba(X_val))
 print("Two fits give the same history and the same probabilities:", same)
 assert same
+for seed in (42, 43):
+    few = clone(clf).set_params(epochs=1, random_state=seed).fit(X_fit[:1000], y_fit[:1000])
+    print(f"Seed {seed}, one epoch on 1000 images: loss {few.history_['loss'][0]:.4f}")
 
 # %%
 # The over-fit
 # ------------
-# The training loss falls and falls; the validation loss turns. :func:`skdl.diagnose` says
-# so, and what to try.
+# Now more epochs, with ``validation_data``: images that the network does not train on. The
+# training loss falls and falls; the validation loss turns.
 
-print(diagnose(clf))
-display = HistoryDisplay.from_estimator(clf, annotate=True)
+print(f"Training: about {args.epochs * seconds:.0f} s on two cores")
+rmsprop = clone(clf).set_params(epochs=args.epochs).set_callbacks(ProgressBar())
+rmsprop.fit(X_fit, y_fit, X_val=X_val, y_val=y_val)
+print(diagnose(rmsprop))
+display = HistoryDisplay.from_estimator(rmsprop, annotate=True)
 display.ax_.set_yscale("linear")
 display.figure_.savefig(args.output / "fashion_mnist_overfit.png", dpi=150)
-print(f"Accuracy on the test images: {clf.score(X_test, y_test):.4f}")
 
 # %%
-# Three cures
-# -----------
-# Each adds one change to those before it. The seed holds the same rows out, so that the
-# validation losses can be compared; the test images have no say.
+# Another optimizer, and an extra layer
+# -------------------------------------
+# Adam in place of RMSprop; then a layer that drops three of ten units in each step of
+# training, so that the network can rely on none of them alone. A layer that is made before
+# ``fit`` has a seed of its own.
 
 cures = {
-    "rmsprop": {},
     "adam": {"optimizer": "adam"},
-    "adam, dropout": {"optimizer": "adam", "model__a_layer": keras.layers.Dropout(0.3)},
-    "adam, dropout, slower": {
-        "optimizer": "adam",
-        "model__a_layer": keras.layers.Dropout(0.3),
-        "optimizer__learning_rate": 0.0003,
-    },
+    "adam, dropout": {"optimizer": "adam", "model__a_layer": keras.layers.Dropout(0.3, seed=42)},
 }
-fitted = {name: clone(clf).set_params(**cure).fit(X_train, y_train) for name, cure in cures.items()}
+print(f"Two trainings: about {4 * args.epochs * seconds:.0f} s on two cores")
+fitted = {"rmsprop": rmsprop}
+for name, cure in cures.items():
+    estimator = clone(rmsprop).set_params(**cure).set_callbacks(ProgressBar())
+    fitted[name] = estimator.fit(X_fit, y_fit, X_val=X_val, y_val=y_val)
 for name, estimator in fitted.items():
     curve = estimator.history_["val_loss"]
     print(
-        f"{name:22} validation loss: best {min(curve):.3f} (epoch {estimator.best_epoch_ + 1}), "
+        f"{name:14} validation loss: best {min(curve):.3f} (epoch {estimator.best_epoch_ + 1}), "
         f"last {curve[-1]:.3f}; {diagnose(estimator).verdict}"
     )
 
 display = HistoryDisplay.from_history(fitted, metrics="loss")
-display.ax_.set(yscale="linear", ylim=(0, 0.7))
+display.ax_.set_yscale("linear")
 display.figure_.savefig(args.output / "fashion_mnist_cures.png", dpi=150)
 
 # %%
 # Early stopping, with a checkpoint
 # ---------------------------------
-# The fourth cure: stop when the validation loss has not improved for some epochs, and
-# keep the weights of the best. ``early_stopping`` does both. Keras's ``ModelCheckpoint``
-# writes the best network to a file besides, for when the computer dies on the way.
+# Stop when the validation loss has not improved for two epochs, and keep the weights of the
+# best. ``early_stopping`` does both. Keras's ``ModelCheckpoint`` writes the best network to a
+# file besides, for when the computer dies on the way.
 
-best = min(fitted, key=lambda name: min(fitted[name].history_["val_loss"]))
-print("Lowest validation loss:", best)
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "best.keras"
-    final = clone(fitted[best]).set_params(
-        epochs=3 * args.epochs,
+    final = clone(fitted["adam, dropout"]).set_params(
         early_stopping=True,
-        n_iter_no_change=5,
+        n_iter_no_change=2,
         callbacks=keras.callbacks.ModelCheckpoint(path, monitor="val_loss", save_best_only=True),
     )
-    final.fit(X_train, y_train)
+    final.set_callbacks(ProgressBar()).fit(X_fit, y_fit, X_val=X_val, y_val=y_val)
     saved = keras.models.load_model(path)
 print(f"Stopped after {final.n_iter_} epochs, kept epoch {final.best_epoch_ + 1}")
 same = all(
@@ -204,9 +217,7 @@ same = all(
 )
 print("The checkpoint has the weights that the estimator kept:", same)
 assert same
-print(diagnose(final))
-
-display = HistoryDisplay.from_estimator(final, annotate=True)
+display = HistoryDisplay.from_estimator(final)
 display.figure_.savefig(args.output / "fashion_mnist_stopped.png", dpi=150)
 
 # %%
@@ -215,8 +226,32 @@ display.figure_.savefig(args.output / "fashion_mnist_stopped.png", dpi=150)
 # Now the test images, once.
 
 y_pred = final.predict(X_test)
-print(f"Accuracy on the test images: {accuracy_score(y_test, y_pred):.4f}")
+loss = log_loss(y_test, final.predict_proba(X_test), labels=final.classes_)
+print(f"Test: loss {loss:.3f}, accuracy {accuracy_score(y_test, y_pred):.4f}")
 print(classification_report(y_test, y_pred, digits=3, zero_division=0))
+
+# %%
+# Better: all training images, and a learning rate that falls
+# -----------------------------------------------------------
+# The validation images have said how many epochs it takes; now they can be learnt from as
+# well. And a learning rate that falls to zero along half a wave of a cosine ends the training
+# close to a minimum, where constant steps go on to jump around it.
+
+epochs = final.best_epoch_ + 1
+better = clone(final).set_params(
+    epochs=epochs,
+    early_stopping=False,
+    callbacks=None,
+    optimizer__learning_rate=keras.optimizers.schedules.CosineDecay(
+        0.001, epochs * math.ceil(len(X_train) / 32)
+    ),
+)
+print(f"Training: about {2 * epochs * seconds:.0f} s on two cores")
+better.set_callbacks(ProgressBar()).fit(X_train, y_train)
+probabilities = better.predict_proba(X_test)
+y_pred = better.classes_[probabilities.argmax(axis=1)]
+loss = log_loss(y_test, probabilities, labels=better.classes_)
+print(f"Better: test loss {loss:.3f}, accuracy {accuracy_score(y_test, y_pred):.4f}")
 
 figure, ax = plt.subplots(figsize=(6.5, 6), layout="constrained")
 ConfusionMatrixDisplay.from_predictions(
@@ -226,12 +261,7 @@ ax.set_title("Test images")
 figure.savefig(args.output / "fashion_mnist_confusion.png", dpi=150)
 
 display = MisclassifiedDisplay.from_predictions(
-    X_test,
-    y_test,
-    y_pred,
-    probabilities=final.predict_proba(X_test).max(axis=1),
-    n_images=12,
-    order="confidence",
+    X_test, y_test, y_pred, probabilities=probabilities.max(axis=1), n_images=12, order="confidence"
 )
 display.figure_.savefig(args.output / "fashion_mnist_errors.png", dpi=150)
 plt.show()
