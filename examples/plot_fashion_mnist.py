@@ -10,8 +10,8 @@ Without ``--data`` the images are drawn by this script: six outlines of clothes,
 and place, under a lot of noise. They are made up, and stand in for Fashion-MNIST's photographs
 only so that the script runs anywhere. The run prints::
 
-    Test: loss 0.000, accuracy 0.0000
-    Better: test loss 0.000, accuracy 0.0000
+    Test: loss 0.182, accuracy 0.9420
+    Better: test loss 0.161, accuracy 0.9390
 
 With the original images it prints::
 
@@ -231,23 +231,25 @@ print(f"Test: loss {loss:.3f}, accuracy {accuracy_score(y_test, y_pred):.4f}")
 print(classification_report(y_test, y_pred, digits=3, zero_division=0))
 
 # %%
-# Better: all training images, and a learning rate that falls
-# -----------------------------------------------------------
+# Better: all training images, and their mirror images
+# ----------------------------------------------------
 # The validation images have said how many epochs it takes; now they can be learnt from as
-# well. And a learning rate that falls to zero along half a wave of a cosine ends the training
-# close to a minimum, where constant steps go on to jump around it.
+# well. A mirrored shirt is a shirt, so mirror images are new images for nothing. And a learning
+# rate that falls to zero along half a wave of a cosine ends the training close to a minimum,
+# where constant steps go on to jump around it.
 
+X_both, y_both = np.concatenate([X_train, X_train[:, :, ::-1]]), np.tile(y_train, 2)
 epochs = final.best_epoch_ + 1
 better = clone(final).set_params(
     epochs=epochs,
     early_stopping=False,
     callbacks=None,
     optimizer__learning_rate=keras.optimizers.schedules.CosineDecay(
-        0.001, epochs * math.ceil(len(X_train) / 32)
+        0.001, epochs * math.ceil(len(X_both) / 32)
     ),
 )
-print(f"Training: about {2 * epochs * seconds:.0f} s on two cores")
-better.set_callbacks(ProgressBar()).fit(X_train, y_train)
+print(f"Training: about {5 * epochs * seconds:.0f} s on two cores")
+better.set_callbacks(ProgressBar()).fit(X_both, y_both)
 probabilities = better.predict_proba(X_test)
 y_pred = better.classes_[probabilities.argmax(axis=1)]
 loss = log_loss(y_test, probabilities, labels=better.classes_)

@@ -2,12 +2,22 @@
 Learning curves: a good one, and three that are not
 ===================================================
 
-Four problems, from one linear unit to three classes, show what a learning curve looks
-like when all is well. Then one problem shows the three ways in which it is not: too
-little training, too much of it, and steps that are too large. :func:`skdl.diagnose`
-judges each.
+Of a good training both losses fall, steeply first, and then lie flat, close to each other; too
+little training, too much of it and steps that are too large each look different, and
+:func:`skdl.diagnose` tells them apart.
 
-All data is made by this script, so there is no ``--data``.
+Four problems, from one linear unit to three classes, show what a learning curve looks like when
+all is well; then one problem shows the three ways in which it is not. All data is made by this
+script. The run prints::
+
+    One linear unit: 2.99 x + 1.99, R2 0.972
+    A sine: R2 0.620 without a hidden layer, 0.913 with one
+    The usual cut, 0.50: recall of the class 1 0.230, F1 0.349
+    The tuned cut, 0.28: recall of the class 1 0.491, F1 0.521
+    Good: accuracy on new rows 0.872
+    Under-fit: accuracy on new rows 0.845
+    Over-fit: accuracy on new rows 0.853
+    Learning rate too large: accuracy on new rows 0.812
 """
 
 # %%

@@ -3,14 +3,15 @@ MNIST with a convolutional network
 ==================================
 
 Convolutions find strokes and corners wherever they are in the image, so the network makes half
-as many errors as a dense one; leaky units and a falling learning rate save some more.
+as many errors as a dense one; leaky units and a falling learning rate make an eighth of the
+weights enough.
 
 Two blocks of convolution and pooling, and a dense layer of 1000 units. Without ``--data`` the
 small digits that come with scikit-learn stand in for MNIST, enlarged to its 28 x 28 pixels. The
 run prints::
 
-    Test loss 0.000, test accuracy 0.0000, 0 of 540 errors
-    Leaky units, falling rate: test loss 0.000, test accuracy 0.0000, 0 of 540 errors
+    Test loss 0.051, test accuracy 0.9815, 10 of 540 errors
+    Leaky units, falling rate: test loss 0.029, test accuracy 0.9870, 7 of 540 errors
 
 With the original digits it prints::
 

@@ -9,15 +9,15 @@ One wide hidden layer of 1000 units reads handwritten digits. Without ``--data``
 that come with scikit-learn stand in for MNIST, enlarged to its 28 x 28 pixels, half of them to
 test on. The run prints::
 
-    Test loss 0.000, test accuracy 0.0000
-    Errors: 0 of 899 test digits
-    With shifted copies: 0 errors of 899
+    Test loss 0.101, test accuracy 0.9733
+    Errors: 24 of 899 test digits
+    With shifted copies: 20 errors of 899
 
 With the original digits it prints::
 
-    Test loss 0.000, test accuracy 0.0000
-    Errors: 0 of 10000 test digits
-    With shifted copies: 0 errors of 10000
+    Test loss 0.071, test accuracy 0.9812
+    Errors: 188 of 10000 test digits
+    With shifted copies: 130 errors of 10000
 """
 
 # %%
@@ -150,7 +150,7 @@ print(f"Most frequent: a {true} taken for a {predicted}, {errors.max()} times")
 # --------------------------------
 # A dense network does not know that a digit stays the same when it is moved by a pixel: its
 # weights belong to places. Four shifted copies of each training digit teach it, and cost
-# nothing but time.
+# nothing but time. Of the original test digits 130 are errors then, in place of 188.
 
 shifted = [np.roll(X_train, shift, axis) for axis in (1, 2) for shift in (-1, 1)]
 X_more, y_more = np.concatenate([X_train, *shifted]), np.tile(y_train, 5)

@@ -2,10 +2,14 @@
 Quickstart: an honest grid search over networks, behind a scaler and SMOTE
 ==========================================================================
 
-The breast-cancer data of scikit-learn, made imbalanced: one malignant tumour for six
-benign ones. A network stands where a random forest would stand, behind a scaler and
-SMOTE; a grid search finds its layers, learning rate and dropout; a hold-out that
-nothing has seen says how good it is.
+A network stands where a random forest would stand, behind a scaler and SMOTE; a grid search
+finds its layers, learning rate and dropout, and rows that nothing has seen say how good it is.
+
+The breast-cancer data of scikit-learn, made imbalanced: one malignant tumour for six benign
+ones. The run prints::
+
+    Balanced accuracy in cross-validation: 0.979
+    Balanced accuracy on the hold-out: 0.907
 """
 
 # %%
@@ -21,7 +25,7 @@ from imblearn.datasets import make_imbalance
 from imblearn.over_sampling import SMOTE
 from sklearn.callback import ProgressBar
 from sklearn.datasets import load_breast_cancer
-from sklearn.metrics import ConfusionMatrixDisplay, classification_report
+from sklearn.metrics import ConfusionMatrixDisplay, balanced_accuracy_score, classification_report
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.preprocessing import StandardScaler
 
@@ -71,6 +75,7 @@ search = GridSearchCV(
     scoring="balanced_accuracy",
     cv=5,
 )
+print("41 fits: about 20 s on two cores")
 search.set_callbacks(ProgressBar(max_propagation_depth=0))
 search.fit(X_train, y_train)
 
@@ -82,11 +87,12 @@ print(f"Balanced accuracy in cross-validation: {search.best_score_:.3f}")
 # ------------
 
 y_pred = search.predict(X_test)
+print(f"Balanced accuracy on the hold-out: {balanced_accuracy_score(y_test, y_pred):.3f}")
 print(classification_report(y_test, y_pred, digits=3))
 
 args.output.mkdir(parents=True, exist_ok=True)
 figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
-ConfusionMatrixDisplay.from_predictions(y_test, y_pred, ax=ax, colorbar=False)
+ConfusionMatrixDisplay.from_predictions(y_test, y_pred, ax=ax, colorbar=False, cmap="Blues")
 ax.set_title("Hold-out")
 figure.savefig(args.output / "confusion_matrix.png", dpi=150)
 

@@ -2,13 +2,20 @@
 A raw table: text, categories and gaps, without preparation
 ===========================================================
 
-A table as it comes: numbers of any scale, text, missing values. Gradient boosting takes it as it
-is; for a network one writes an imputer, a scaler and an encoder, and then searches for layers
-and a learning rate. :class:`skdl.TabularRegressor` and :class:`skdl.TabularClassifier` need none of
-this.
+:class:`skdl.TabularRegressor` and :class:`skdl.TabularClassifier` take a table as it comes, with
+numbers of any scale, text and missing values, and need no imputer, no scaler, no encoder and no
+search.
 
-The tables ship with scikit-learn; here they get gaps and text. ``--data`` takes a CSV file in the
-layout of the UCI repository's ``hour.csv`` besides, see :func:`skdl.datasets.fetch_bike_sharing`.
+The tables ship with scikit-learn; here they get gaps and text. ``--data`` takes the UCI repository's
+``hour.csv`` or ``day.csv`` besides, see :func:`skdl.datasets.fetch_bike_sharing`. The run prints::
+
+    R2 on 111 rows: network 0.000, boosting 0.000
+    TabularClassifier      accuracy 0.000, log-loss 0.000
+    HistGradientBoosting   accuracy 0.000, log-loss 0.000
+
+With the original hours it prints::
+
+    Bike sharing, R2 on 4345 rows: network 0.000, boosting 0.000
 """
 
 # %%
@@ -23,6 +30,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.calibration import CalibrationDisplay
+from sklearn.callback import ProgressBar
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import log_loss
@@ -34,7 +42,7 @@ from skdl.datasets import fetch_bike_sharing
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--epochs", type=int, default=None, help="passes over the rows")
 parser.add_argument("--output", type=Path, default=Path("output"), help="folder for the pictures")
-parser.add_argument("--data", type=Path, help="CSV file in the layout of the UCI repository's hour.csv")
+parser.add_argument("--data", type=Path, help="hour.csv or day.csv")
 args = parser.parse_args()
 args.output.mkdir(parents=True, exist_ok=True)
 settings = {"epochs": args.epochs or "auto", "random_state": 0}
@@ -100,8 +108,9 @@ figure.savefig(args.output / "tabular_calibration.png", dpi=150)
 if args.data is not None:
     bikes = fetch_bike_sharing(path=args.data, as_frame=True)
     parts = train_test_split(bikes.data, bikes.target.astype(float), random_state=0)
-    network = TabularRegressor(**settings).fit(parts[0], parts[2])
+    print("Training: about 60 s on two cores")
+    network = TabularRegressor(**settings).set_callbacks(ProgressBar()).fit(parts[0], parts[2])
     boosting = HistGradientBoostingRegressor(random_state=0).fit(parts[0], parts[2])
     scores = [model.score(parts[1], parts[3]) for model in (network, boosting)]
-    print(f"Bike sharing, R2 on {len(parts[1])} hours: network {scores[0]:.3f}, boosting {scores[1]:.3f}")
+    print(f"Bike sharing, R2 on {len(parts[1])} rows: network {scores[0]:.3f}, boosting {scores[1]:.3f}")
 plt.show()

@@ -2,20 +2,25 @@
 Tuning: every hyperparameter, and the other models in the same search
 =====================================================================
 
-How many layers, how many units, which activation and optimizer, how much dropout, which
-learning rate and batch size, how many epochs? A random search tries them all at once,
-behind a scaler and SMOTE. A random forest and gradient boosting stand in the same
-search, on the same folds, so that the network has to show that it is worth its trouble.
+A random search tries layers, units, activation, optimizer, dropout, learning rate, batch size and
+epochs of a network at once, and a random forest and gradient boosting on the same folds, so that
+the network has to show that it is worth its trouble.
 
-The task: which loans will not be paid back? Without ``--data`` the loans are made up by
-:func:`skdl.datasets.make_credit_default`.
+The task: which loans will not be paid back? All models stand behind a scaler and SMOTE. Without
+``--data`` the loans are made up by :func:`skdl.datasets.make_credit_default`. The run prints::
+
+    DNNClassifier (17 candidates): balanced accuracy 0.939 +- 0.018
+    Balanced accuracy on the hold-out: 0.934
+
+With the original loans it prints::
+
+    Balanced accuracy on the hold-out: 0.000
 """
 
 # %%
 # Set-up
 # ------
-# ``--data`` names a CSV file with the columns ``income``, ``age``, ``loan`` and
-# ``default``.
+# ``--data`` names a CSV file of loans, see :func:`skdl.datasets.load_credit_default`.
 
 import argparse
 from pathlib import Path
@@ -32,7 +37,7 @@ from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold, train_t
 from sklearn.preprocessing import StandardScaler
 
 from skdl import DNNClassifier, Pipeline, SearchDisplay
-from skdl.datasets import make_credit_default
+from skdl.datasets import load_credit_default, make_credit_default
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--epochs", type=int, default=40, help="the most passes over the rows in a fit")
@@ -46,7 +51,7 @@ args.output.mkdir(parents=True, exist_ok=True)
 # --------
 
 if args.data:
-    loans = pd.read_csv(args.data)
+    loans = load_credit_default(args.data, as_frame=True).frame
     print(f"{loans.isna().any(axis=1).sum()} rows with a missing value are left out")
     loans = loans.dropna()
 else:
@@ -98,6 +103,7 @@ search = RandomizedSearchCV(
     cv=StratifiedKFold(3, shuffle=True, random_state=0),
     random_state=1,
 )
+print(f"{search.n_iter * 3 + 1} fits: about 40 s on two cores")
 search.set_callbacks(ProgressBar(max_propagation_depth=0))
 search.fit(X_train, y_train)
 
@@ -116,8 +122,9 @@ counts = results["kind"].value_counts()
 for row in best.itertuples():
     print(
         f"{row.kind} ({counts[row.kind]} candidates): balanced accuracy {row.mean_test_score:.3f} "
-        f"+- {row.std_test_score:.3f}, {row.mean_fit_time:.1f} s a fit"
+        f"+- {row.std_test_score:.3f}"
     )
+    print(f"    {row.mean_fit_time:.1f} s a fit")
     for name, value in row.params.items():
         if name != "model":
             shown = f"{value:.3g}" if isinstance(value, float) else value
@@ -128,9 +135,9 @@ for row in best.itertuples():
 # -------------------------------------
 # One panel for each. Blue is the best candidate at each value, with the spread of its
 # folds; grey dots are the others, since everything else was drawn at random too. Where
-# the blue lies flat, the parameter hardly matters within this range. Each learning rate
-# was drawn once, so a line through them would join what does not belong together. The worst tenth of the
-# candidates is left below the panels, where it can't flatten the rest.
+# the blue lies flat, the parameter hardly matters within this range. Each learning
+# rate was drawn once, so a line through them would join what does not belong together. The
+# worst tenth of the candidates is left below the panels, where it can't flatten the rest.
 
 is_network = (results["kind"] == "DNNClassifier").to_numpy()
 tried = {

@@ -317,7 +317,7 @@ class SearchDisplay:
         }
         (self.line_,) = self.ax_.plot(x[rows], means, **{**style, **line_kwargs})
         if axis.numeric:
-            style = {"color": BLUE, "label": "\u00b1 1 std", "alpha": 0.2, "linewidth": 0}
+            style = {"color": BLUE, "label": "\u00b1 1 std", "alpha": 0.2, "linewidth": 0, "zorder": 0.8}
             self.spread_ = self.ax_.fill_between(
                 x[rows], means - stds, means + stds, **{**style, **spread_kwargs}
             )
