@@ -101,7 +101,7 @@ def test_the_version_is_the_same_everywhere():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r"^version: (.+)$", citation, re.M).group(1) == skdl.__version__
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M).group(1)
-    assert newest in (skdl.__version__, "Unreleased")
+    assert newest in (skdl.__version__, "Unreleased")  # changes of the next version
 
 
 def test_the_source_distribution_has_what_its_documents_link_to():
