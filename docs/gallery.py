@@ -2,23 +2,41 @@
 
 from pathlib import Path
 
-# Example -> its lesson, and which of its pictures is the thumbnail; in the order in which to read them.
+# Example -> its lesson, and the picture that is its thumbnail; in the order in which to read them.
 LESSONS = {
-    "first_steps": ("One unit learns a rule from ten pairs of numbers.", 1),
-    "quickstart": ("A network in the place of a random forest: scaler, SMOTE, grid search, hold-out.", 1),
-    "iris": ("Three classes: what the curves of loss and accuracy say.", 1),
-    "xor": ("One neuron cannot learn XOR; a hidden layer can.", 1),
-    "blood_fat": ("Linear regression is a network of one unit, and finds the same formula.", 1),
-    "learning_curves": ("What too little, too much and too hasty training look like.", 1),
-    "credit_default": ("A first classifier, from the table to the confusion matrix.", 1),
-    "mnist_dense": ("Handwritten digits with a dense network, which is saved and loaded.", 1),
-    "mnist_errors": ("Look at the misclassified digits behind an accuracy.", 1),
-    "mnist_convolutional": ("Convolutions read digits better than dense layers do.", 1),
-    "fashion_mnist": ("Find over-fitting, and compare what helps against it.", 1),
-    "failing_wafers": ("Rare failures: SMOTE, honest validation rows, and the recall.", 1),
-    "bike_sharing": ("Regression with a scaled target, and its errors in the target's own unit.", 1),
-    "tuning": ("All hyperparameters in one search, with other models beside the network.", 1),
-    "tabular": ("A raw table with text, categories and gaps, without preparation.", 1),
+    "first_steps": ("One unit learns a rule from ten pairs of numbers.", "first_steps_line"),
+    "quickstart": (
+        "A network in the place of a random forest: scaler, SMOTE, grid search, hold-out.",
+        "confusion_matrix",
+    ),
+    "iris": ("Three classes, one-hot targets, and the curves of loss and accuracy.", "iris_history"),
+    "xor": ("One neuron cannot learn XOR; a hidden layer can.", "xor_regions"),
+    "blood_fat": ("Linear regression is a network of one unit; scaling makes it quick.", "blood_fat_fit"),
+    "learning_curves": ("What too little, too much and too hasty training look like.", "learning_curves_bad"),
+    "credit_default": (
+        "A first classifier, from the table to the confusion matrix; accuracy alone misleads.",
+        "credit_confusion_matrix",
+    ),
+    "mnist_dense": (
+        "Handwritten digits with a dense network, which is saved to one file and loaded.",
+        "mnist_dense_prediction",
+    ),
+    "mnist_errors": ("Look at the misclassified digits behind an accuracy.", "mnist_errors_grid"),
+    "mnist_convolutional": (
+        "Convolutions read digits better than dense layers.",
+        "mnist_convolutional_kernels",
+    ),
+    "fashion_mnist": ("Find over-fitting, and compare what helps against it.", "fashion_mnist_images"),
+    "failing_wafers": ("Rare failures: SMOTE, honest validation rows, and the recall.", "wafers_history"),
+    "bike_sharing": (
+        "Regression with a scaled target, and errors in the target's own unit.",
+        "bike_predictions",
+    ),
+    "tuning": (
+        "All hyperparameters in one search, with other models beside the network.",
+        "tuning_parameters",
+    ),
+    "tabular": ("A raw table with text, categories and gaps, without preparation.", "tabular_calibration"),
 }
 
 
@@ -32,14 +50,14 @@ def arguments(gallery_conf, script_vars):
     return ["--output", "../docs/_build/output"]
 
 
-def thumbnail(folder, name, number):
+def thumbnail(folder, name, picture):
     """Make the thumbnail of an example from one of its pictures, and return its path."""
     thumb = folder / "images" / "thumb" / f"sphx_glr_plot_{name}_thumb.png"
-    picture = folder / "images" / f"sphx_glr_plot_{name}_{number:03d}.png"
-    if picture.exists():
+    saved = folder.parent / "_build" / "output" / f"{picture}.png"
+    if saved.exists():
         from sphinx_gallery.utils import scale_image
 
-        scale_image(str(picture), str(thumb), 560, 400)
+        scale_image(str(saved), str(thumb), 560, 400)
     return f"images/thumb/{thumb.name}"
 
 

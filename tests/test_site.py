@@ -79,10 +79,12 @@ def test_the_pictures_are_drawn_by_the_code_above_them(monkeypatch):
             assert image.text["Source"] == digest, name
 
 
-def test_the_gallery_has_a_lesson_for_each_example(monkeypatch):
-    gallery = module("docs/gallery.py", monkeypatch)
-    examples = {path.stem.removeprefix("plot_") for path in (ROOT / "examples").glob("*.py")}
-    assert set(gallery.LESSONS) == examples
+def test_the_gallery_has_a_lesson_and_a_thumbnail_for_each_example(monkeypatch):
+    lessons = module("docs/gallery.py", monkeypatch).LESSONS
+    examples = {path.stem.removeprefix("plot_"): path for path in (ROOT / "examples").glob("*.py")}
+    assert set(lessons) == set(examples)
+    for name, (_, picture) in lessons.items():
+        assert f'"{picture}.png"' in examples[name].read_text(encoding="utf-8"), name
 
 
 def test_every_page_of_the_guide_is_in_its_table_of_contents():
