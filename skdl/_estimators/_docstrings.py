@@ -43,7 +43,7 @@ _PARAMETERS = {
         it; a class makes a new one for every fit. ``callbacks__<name>`` sets parameters of
         those made, and of copies of instances.""",
     "shuffle": """bool
-        Visit the rows in a new order each epoch.""",
+        Take the rows in a new order in each epoch.""",
     "run_eagerly": """bool
         Run the model's Python step by step, for debugging.""",
     "epochs": """int
@@ -52,9 +52,9 @@ _PARAMETERS = {
         Stop when the score of the validation rows has not improved for
         ``n_iter_no_change`` epochs, and keep the weights of the best epoch.""",
     "scoring": """str or callable
-        What early stopping and ``best_epoch_`` look at, on the validation rows: "loss",
+        The criterion of early stopping and ``best_epoch_``, on the validation rows: "loss",
         the name of one of ``metrics``, the name of a scorer of scikit-learn such as
-        "roc_auc", or a scorer or function ``scoring(estimator, X, y)``, of which more is
+        "roc_auc", or a scorer or function ``scoring(estimator, X, y)``, for which higher is
         better. A score that Keras does not compute is computed after each epoch, and is
         in ``history_`` as ``val_<name>``.""",
     "n_iter_no_change": """int
@@ -95,7 +95,7 @@ _ATTRIBUTES = """model_ : keras.Model
     engine_reason_ : str or None
         Why it was not compiled, where it was not.
     callbacks_ : list of keras.callbacks.Callback
-        Those of ``callbacks`` that watched the last fit.
+        The callbacks of the last fit.
     n_features_in_ : int
         Number of features seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -110,7 +110,7 @@ _ATTRIBUTES = """model_ : keras.Model
 _ROUTED = """Parameters of the optimizer, the loss, the metrics and the callbacks, and of `fit`, `predict`
     and `score`, are given as ``optimizer__<name>``, ``loss__<name>``, ``metrics__<name>``,
     ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>`` and ``score__<name>``. They
-    are parameters like any other: a search reaches them."""
+    are parameters like any other, and can be searched."""
 
 _SPLIT = """float in [0, 1), splitter or None
         Share of the rows held out to validate on, {}; or a splitter of
