@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND ?= Agg
+FUZZ_CASES ?= 1200
 
 .PHONY: demo test test-floors test-newest lint examples bench tables docs check-site images dist clean
 .DELETE_ON_ERROR:
@@ -31,6 +32,14 @@ examples: $(VENV)/test.stamp
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Some 6,000 random cases of data against scikit-learn's networks; 'make test' has a few of them.
+fuzz: $(VENV)/test.stamp
+	SKDL_FUZZ_CASES=$(FUZZ_CASES) $(BIN)/python -m pytest -n 2 --timeout 7200 tests/test_properties.py
+
+# A thousand fits in one process, with threads, failures and interrupts: nothing leaks, bits repeat.
+soak: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/soak.py
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/run.py

@@ -724,6 +724,17 @@ def test_weights_of_classes_that_are_no_weights(weights):
         DNNClassifier(epochs=1, class_weight=weights).fit(X, Y)
 
 
+@pytest.mark.parametrize("weights", [{0: "1"}, {0: None}, {0: [1, 2]}], ids=repr)
+def test_weights_of_classes_that_are_no_numbers(weights):
+    assert_refused(dnn_classifier(class_weight=weights), ValueError, "must hold finite numbers", X, Y)
+
+
+def test_a_list_of_class_weights_that_has_no_dicts():
+    labels = np.column_stack([Y > 0, Y > 1]).astype(int)
+    clf = dnn_classifier(class_weight=[1, 2])
+    assert_refused(clf, TypeError, "must hold one dict for each column of y", X, labels)
+
+
 @pytest.mark.parametrize("weight", [1e308, 5e-324])
 def test_only_the_ratios_of_weights_count_however_large_they_are(weight):
     args = {"hidden_layer_sizes": (3,), "epochs": 2, "random_state": 0}

@@ -1,6 +1,9 @@
 """Training by ``keras.Model.fit``, for all that the compiled engine does not run."""
 
-from skdl._backend import keras, seeded
+import contextlib
+import threading
+
+from skdl._backend import keras, seeded, tf
 from skdl._engine import _keras_only
 from skdl._engine._data import epoch_order, n_rows, take, without_lists
 
@@ -41,6 +44,24 @@ class _Orders(keras.callbacks.Callback):
         self.batches.start(epoch)
 
 
+@contextlib.contextmanager
+def _quiet_tracing():
+    """Keep TensorFlow's advice about tracing often out of the log, for this thread.
+
+    It counts the models of a process as one function that is traced again and again.
+    """
+    thread, logger = threading.get_ident(), tf.get_logger()
+
+    def is_other(record):
+        return threading.get_ident() != thread or "triggered tf.function retracing" not in str(record.msg)
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
 def keras_fit(
     model,
     x,
@@ -74,7 +95,7 @@ def keras_fit(
     # until it is built and traced. Little is lost, since Keras's ``fit`` of a small
     # network is Python from end to end and two threads would wait for each other anyway.
     try:
-        with seeded(seed, user_code=_keras_only.describe(model) is None):
+        with seeded(seed, user_code=_keras_only.describe(model) is None), _quiet_tracing():
             return model.fit(
                 batches,
                 epochs=epochs,

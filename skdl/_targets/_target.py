@@ -1,6 +1,7 @@
 """What a target is: how it is checked, divided, weighted, encoded and decoded."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -94,11 +95,17 @@ class Target:
         ------
         ValueError
             If a class has a weight that is negative or not finite, or all have none.
+        TypeError
+            If a list holds something else than weights for each label.
         """
         given = class_weight if isinstance(class_weight, list) else [class_weight]
-        for weights in (each for each in given if isinstance(each, dict)):
-            values = np.asarray(list(weights.values()), float)
-            if not np.isfinite(values).all() or (values < 0).any() or (values.size and not values.any()):
+        for weights in given:
+            if not isinstance(weights, dict | str):
+                raise TypeError(
+                    "class_weight as a list must hold one dict for each column of y, such as {0: 1, 1: 5}; "
+                    f"got {class_weight}."
+                )
+            if isinstance(weights, dict) and not _are_weights(weights.values()):
                 raise ValueError(
                     f"class_weight must hold finite numbers of at least 0, and one above 0; got {weights}."
                 )
@@ -138,6 +145,13 @@ class Target:
     def decode(self, outputs, **kwargs):
         """Return the outputs of the model as a target."""
         return self.encoder.inverse_transform(outputs, **kwargs)
+
+
+def _are_weights(values):
+    values = list(values)
+    if not all(isinstance(value, Real) for value in values):
+        return False
+    return all(0 <= value < np.inf for value in values) and (not values or any(values))
 
 
 def is_one_hot(y):

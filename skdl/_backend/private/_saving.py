@@ -1,6 +1,7 @@
 """Private names behind copies, pickles and files of Keras objects."""
 
 import functools
+import warnings
 
 from skdl._backend._start import keras, tf
 from skdl._backend.private._guard import guarded
@@ -158,7 +159,10 @@ def build_shapes(model):
 
 def save_model(model, file):
     """Write a model in Keras's format to an open file; ``model.save`` takes paths alone."""
-    keras.src.saving.saving_lib.save_model(model, file)
+    with warnings.catch_warnings():
+        # Keras 3.15 reads TensorFlow 2.21's tensors by np.array, which NumPy 2 deprecates.
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        keras.src.saving.saving_lib.save_model(model, file)
 
 
 def load_model(file, custom_objects):

@@ -1,0 +1,101 @@
+"""The bits of a result depend on data, parameters and seed: not on what ran before, beside or elsewhere."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+import pytest
+
+import skdl
+from skdl import CNNClassifier, DNNClassifier, KerasClassifier
+
+X = np.random.default_rng(0).normal(size=(48, 16)).astype("float32")
+Y = (X[:, 0] > 0).astype(int)
+
+
+class Scaled(keras.layers.Layer):
+    """A layer of one's own."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="random_normal")
+
+    def call(self, inputs):
+        return inputs * self.scale
+
+
+def build(meta, own=False):
+    stack = [keras.Input((16,)), keras.layers.Dense(4, activation="relu"), *([Scaled()] if own else [])]
+    return keras.Sequential([*stack, keras.layers.Dense(1, activation="sigmoid")])
+
+
+def wrapped(**params):
+    return KerasClassifier(build, loss="binary_crossentropy", **params)
+
+
+KINDS = {
+    "dense": lambda **common: DNNClassifier((4,), early_stopping=True, **common),
+    "convolutional": lambda **common: CNNClassifier(filters=(2,), image_shape=(4, 4), **common),
+    "wrapped": wrapped,
+    "dropout": lambda **common: DNNClassifier((4,), dropout=0.5, **common),
+    "batch normalisation": lambda **common: DNNClassifier((4,), batch_norm=True, **common),
+    "custom layer": lambda **common: wrapped(model__own=True, **common),
+}
+CELLS = [(kind, engine) for kind in KINDS for engine in ("compiled", "keras")]
+
+
+def digest(cell):
+    kind, engine = cell
+    model = KINDS[kind](engine=engine, epochs=3, batch_size=16, random_state=0).fit(X, Y)
+    assert model.engine_ == engine
+    return hashlib.sha256(model.predict_proba(X).tobytes()).hexdigest()
+
+
+def in_threads(cells=CELLS):
+    """Return the digest of each cell, from three threads."""
+    with ThreadPoolExecutor(3) as pool:
+        return dict(zip(cells, pool.map(digest, cells), strict=True))
+
+
+def in_turn(cells=CELLS):
+    """Return the digest of each cell."""
+    return {cell: digest(cell) for cell in cells}
+
+
+@pytest.fixture(scope="module")
+def digests():
+    """Digests of each cell, by how it ran; those of Keras's fit, which keeps no programs, in fewer ways."""
+    code = "import json, test_determinism as t; print(json.dumps([*t.in_threads(t.CELLS[::-1]).items()]))"
+    paths = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
+    command, env = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": paths}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as other:
+        skdl.clear_caches()
+        compiled = [cell for cell in CELLS if cell[1] == "compiled"]
+        found = {"cold": in_turn(), "warm": in_turn(compiled)}
+        skdl.clear_caches()
+        found["cold in threads"] = in_threads(compiled)
+        DNNClassifier((5,), dropout=0.1, epochs=1).fit(X[:20], Y[:20])
+        found["after others"] = in_turn(compiled[::-1])
+        found["in threads"] = in_threads()
+        output = other.communicate()[0]
+    return {
+        **found,
+        "in threads of another process": {tuple(cell): each for cell, each in json.loads(output)},
+    }
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_has_the_same_bits_however_it_ran(kind, engine, digests):
+    found = {how: each[kind, engine] for how, each in digests.items() if (kind, engine) in each}
+    assert len(found) == (6 if engine == "compiled" else 3)
+    assert found == dict.fromkeys(found, found["cold"])
+
+
+def test_the_digests_tell_networks_apart(digests):
+    compiled = [digests["cold"][kind, "compiled"] for kind in KINDS]
+    assert len(set(compiled)) == len(KINDS)
