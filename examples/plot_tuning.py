@@ -14,7 +14,8 @@ The task: which loans will not be paid back? All models stand behind a scaler an
 
 With the original loans it prints::
 
-    Balanced accuracy on the hold-out: 0.000
+    DNNClassifier (17 candidates): balanced accuracy 0.993 +- 0.003
+    Balanced accuracy on the hold-out: 0.993
 """
 
 # %%

@@ -543,6 +543,7 @@ def test_search_shows_the_dot_of_the_best_candidate():
     for params, dots in (("lr", "line_"), (["lr", "units"], "image_")):
         display = SearchDisplay.from_cv_results(random_search, params=params)
         assert display.best_.get_zorder() < getattr(display, dots).get_zorder()
+    assert display.best_.get_color() == "white"  # a dot of any colour is seen on it
     # The cells of a heat map would hide the star.
     grid = SearchDisplay.from_cv_results(results(lr=[1, 2], units=[1, 2]))
     assert grid.best_.get_zorder() > grid.image_.get_zorder()

@@ -281,7 +281,7 @@ class SearchDisplay:
                 best[place] = row
         return [best[place] for place in sorted(best)]
 
-    def _mark_best(self, x, y, *, size, zorder=0.9):
+    def _mark_best(self, x, y, *, size, color=ORANGE, zorder=0.9):
         # Below the dot of the candidate, whose colour or place must be seen.
         style = {
             "marker": "*",
@@ -291,7 +291,7 @@ class SearchDisplay:
             "linestyle": "none",
             "zorder": zorder,
         }
-        (self.best_,) = self.ax_.plot(x, y, color=ORANGE, label="Best", **style)
+        (self.best_,) = self.ax_.plot(x, y, color=color, label="Best", **style)
 
     def _best_handle(self):
         """Return a star for the legend, no larger than its text."""
@@ -358,7 +358,7 @@ class SearchDisplay:
                 x[~done], y[~done], "x", color=VERMILLION, markeredgewidth=2, label="Failed"
             )
         if self.best is not None:
-            self._mark_best(x[self.best], y[self.best], size=20)
+            self._mark_best(x[self.best], y[self.best], size=20, color="white")
         first.scale(self.ax_.xaxis, self.ax_)
         second.scale(self.ax_.yaxis, self.ax_)
 
