@@ -15,7 +15,7 @@ The tables ship with scikit-learn; here they get gaps and text. ``--data`` takes
 
 With the original hours it prints::
 
-    Bike sharing, R2 on 4345 rows: network 0.000, boosting 0.000
+    Bike sharing, R2 on 4345 rows: network 0.958, boosting 0.944
 """
 
 # %%
