@@ -15,8 +15,8 @@ only so that the script runs anywhere. The run prints::
 
 With the original images it prints::
 
-    Test: loss 0.000, accuracy 0.0000
-    Better: test loss 0.000, accuracy 0.0000
+    Test: loss 0.362, accuracy 0.8703
+    Better: test loss 0.344, accuracy 0.8780
 """
 
 # %%
