@@ -564,6 +564,14 @@ def test_search_heat_map(size):
     check_texts(display.figure_)
 
 
+def test_the_scores_in_a_heat_map_have_equally_many_decimals():
+    scores = {"mean_test_score": [0.99, 0.8034, 0.79, 1.0], "std_test_score": [0.0] * 4}
+    display = SearchDisplay.from_cv_results(
+        {"param_a": [1, 1, 2, 2], "param_b": [1, 2, 1, 2], **{n: np.array(s) for n, s in scores.items()}}
+    )
+    assert sorted(text.get_text() for text in display.texts_) == ["0.790", "0.803", "0.990", "1.000"]
+
+
 def test_search_points(data, size):
     rng = np.random.RandomState(0)
     params = {"C": 10 ** rng.uniform(-3, 3, size=30), "gamma": 10 ** rng.uniform(-4, 1, size=30)}

@@ -393,7 +393,8 @@ class SearchDisplay:
         n_rows, n_columns = scores.shape
         width, height = axes_size(self.ax_)
         size = points("small")
-        texts = {(x, y): f"{scores[y, x]:.3g}" for y, x in np.ndindex(scores.shape) if not scores.mask[y, x]}
+        places = [(x, y) for y, x in np.ndindex(scores.shape) if not scores.mask[y, x]]
+        texts = dict(zip(places, _alike([scores[y, x] for x, y in places]), strict=True))
         widest = max((text_width(text, size) for text in texts.values()), default=0)
         if widest > 0.7 * width / n_columns or 1.2 * size / 72 > 0.8 * height / n_rows:
             return
@@ -505,6 +506,15 @@ def _label(value):
     else:
         text = repr(value)
     return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 3]}..."
+
+
+def _alike(scores):
+    """Return scores as texts of three digits or more, with equally many decimals."""
+    texts = [f"{score:.3g}" for score in scores]
+    if any("e" in text for text in texts):
+        return texts
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+    return [f"{score:.{decimals}f}" for score in scores]
 
 
 def _rank(value, label):
