@@ -211,8 +211,10 @@ def wants_xla(model, *, n_rows, batch_size, epochs):
     bool
         False where the batches are never full (XLA would compile anew for each number
         of rows), where the steps are too few to repay it, for layers that XLA is slow
-        at or can't compile. A model compiled with ``jit_compile=True`` gets what it asks.
-        Whether XLA computes the same is another question, which the graph answers.
+        at or can't compile, and for random numbers (dropout, noise): XLA takes longer to
+        draw them than it saves, and draws others than Keras's ``fit``. A model compiled with
+        ``jit_compile=True`` gets what it asks. Whether XLA computes the same is another
+        question, which the graph answers.
     """
     full = n_rows // batch_size
     layers = private.flat_layers(model)
@@ -220,4 +222,4 @@ def wants_xla(model, *, n_rows, batch_size, epochs):
         return False
     if model.jit_compile:
         return True
-    return full * epochs >= XLA_STEPS and not heavy(model)
+    return full * epochs >= XLA_STEPS and not heavy(model) and not private.seed_generators(model)
