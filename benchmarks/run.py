@@ -36,11 +36,15 @@ COMPARISONS = [
     ("mnist_dense", "sklearn", "the same, against scikit-learn's `MLPClassifier`"),
     ("mnist_convolutional", "keras", "convolutional network, 6,000 images, against Keras `fit`"),
     ("predict_one", "model", "`predict_proba` of one row, against the bare model call"),
+    ("serve_hundred", "sklearn", "`predict_proba` of one row by 100 models in turn, against `MLPClassifier`"),
     ("predict_many", "model", "`predict_proba` of 100,000 rows, against the bare model call"),
 ]
 MEMORY = [
     ("memory_of_fits", "memory over 300 fits of one architecture, after the first 20"),
     ("memory_of_architectures", "memory over 60 architectures, above the first"),
+    ("memory_of_rounds", "memory over ten rounds of 40 architectures, after the first round"),
+    ("peak_of_fit", "peak of a fit of 5 million rows of 20 numbers (400 MB)"),
+    ("peak_of_fit_validated", "the same with `validation_split=0.1`"),
 ]
 SLOW = {
     ("search", "scikeras"),

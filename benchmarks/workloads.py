@@ -279,6 +279,50 @@ def memory_of_architectures(contender):
     return resident_mb() - before
 
 
+def memory_of_rounds(contender):
+    """Growth over nine more rounds of 40 architectures in turn, after the first; nothing compiles anew."""
+    from skdl import _engine
+
+    X, y = breast_cancer()
+    for turn in range(10):
+        for units in range(4, 44):
+            classifier(contender, (units,), 3)[0].fit(X, y).predict(X[:5])
+        if turn == 0:
+            before, compiled = resident_mb(), _engine.compilations()
+    assert _engine.compilations() == compiled
+    return resident_mb() - before
+
+
+def serve_hundred(contender):
+    """Seconds of a prediction of one row, by a hundred models in turn."""
+    X, y = breast_cancer()
+    models = [classifier(contender, (4 + units % 40,), 1)[0].fit(X, y) for units in range(100)]
+    for model in models:
+        model.predict_proba(X[:1])
+    times = []
+    for model in models * 5:
+        started = time.perf_counter()
+        model.predict_proba(X[:1])
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def peak_of_fit(contender, rows=5_000_000, **params):
+    """Peak memory of a fit of many rows of 20 numbers, in MB above that before: with XLA's compiler."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows, 20), dtype="float32")
+    y = (X[:, 0] > 0).astype(int)
+    net = classifier(contender, (16,), 1)[0].set_params(batch_size=8192, **params)
+    net.fit(X[:20_000], y[:20_000])
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # forget the peak so far
+    before = resident_mb()
+    net.fit(X, y)
+    with open("/proc/self/status") as file:
+        (peak,) = (int(line.split()[1]) / 2**10 for line in file if line.startswith("VmHWM"))
+    return peak - before
+
+
 WORKLOADS = {
     "search": search,
     "search_threads": lambda contender: search(contender, "threading"),
@@ -292,6 +336,12 @@ WORKLOADS = {
     "predict_many": lambda contender: predict(contender, 100_000, 100),
     "memory_of_fits": memory_of_fits,
     "memory_of_architectures": memory_of_architectures,
+    "memory_of_rounds": memory_of_rounds,
+    "serve_hundred": serve_hundred,
+    "peak_of_fit": peak_of_fit,
+    "peak_of_fit_validated": lambda contender: peak_of_fit(
+        contender, **({"validation_split": 0.1} if contender == "skdl" else {"early_stopping": True})
+    ),
 }
 
 
