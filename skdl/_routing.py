@@ -90,8 +90,11 @@ class RoutedParamsMixin:
 
     @classmethod
     @functools.cache
-    def _init_signature(cls):
-        """Return the keyword parameters of ``__init__``, those passed up included."""
+    def _init_signature(cls, *, settled=False):
+        """Return the keyword parameters of ``__init__``, those passed up included.
+
+        With ``settled`` also those that a subclass leaves out, because it sets them itself.
+        """
         found = {}
         for klass in cls.__mro__:
             if "__init__" not in vars(klass):
@@ -101,7 +104,7 @@ class RoutedParamsMixin:
             for parameter in parameters:
                 if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                     found.setdefault(parameter.name, parameter)
-            if inspect.Parameter.VAR_KEYWORD not in kinds:
+            if inspect.Parameter.VAR_KEYWORD not in kinds and not settled:
                 break
         return found
 

@@ -62,12 +62,6 @@ def test_a_docstring_speaks_of_its_own_kind_of_target(cls):
     assert not is_classifier(cls()) or "mean squared error" not in cls.__doc__
 
 
-@pytest.mark.parametrize("cls", [skdl.DNNClassifier, skdl.KerasRegressor, skdl.CNNClassifier])
-def test_the_html_repr_has_tooltips(cls):
-    html = estimator_html_repr(cls())
-    assert html.count('class="param-doc-description"') == len(cls().get_params())
-
-
 @pytest.fixture
 def named_address(monkeypatch):
     """What an installation says whose pyproject.toml names the documentation."""
@@ -84,6 +78,12 @@ def test_the_link_leads_to_the_documentation_that_the_package_names(estimator, n
     page = f"https://example.org/skdl/reference/generated/skdl.{type(estimator).__name__}.html"
     assert estimator._get_doc_link() == page
     assert page in estimator_html_repr(estimator)
+
+
+@pytest.mark.parametrize("cls", [skdl.DNNClassifier, skdl.KerasRegressor, skdl.CNNClassifier])
+def test_the_html_repr_has_tooltips_beside_links(cls, named_address):
+    html = estimator_html_repr(cls())
+    assert html.count('class="param-doc-description"') == len(cls().get_params())
 
 
 @pytest.mark.parametrize(

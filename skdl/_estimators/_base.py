@@ -260,14 +260,6 @@ class KerasEstimator(
         fixed = {name: value for name, value in vars(self).items() if name in self._parameter_constraints}
         return {**fixed, **self.get_params(deep=False)}
 
-    @classmethod
-    def _defaults(cls):
-        """Return the defaults of all parameters, those included that a subclass has settled."""
-        signatures = [
-            each._init_signature() for each in reversed(cls.__mro__) if issubclass(each, KerasEstimator)
-        ]
-        return {name: parameter.default for found in signatures for name, parameter in found.items()}
-
     def _routed_to(self, method):
         return route_params(self._settings(), destination=method, pass_filter=set())
 
@@ -307,7 +299,7 @@ class KerasEstimator(
         return ModelSpec(
             type(self).__name__,
             self._settings(),
-            self._defaults(),
+            {name: each.default for name, each in self._init_signature(settled=True).items()},
             self._compile_params(),
         )
 
