@@ -252,7 +252,8 @@ class TrainProgram(Program):
         places = {id(variable): i for i, variable in enumerate(variables)}
         settings = stopping, [places[id(w)] for w in self._weights], [p.settings for p in passes]
         parts += [part for p in passes for part in p.parts]
-        super().__init__(parts, variables, settings, optimise=optimise)
+        # XLA's code is for one shape.
+        super().__init__(parts, variables, settings, optimise=optimise, any_shape=not self.xla)
 
     def _loop(self):
         training, testing, weights = self._training, self._testing, self._weights

@@ -57,10 +57,15 @@ class Compiled:
         Whether it has run without an error.
     not_for_xla : bool
         Whether XLA turned out not to be able to compile it.
+    shapes : list of tuple
+        Of the variables for which TensorFlow makes the kernels.
+    block_steps : int
+        How many steps of training one call was found to make in good time; 0 before.
     """
 
-    def __init__(self, function):
+    def __init__(self, function, shapes):
         self.function, self.proven, self.not_for_xla = function, False, False
+        self.shapes, self.block_steps = shapes, 0
 
 
 class Program:
@@ -79,6 +84,9 @@ class Program:
         All else that the loop depends on.
     optimise : bool
         Whether TensorFlow's graph optimiser is worth its time.
+    any_shape : bool
+        Whether it is one program for variables of all shapes. Those of other shapes than the
+        traced ones are then handed in by copies, for which TensorFlow makes no kernels anew.
 
     Attributes
     ----------
@@ -95,8 +103,10 @@ class Program:
         there once the program is complete.
     """
 
-    def __init__(self, parts, variables, settings, *, optimise):
-        self._optimise, self._parts = optimise, parts
+    def __init__(self, parts, variables, settings, *, optimise, any_shape):
+        self._optimise, self._parts, self._shapes = optimise, parts, _shapes(variables)
+        # Copies would have to be made on the devices of the variables.
+        self._any_shape = any_shape and not tf.config.list_physical_devices("GPU")
         self._positions = {id(v.value.handle): i for i, v in enumerate(variables)}
         # A captured tensor that is no variable's handle is a constant, of any value.
         self._given = []
@@ -104,6 +114,7 @@ class Program:
         for part in parts:
             captures.append([self._capture(tensor) for tensor in part.captured_inputs])
         self.shared = not (any(map(_is_handle, self._given)) or any(g.has_state() for g in graphs))
+        self._writes = any(g.writes() for g in graphs)
         # What is captured by its handle lives as long as the program does.
         known = set(map(id, (v.value for v in variables)))
         self._kept = [v for part in parts for v in part.graph.variables if id(v) not in known]
@@ -144,7 +155,7 @@ class Program:
         # Nothing but the parts may bring in what is not the model's.
         self.shared = self.shared and len(self._given) == n_given
         self.size = Graph(concrete).size
-        self.compiled = Compiled(private.callable_part(concrete))
+        self.compiled = Compiled(private.callable_part(concrete), self._shapes)
         self._finish()
         private.dismantle(self.compiled.function)
         return self
@@ -170,11 +181,25 @@ class Program:
 
     def __call__(self, variables, *args):
         """Run with the variables of a model, in the order of the traced one's."""
-        captures = [
-            variables[i].value.handle if kind == "variable" else self._given[i] for kind, i in self.captures
-        ]
+        values = [v.value for v in variables]
+        if not (self._any_shape and self.shared) or _shapes(variables) == self.compiled.shapes:
+            return self._run([value.handle for value in values], args)
+        copies = private.handles_of_any_shape(values)
+        try:
+            return self._run(copies, args)
+        finally:
+            for value, copy in zip(values, copies, strict=True) if self._writes else ():
+                after = tf.raw_ops.ReadVariableOp(resource=copy, dtype=value.dtype)
+                tf.raw_ops.AssignVariableOp(resource=value.handle, value=after)
+
+    def _run(self, handles, args):
+        captures = [handles[i] if kind == "variable" else self._given[i] for kind, i in self.captures]
         with private.without_graph_optimiser(not self._optimise):
             return private.call(self.compiled.function, args, captures)
+
+
+def _shapes(variables):
+    return [tuple(variable.shape) for variable in variables]
 
 
 def _is_handle(tensor):

@@ -43,6 +43,16 @@ _STATE_IN_VARIABLES = frozenset(
     }
 )
 
+_WRITES = frozenset(
+    {
+        "AssignAddVariableOp",
+        "AssignSubVariableOp",
+        "AssignVariableOp",
+        "ResourceScatterAdd",
+        "ResourceScatterUpdate",
+    }
+)
+
 # Calls of Python that TensorFlow does not count as stateful.
 _CALLS_PYTHON = frozenset({"PyFuncStateless"})
 
@@ -206,6 +216,10 @@ class Graph:
         return any(map(private.is_stateful, self.operations - _STATE_IN_VARIABLES)) or bool(
             self.operations & _CALLS_PYTHON
         )
+
+    def writes(self):
+        """Whether the function changes variables that it captures."""
+        return bool(self.operations & _WRITES)
 
     def safe_in_xla(self, *, keras_only):
         """Whether XLA computes the same as TensorFlow's operations do one by one.

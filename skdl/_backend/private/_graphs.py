@@ -4,6 +4,7 @@ import contextlib
 import functools
 import sys
 
+from skdl._backend._start import tf
 from skdl._backend.private._guard import guarded
 
 # The context of the process.
@@ -89,6 +90,31 @@ def callable_part(concrete):
 def call(function, arguments, captures):
     """Run the result of `callable_part`."""
     return function.call_with_captures(arguments, {}, captures)
+
+
+@guarded
+def handles_of_any_shape(variables):
+    """Return handles of new variables with the same values, which do not tell their shapes.
+
+    TensorFlow builds the kernels of a function anew for handles that tell other shapes.
+
+    Parameters
+    ----------
+    variables : list of tf.Variable
+
+    Returns
+    -------
+    list of tf.Tensor
+    """
+    from tensorflow.python.eager.context import anonymous_name
+
+    handles, name = [], anonymous_name()
+    for variable in variables:
+        handle = tf.raw_ops.VarHandleOp(dtype=variable.dtype, shape=tf.TensorShape(None), shared_name=name)
+        value = tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
+        tf.raw_ops.AssignVariableOp(resource=handle, value=value)
+        handles.append(handle)
+    return handles
 
 
 @guarded

@@ -21,6 +21,7 @@ _NEEDED = (
     ("tensorflow.python.eager.context", "Context.op_callbacks"),
     ("tensorflow.python.eager.context", "Context.scope_name"),
     ("tensorflow.python.eager.context", "FunctionCallOptions"),
+    ("tensorflow.python.eager.context", "anonymous_name"),
     ("tensorflow.python.framework.config", "is_op_determinism_enabled"),
     ("tensorflow.python.framework.func_graph", "dismantle_func_graph"),
     ("tensorflow.python.framework.op_def_registry", "get"),
