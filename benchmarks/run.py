@@ -18,12 +18,18 @@ import sys
 from pathlib import Path
 
 import readme
+from workloads import WORKLOADS
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 
 # Workload, what skdl is compared with, and what the row says.
 COMPARISONS = [
+    ("architectures", "sklearn", "search over 15 widths, 46 fits, against `MLPClassifier`"),
+    ("architectures", "builder", "the same, against `KerasClassifier` with a builder"),
+    ("random_search", "sklearn", "30 random networks on 4,600 rows, 91 fits, against `MLPClassifier`"),
+    ("larger_search", "sklearn", "6 candidates on 5,000 rows, 19 fits, against `MLPClassifier`"),
+    ("larger_search_threads", "larger_search", "the same search in two threads, against one"),
     ("search", "sklearn", "grid search of 31 fits, against scikit-learn's `MLPClassifier`"),
     ("search", "skorch", "the same search, against skorch"),
     ("search", "scikeras", "the same search, against scikeras"),
@@ -52,6 +58,7 @@ SLOW = {
     ("search", "keras.wrappers"),
     ("mnist_dense", "keras"),
     ("mnist_dense", "sklearn"),
+    ("random_search", "sklearn"),
 }
 
 
@@ -73,7 +80,7 @@ def measure(workload, contender):
 
 def compare(workload, other, turns):
     """Measure skdl and another in turn."""
-    pair = ("search", "skdl") if other == "search" else (workload, other)
+    pair = (other, "skdl") if other in WORKLOADS else (workload, other)
     ours, theirs = [], []
     for turn in range(turns):
         order = [(ours, (workload, "skdl")), (theirs, pair)]

@@ -154,13 +154,81 @@ def search(contender, backend=None):
     return time.perf_counter() - start
 
 
+def architectures(contender):
+    """Fifteen widths, three folds, twenty epochs, behind a scaler."""
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = load_breast_cancer(return_X_y=True)
+    warnings.simplefilter("ignore")  # MLPClassifier: twenty epochs are no convergence
+    if contender == "builder":
+        from skdl import KerasClassifier
+
+        net, layers = (
+            KerasClassifier(scikeras_builder, layers=(8,), batch_size=BATCH, random_state=0),
+            "layers",
+        )
+        net.set_params(epochs=20)
+    else:
+        net, layers, _ = classifier(contender, (8,), 20)
+    grid = {f"net__{layers}": [(units,) for units in range(8, 65, 4)]}
+    searching = GridSearchCV(
+        Pipeline([("scaler", StandardScaler()), ("net", net)]), grid, cv=3, error_score="raise"
+    )
+    warm_imports(contender)
+    start = time.perf_counter()
+    searching.fit(X, y)
+    return time.perf_counter() - start
+
+
+def random_search(contender):
+    """Thirty draws of layers, activation, rate and batch size, three folds of a table of 4,600 x 57."""
+    from sklearn.datasets import make_classification
+    from sklearn.model_selection import RandomizedSearchCV
+
+    X, y = make_classification(4_600, 57, n_informative=20, random_state=0)
+    warnings.simplefilter("ignore")
+    net, layers, rate = classifier(contender, (8,), 20)
+    rng = np.random.default_rng(0)
+    sizes = [tuple(map(int, rng.integers(8, 129, rng.integers(1, 4)))) for _ in range(200)]
+    choices = {layers: sizes, rate: np.logspace(-4, -2, 20), "activation": ["relu", "tanh"]}
+    choices["batch_size"] = [32, 64]
+    if contender == "skdl":
+        choices["dropout"] = [0.0, 0.2]
+    searching = RandomizedSearchCV(net, choices, n_iter=30, cv=3, random_state=0, error_score="raise")
+    warm_imports(contender)
+    start = time.perf_counter()
+    searching.fit(X.astype("float32"), y)
+    return time.perf_counter() - start
+
+
+def larger_search(contender, backend=None):
+    """Two architectures, three rates, three folds, thirty epochs, 5,000 rows of 40 numbers."""
+    from joblib import parallel_config
+    from sklearn.datasets import make_classification
+    from sklearn.model_selection import GridSearchCV
+
+    X, y = make_classification(5_000, 40, n_informative=20, random_state=0)
+    warnings.simplefilter("ignore")
+    net, layers, rate = classifier(contender)
+    grid = {layers: [(64, 32), (32,)], rate: [1e-3, 3e-3, 1e-2]}
+    searching = GridSearchCV(net, grid, cv=3, error_score="raise")
+    warm_imports(contender)
+    start = time.perf_counter()
+    with parallel_config(backend or "threading", n_jobs=2 if backend else 1):
+        searching.fit(X.astype("float32"), y)
+    return time.perf_counter() - start
+
+
 def warm_imports(contender):
     """Import what the contender would import in its first fit."""
-    if contender in ("skdl", "scikeras", "keras", "keras.wrappers"):
+    if contender in ("skdl", "builder", "scikeras", "keras", "keras.wrappers"):
         import keras
 
         keras.ops.zeros((1,))
-        if contender == "skdl":
+        if contender in ("skdl", "builder"):
             import skdl._estimators  # noqa: F401
     if contender == "skorch":
         import torch
@@ -324,6 +392,10 @@ def peak_of_fit(contender, rows=5_000_000, **params):
 
 
 WORKLOADS = {
+    "architectures": architectures,
+    "random_search": random_search,
+    "larger_search": larger_search,
+    "larger_search_threads": lambda contender: larger_search(contender, "threading"),
     "search": search,
     "search_threads": lambda contender: search(contender, "threading"),
     "search_processes": lambda contender: search(contender, "loky"),

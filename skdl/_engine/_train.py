@@ -19,7 +19,8 @@ from skdl._engine._widths import of_any_width
 
 # Bounds of one call of a program, in seconds and in rows: so that it can be interrupted
 # from the keyboard, and the orders of its epochs stay small. The first call makes few
-# steps, and each further one at most eight times as many as the one before.
+# steps, and each further one at most eight times as many as the one before; the first of
+# another training by the same program, which may be of a wider network, an eighth of these.
 _SECONDS, _ORDERS, _FIRST_STEPS, _FASTER = 0.5, 2**22, 8, 8
 
 
@@ -226,7 +227,7 @@ class _Training:
         self.epochs, self.initial_epoch, self.shuffle, self.seed = epochs, initial_epoch, shuffle, seed
         data = _packed(x, y, sample_weight)
         self.steps = -(-self.n // self.batch_size)
-        self.block_steps, self.interrupted, self.has_begun = _FIRST_STEPS, False, False
+        self.interrupted, self.has_begun = False, False
         first_batch = tensors(take(data, slice(0, self.batch_size)))
         try:
             build(model, (*first_batch, None, None)[:3], seed=seed)
@@ -244,6 +245,7 @@ class _Training:
         if self.stopper is not None and self.stopper.monitor not in self._names():
             self.stopper = None
             self._find()
+        self.block_steps = max(_FIRST_STEPS, self.program.compiled.block_steps // _FASTER)
 
     def _evaluable_stopper(self):
         """Return the early stopping that the program can evaluate, or None.
@@ -382,6 +384,7 @@ class _Training:
                 steps = max(1, -(-orders.size // self.batch_size))
                 fit = int(steps * _SECONDS / max(seconds, 1e-6))
                 self.block_steps = int(np.clip(fit, 1, _FASTER * self.block_steps))
+                self.program.compiled.block_steps = self.block_steps
         self.program.compiled.proven = self.has_begun = True
         return result
 
