@@ -14,15 +14,15 @@ demo: $(VENV)/run.stamp
 	$(BIN)/python examples/plot_quickstart.py
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The tests with the oldest releases that pyproject.toml allows, on the oldest Python, and with the
 # newest ones; each in a virtual environment of its own. TESTS="tests/test_private.py" names some.
 test-floors: $(VENV)-floors/test.stamp
-	$(VENV)-floors/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
+	$(VENV)-floors/bin/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 test-newest: $(VENV)-newest/test.stamp
-	$(VENV)-newest/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
+	$(VENV)-newest/bin/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 # Runs each example at its defaults and compares what it prints with its docstring; DATA=folder runs
 # those that take original data with the files in that folder as well.
