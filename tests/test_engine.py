@@ -16,7 +16,7 @@ from tensorflow.python.ops import gen_resource_variable_ops
 
 from skdl import _engine
 from skdl._backend import keras, quick_variables, seeded, tf
-from skdl._engine import _data, _epochs, _rules, _store
+from skdl._engine import _data, _epochs, _rules, _store, _widths
 
 N, D = 75, 6  # two full batches of 32, and a partial one
 rng = np.random.default_rng(0)
@@ -392,6 +392,7 @@ def test_two_threads_give_what_each_gives_alone(xla):
 
 
 def test_programs_are_kept_by_their_size(monkeypatch):
+    monkeypatch.setattr(_widths, "LAYERS", frozenset())  # each width has a program
     _engine.clear_caches()
     train(mlp(units=2), epochs=1)
     (program,) = _store._programs.values()
@@ -406,7 +407,8 @@ def test_programs_are_kept_by_their_size(monkeypatch):
     assert n == 1
 
 
-def test_many_architectures_in_turn_compile_once():
+def test_many_architectures_in_turn_compile_once(monkeypatch):
+    monkeypatch.setattr(_widths, "LAYERS", frozenset())  # each width has a program
     _engine.clear_caches()
     for expected in (10, 0):
         assert traced(lambda: [train(mlp(units=units), epochs=1) for units in range(20, 30)])[1] == expected
@@ -899,7 +901,7 @@ def test_failure_in_a_training_is_raised():
 
 def test_rule_for_xla():
     model = mlp()
-    rule = {"n_rows": 320, "batch_size": 32, "epochs": 100}
+    rule = {"n_rows": 320, "batch_size": 32, "epochs": 300}
     assert _rules.wants_xla(model, **rule)
     assert not _rules.wants_xla(model, **{**rule, "epochs": 2})
     assert not _rules.wants_xla(model, **{**rule, "batch_size": 321})
