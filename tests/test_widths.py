@@ -24,7 +24,7 @@ def digest(make, *, training):
     model.compile(model.optimizer or "sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     x, y = tf.zeros((8, 4)), tf.zeros((8,), tf.int64)
     build(model, (x, y, None), seed=0)
-    assert _widths.of_any_width(model)
+    assert _widths.of_any_width(model, model.variables)
     data, step = ((x, y), model.train_step) if training else ((x,), model.predict_step)
     return Graph(Layout(data).function(step).get_concrete_function()).digest([])
 
@@ -144,14 +144,25 @@ def test_other_inputs_and_outputs_are_other_programs():
         assert compilations()["training"] == before + 1
 
 
+def hidden(model):
+    return _widths.of_any_width(model, model.variables)
+
+
 def test_a_layer_that_is_called_twice_keeps_its_width():
     shared, inputs = layers.Dense(4, activation="relu"), keras.Input((4,))
-    assert _widths.of_any_width(keras.Model(inputs, shared(shared(inputs)))) == []
+    assert hidden(keras.Model(inputs, shared(shared(inputs)))) == []
 
 
 def test_sequences_keep_their_widths():
     inputs = keras.Input((5, 4))
-    assert _widths.of_any_width(keras.Model(inputs, layers.Dense(3)(layers.Dense(4)(inputs)))) == []
+    assert hidden(keras.Model(inputs, layers.Dense(3)(layers.Dense(4)(inputs)))) == []
+
+
+def test_large_networks_keep_their_widths():
+    inputs = keras.Input((4,))
+    small, large = (layers.Dense(3)(layers.Dense(units)(inputs)) for units in (10**4, 2 * 10**5))
+    assert hidden(keras.Model(inputs, small))
+    assert hidden(keras.Model(inputs, large)) == []
 
 
 def test_with_releases_that_were_not_tested_each_width_is_traced(monkeypatch):

@@ -224,7 +224,7 @@ def describe(model, names=None, *, of_any_width=None):
         Of the results of a training step; the loss, the metrics and the optimizer are
         included then. None for the forward pass alone.
     of_any_width : callable, default=None
-        From the model to the layers whose number of units is left out.
+        From the model and the variables to the layers whose number of units is left out.
 
     Returns
     -------
@@ -243,8 +243,8 @@ def describe(model, names=None, *, of_any_width=None):
 def _describe(model, names, of_any_width):
     if private.watches_operations() or type(model) not in private.functional_classes():
         return None
-    of_any_width = of_any_width(model) if of_any_width is not None else ()
     variables = model.variables if names is None else private.training_variables(model)
+    of_any_width = of_any_width(model, variables) if of_any_width is not None else ()
     writer = _Writer(model, variables, of_any_width)
     key = [environment(), writer.describe(model)]
     if names is not None:

@@ -6,10 +6,29 @@ run it at the same time, and a model's weights are never anyone else's.
 """
 
 import hashlib
+import math
 
 from skdl._backend import private, tf
 from skdl._engine._data import row_spec
 from skdl._engine._traced import Graph
+
+# In bytes: variables of other shapes than the traced ones are copied at each call, which must not
+# take long.
+_LARGE = 2**22
+
+
+def is_large(variables):
+    """Whether variables are too large to be copied at each call of a program.
+
+    Parameters
+    ----------
+    variables : list of keras.Variable
+
+    Returns
+    -------
+    bool
+    """
+    return sum(4 * math.prod(variable.shape) for variable in variables) > _LARGE
 
 
 class NotCompilable(Exception):
@@ -121,8 +140,8 @@ class Program:
         kinds = [(tensor.dtype.name, str(tensor.shape)) for tensor in self._given]
         digests = [graph.digest(each) for graph, each in zip(graphs, captures, strict=True)]
         # Sizes that have a meaning are in the graphs.
-        ranks = [(str(v.dtype), len(v.shape)) for v in variables]
-        whole = digests, kinds, ranks, settings, optimise
+        shapes = [tuple(v.shape) if is_large(variables) else len(v.shape) for v in variables]
+        whole = digests, kinds, shapes, [str(v.dtype) for v in variables], settings, optimise
         self.digest = hashlib.sha256(repr(whole).encode()).digest()
         self.compiled, self.captures, self.size = None, [], 0
 

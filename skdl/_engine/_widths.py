@@ -10,6 +10,7 @@ XLA has all sizes in its code, so programs for XLA are made for each network.
 
 from skdl._backend import keras, private
 from skdl._engine import _probe
+from skdl._engine._program import is_large
 from skdl._engine._rules import ELEMENTWISE
 
 # The tests compare the graphs of networks of different widths for all of these. Left out is what
@@ -27,21 +28,23 @@ OPTIMIZERS = frozenset(
 )
 
 
-def of_any_width(model):
+def of_any_width(model, variables):
     """Return the hidden layers of a network whose graph is the same for all their sizes.
 
     Parameters
     ----------
     model : keras.Sequential or functional keras.Model
         Built.
+    variables : list of keras.Variable
+        All that a program reads or writes.
 
     Returns
     -------
     list of keras.layers.Dense
         All but the last dense layer of a chain of layers. Empty where the size of a layer has a
-        part in the graph, or where that is not known.
+        part in the graph, or where that is not known, and for large networks.
     """
-    if not _probe.is_tested():
+    if not _probe.is_tested() or is_large(variables):
         return []
     inside = private.functional_inside(model) if isinstance(model, keras.Sequential) else model
     graph = private.layer_graph(inside)
@@ -50,7 +53,9 @@ def of_any_width(model):
         return []
     if [len(tensor.shape) for tensor in graph.inputs] != [2]:
         return []
-    if type(model.optimizer) not in {*OPTIMIZERS, type(None)} or not all(map(_is_of_any_width, chain)):
+    if type(getattr(model, "optimizer", None)) not in {*OPTIMIZERS, type(None)} or not all(
+        map(_is_of_any_width, chain)
+    ):
         return []
     dense = [layer for layer in chain if type(layer) is keras.layers.Dense]
     # The bias of a single unit is added by another operation.
