@@ -366,7 +366,7 @@ def test_training_on_after_divergence_tells_again(cancer):
     assert clf.score(X, y) > 0.5
 
 
-def test_early_stopping_that_restored_finite_weights_is_no_divergence(cancer):
+def test_early_stopping_that_restored_finite_weights_warns_and_predicts(cancer):
     X, y = cancer
     X = StandardScaler().fit_transform(X)
 
@@ -378,7 +378,9 @@ def test_early_stopping_that_restored_finite_weights_is_no_divergence(cancer):
         early_stopping=True,
         n_iter_no_change=3,
         callbacks=keras.callbacks.LearningRateScheduler(rate),
-    ).fit(X, y)
+    )
+    with pytest.warns(ConvergenceWarning, match="The weights of epoch 1 are kept"):
+        clf.fit(X, y)
     assert not np.isfinite(clf.history_["val_loss"][-1])
     assert clf.best_epoch_ == 1
     assert clf.score(X, y) > 0.5

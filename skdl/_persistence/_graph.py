@@ -148,7 +148,7 @@ def flatten_parts(thing):
     -------
     parts, given : list of object
     """
-    flattener = _Flattener(share=True)
+    flattener = _Collector(share=True)
     flattener.flatten(thing)
     return flattener.parts, flattener.given
 
@@ -189,6 +189,8 @@ class _FoundError(Exception):
 
 class _Flattener(cloudpickle.Pickler):
     """Writes objects, in which parts are replaced by their positions in a table."""
+
+    _enters = False  # into objects that pack themselves
 
     def __init__(self, share):
         self.stream = io.BytesIO()
@@ -244,7 +246,7 @@ class _Flattener(cloudpickle.Pickler):
         if role == "part":
             return "part", self._position(obj, self.parts)
         if (
-            role == "given"
+            (role == "given" and not self._enters)
             or (role == "reference" and self._is_given(obj))
             or (role == "shared" and self._share)
             or (kind is dict and id(obj) in self._globals)
@@ -294,6 +296,10 @@ class _Flattener(cloudpickle.Pickler):
         if self._of_callback and is_handle(obj):
             return types.NoneType, ()  # opened again when the training begins
         return super().reducer_override(obj)
+
+
+class _Collector(_Flattener):
+    _enters = True
 
 
 class _Probe(_Flattener):
