@@ -5,12 +5,12 @@ import numpy as np
 from skdl._backend import keras, private, tf
 from skdl._engine._data import leaves, why_not_arrays
 
-# A program of fewer steps than this runs TensorFlow's operations one by one. XLA saves 0.1 to
-# 0.2 ms of a step of a small network on a CPU, and takes 0.5 to 1 s of processor time to
-# compile: 5,000 steps or so. Here it is the steps of one training, and most searches train each
-# network a few times. The rule looks at the training alone and never at what is compiled
+# A program of fewer steps than this runs TensorFlow's operations one by one. XLA makes a step of
+# a small network several times faster, but takes 0.5 to 1 s of processor time to compile. Of a
+# search of 31 fits, 256 and 2,048 made no difference; a fit once compiled takes two to three times as
+# long with the latter. The rule looks at the training alone and never at what is compiled
 # already, or the bits of a result would depend on what ran before.
-XLA_STEPS = 2048
+XLA_STEPS = 256
 
 # On a CPU, XLA's convolutions are several times slower than TensorFlow's own; it unrolls
 # or emulates what loops over time or sorts; and it makes the gradient of an embedding
