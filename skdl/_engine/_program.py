@@ -140,7 +140,7 @@ class Program:
         kinds = [(tensor.dtype.name, str(tensor.shape)) for tensor in self._given]
         digests = [graph.digest(each) for graph, each in zip(graphs, captures, strict=True)]
         # Sizes that have a meaning are in the graphs.
-        shapes = [tuple(v.shape) if is_large(variables) else len(v.shape) for v in variables]
+        shapes = self._shapes if is_large(variables) else [len(shape) for shape in self._shapes]
         whole = digests, kinds, shapes, [str(v.dtype) for v in variables], settings, optimise
         self.digest = hashlib.sha256(repr(whole).encode()).digest()
         self.compiled, self.captures, self.size = None, [], 0
