@@ -276,20 +276,32 @@ def may_be_laxer(refusal):
     )
 
 
-@often
-@given(data=st.data())
-def test_classifiers_accept_and_refuse_as_scikit_learn(data):
+def fit_or_refuse_alike(data, ours, theirs):
+    """Fit both on drawn data; what one takes and the other refuses must have a reason.
+
+    Return both fitted, X and y, or None where one refuses.
+    """
     n = data.draw(st.integers(1, 24))
     X, y = data.draw(features(n, data.draw(st.sampled_from([1, 3])))), data.draw(targets(n))
     weight = data.draw(weights)
     weight = None if weight is None else WEIGHTS[weight](n)
-    ours, theirs = DNNClassifier((3,), **SETTINGS), MLPClassifier((3,), max_iter=1, random_state=0)
     fitted, error, expected, refusal = fit_both(ours, theirs, X, y, weight)
     if error is not None and refusal is None:
         assert may_be_stricter(error), told(error)
     if error is not None or refusal is not None:
         assert error is not None or may_be_laxer(refusal), (described(X), described(y), told(refusal))
+        return None
+    return fitted, expected, X, y
+
+
+@often
+@given(data=st.data())
+def test_classifiers_accept_and_refuse_as_scikit_learn(data):
+    ours, theirs = DNNClassifier((3,), **SETTINGS), MLPClassifier((3,), max_iter=1, random_state=0)
+    both = fit_or_refuse_alike(data, ours, theirs)
+    if both is None:
         return
+    fitted, expected, X, y = both
     if isinstance(expected.classes_, np.ndarray) and np.ndim(y) == 1:
         np.testing.assert_array_equal(fitted.classes_, expected.classes_)
     compare_predictions(fitted, expected, X, "predict", "predict_proba")
@@ -298,21 +310,12 @@ def test_classifiers_accept_and_refuse_as_scikit_learn(data):
 @often
 @given(data=st.data())
 def test_regressors_accept_and_refuse_as_scikit_learn(data):
-    n = data.draw(st.integers(1, 24))
-    X, y = data.draw(features(n, data.draw(st.sampled_from([1, 3])))), data.draw(targets(n))
-    weight = data.draw(weights)
-    weight = None if weight is None else WEIGHTS[weight](n)
-    ours, theirs = (
-        DNNRegressor((3,), **SETTINGS),
-        MLPRegressor(hidden_layer_sizes=(3,), max_iter=1, random_state=0),
-    )
-    fitted, error, expected, refusal = fit_both(ours, theirs, X, y, weight)
-    if error is not None and refusal is None:
-        assert may_be_stricter(error), told(error)
-    if error is not None or refusal is not None:
-        assert error is not None or may_be_laxer(refusal), (described(X), described(y), told(refusal))
-        return
-    compare_predictions(fitted, expected, X, "predict")
+    ours = DNNRegressor((3,), **SETTINGS)
+    theirs = MLPRegressor(hidden_layer_sizes=(3,), max_iter=1, random_state=0)
+    both = fit_or_refuse_alike(data, ours, theirs)
+    if both is not None:
+        fitted, expected, X, _ = both
+        compare_predictions(fitted, expected, X, "predict")
 
 
 def compare_predictions(ours, theirs, X, *methods):
