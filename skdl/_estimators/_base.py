@@ -37,7 +37,7 @@ from skdl._model import (
     predict_outputs,
     runs_user_code,
 )
-from skdl._persistence import PacksItself, copy_model, pack_all, unpack_all, with_parameters_copied
+from skdl._persistence import PacksStateMixin, copy_model
 from skdl._routing import RoutedParamsMixin
 from skdl._scikeras import has_param, route_params
 from skdl._targets import Target, learnt_by
@@ -65,9 +65,6 @@ from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 
 _log = logging.getLogger("skdl")
 _SEEDS = np.iinfo(np.int32).max
-# What scikit-learn keeps on an estimator during a fit. The copies that callbacks get, and
-# may keep and fit again, are of their own.
-_OF_A_RUNNING_FIT = {"_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown"}
 
 _BATCH_SIZE = [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1}), None]
 # Parameters of training that every estimator has.
@@ -107,7 +104,7 @@ def _without_autologging():
 
 
 class KerasEstimator(
-    DocumentationLinkMixin, CallbackSupportMixin, RoutedParamsMixin, PacksItself, BaseEstimator
+    DocumentationLinkMixin, CallbackSupportMixin, RoutedParamsMixin, PacksStateMixin, BaseEstimator
 ):
     """Base of all estimators: what they do, without a signature and without a builder.
 
@@ -217,17 +214,6 @@ class KerasEstimator(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-    def __sklearn_clone__(self):
-        # scikit-learn copies parameters by copy.deepcopy, which Keras answers by configuration.
-        return BaseEstimator.__sklearn_clone__(with_parameters_copied(self))
-
-    def __getstate__(self):
-        state = super().__getstate__()
-        return pack_all({name: value for name, value in state.items() if name not in _OF_A_RUNNING_FIT})
-
-    def __setstate__(self, state):
-        super().__setstate__(unpack_all(state))
 
     @contextlib.contextmanager
     def _all_or_nothing(self, *, trains_on=False):

@@ -2,20 +2,19 @@
 
 import copy
 
+from sklearn.base import BaseEstimator
+
 from skdl._persistence._files import load, save
 from skdl._persistence._graph import Flat, PacksItself, flatten, holds_keras, unflatten
 from skdl._persistence._safe import from_plain, to_plain
 
 __all__ = [
-    "PacksItself",
+    "PacksStateMixin",
     "copied",
     "copies_in",
     "copy_model",
     "load",
-    "pack_all",
     "save",
-    "unpack_all",
-    "with_parameters_copied",
 ]
 
 
@@ -96,7 +95,7 @@ def _unpacked(*flat):
 _PACKED = "_packed"
 
 
-def pack_all(state):
+def _packed(state):
     """Put the attributes of an estimator that hold parts of Keras together, for pickles and copies.
 
     Together, since they may share parts: a callback has the model that it watched.
@@ -115,8 +114,8 @@ def pack_all(state):
     return {**{name: value for name, value in state.items() if name not in held}, _PACKED: Packed(held)}
 
 
-def unpack_all(state):
-    """Undo `pack_all`."""
+def _unpacked_state(state):
+    """Undo `_packed`."""
     state = dict(state)
     packed = state.pop(_PACKED, None)
     return state if packed is None else {**state, **packed.thing}
@@ -148,7 +147,7 @@ class _Clone:
         return self._copy
 
 
-def with_parameters_copied(estimator):
+def _with_parameters_copied(estimator):
     """Prepare an estimator for `sklearn.base.clone`.
 
     Parameters
@@ -171,3 +170,23 @@ def with_parameters_copied(estimator):
     for name, value in changed.items():
         setattr(stand_in, name, _Clone(value))
     return stand_in
+
+
+# What scikit-learn keeps on an estimator during a fit. The copies that callbacks get, and
+# may keep and fit again, are of their own.
+_OF_A_RUNNING_FIT = {"_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown"}
+
+
+class PacksStateMixin(PacksItself):
+    """Clone, copy and pickle an estimator with parts of Keras; stands before `BaseEstimator` in the bases."""
+
+    def __sklearn_clone__(self):
+        # scikit-learn copies parameters by copy.deepcopy, which Keras answers by configuration.
+        return BaseEstimator.__sklearn_clone__(_with_parameters_copied(self))
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return _packed({name: value for name, value in state.items() if name not in _OF_A_RUNNING_FIT})
+
+    def __setstate__(self, state):
+        super().__setstate__(_unpacked_state(state))
