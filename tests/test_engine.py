@@ -986,6 +986,45 @@ def test_training_by_keras_lets_its_data_go(fails):
     assert not [ref for ref in held if ref() is not None]
 
 
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_graphs_of_trainings_are_freed(engine):
+    graphs = []
+
+    class Looking(keras.Sequential):
+        def train_step(self, data):
+            if not tf.executing_eagerly():
+                graphs.append(weakref.ref(tf.compat.v1.get_default_graph()))
+            return super().train_step(data)
+
+    model = mlp(cls=Looking)
+    train(model, engine=engine)
+    del model
+    _engine.clear_caches()
+    gc.collect()
+    assert graphs
+    assert not [ref for ref in graphs if ref() is not None]
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_gradients_of_the_users_serve_further_models(engine):
+    @tf.function
+    @tf.custom_gradient
+    def doubled_gradient(x):
+        return x, lambda upstream: 2 * upstream
+
+    class Doubling(keras.layers.Layer):
+        def build(self, shape):
+            self.shift = self.add_weight(shape=(), initializer="zeros")
+
+        def call(self, inputs):
+            return doubled_gradient(inputs + self.shift)
+
+    models = [mlp(inner=[Doubling]) for _ in range(2)]
+    for model in models:
+        train(model, engine=engine)
+    assert same_bits(*(model.get_weights() for model in models))
+
+
 def test_a_model_that_predicted_is_freed():
     model = mlp()
     train(model)

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 
-from skdl._backend import keras, seeded, tf
+from skdl._backend import keras, private, seeded, tf
 from skdl._engine import _keras_only
 from skdl._engine._data import epoch_order, n_rows, take, without_lists
 
@@ -62,6 +62,13 @@ def _quiet_tracing():
         logger.removeFilter(is_other)
 
 
+def _freed_graphs():
+    try:
+        return private.without_reduced_gradients()
+    except private.Unavailable:
+        return contextlib.nullcontext()
+
+
 def keras_fit(
     model,
     x,
@@ -95,7 +102,11 @@ def keras_fit(
     # until it is built and traced. Little is lost, since Keras's ``fit`` of a small
     # network is Python from end to end and two threads would wait for each other anyway.
     try:
-        with seeded(seed, user_code=_keras_only.describe(model) is None), _quiet_tracing():
+        with (
+            seeded(seed, user_code=_keras_only.describe(model) is None),
+            _quiet_tracing(),
+            _freed_graphs(),
+        ):
             return model.fit(
                 batches,
                 epochs=epochs,

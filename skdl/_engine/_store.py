@@ -76,7 +76,7 @@ def find(key, build, *, kind, seed):
         program = None if key is None else get(key)
         if program is not None:
             return program
-        with private.short_call_stacks():
+        with private.short_call_stacks(), private.without_reduced_gradients():
             program = build()
             known = get((kind, program.digest)) if key is None and program.shared else None
             if known is not None:

@@ -17,6 +17,7 @@ from skdl._backend.private._graphs import (
     tensorflow_has_started,
     watches_operations,
     without_graph_optimiser,
+    without_reduced_gradients,
 )
 from skdl._backend.private._guard import (
     Unavailable,
@@ -152,4 +153,5 @@ __all__ = [
     "watched_model",
     "watches_operations",
     "without_graph_optimiser",
+    "without_reduced_gradients",
 ]

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import sys
 
 from skdl._backend._start import tf
@@ -135,6 +136,44 @@ def dismantle(function):
     graph, function._cached_graph = function._cached_graph, None
     if graph is not None:
         dismantle_func_graph(graph)
+
+
+@guarded
+def without_reduced_gradients():
+    """Take the gradients that optimizers add up out of TensorFlow's registry again.
+
+    Keras's optimizers call ``all_reduce``, for which TensorFlow 2.21 registers a gradient at each
+    trace. It never takes it back, and it holds the whole graph, some 3 MB. All other gradients
+    stay: somebody's function may need them when it is traced again.
+
+    Returns
+    -------
+    context manager
+        For the code that traces.
+    """
+    from tensorflow.python.framework.ops import gradient_registry
+
+    return _without_new(gradient_registry._registry)
+
+
+@contextlib.contextmanager
+def _without_new(registry):
+    before = set(registry)
+    try:
+        yield
+    finally:
+        for name in set(registry) - before:
+            if name.startswith("CustomGradient-") and _is_reduced(registry[name]["type"]):
+                registry.pop(name, None)
+
+
+def _is_reduced(function):
+    # Two functions of TensorFlow's are around the one that it was given.
+    for name in ("tape_grad_fn", "grad_fn"):
+        function = inspect.getclosurevars(function).nonlocals.get(name)
+        if not inspect.isfunction(function):
+            return False
+    return ".all_reduce." in function.__qualname__
 
 
 _LIBRARIES = {"imblearn", "joblib", "keras", "numpy", "sklearn", "tensorflow", *sys.stdlib_module_names}

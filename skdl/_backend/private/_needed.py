@@ -25,6 +25,7 @@ _NEEDED = (
     ("tensorflow.python.framework.config", "is_op_determinism_enabled"),
     ("tensorflow.python.framework.func_graph", "dismantle_func_graph"),
     ("tensorflow.python.framework.op_def_registry", "get"),
+    ("tensorflow.python.framework.ops", "gradient_registry._registry"),
     ("tensorflow.python.framework.random_seed", "get_seed"),
     ("tensorflow.python.util.tf_stack", "StackTraceFilter"),
 )
