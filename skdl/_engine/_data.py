@@ -9,6 +9,8 @@ from skdl._backend import keras, tf
 
 # In bytes: what counts as large, as for NumPy, and the alignment that TensorFlow asks for.
 _LARGE, _ALIGNMENT = 2**22, 64
+# Bytes up to which sparse data are made dense at once.
+_DENSE = 2**28
 
 
 def take(data, rows):
@@ -22,6 +24,26 @@ def take(data, rows):
     if isinstance(data, list | tuple):
         return type(data)(take(value, rows) for value in data)
     return rows_of(np.asarray(data), rows)
+
+
+def dense_where_small(data):
+    """Return nested arrays with their sparse matrices made dense, if all of these are small then."""
+    sparse = list(filter(scipy.sparse.issparse, leaves(data)))
+    if sum(_dense_size(each) for each in sparse) > _DENSE:
+        return data
+    return _dense(data) if sparse else data
+
+
+def _dense_size(matrix):
+    return math.prod(matrix.shape) * matrix.dtype.itemsize
+
+
+def _dense(data):
+    if isinstance(data, dict):
+        return {key: _dense(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return type(data)(map(_dense, data))
+    return data.toarray() if scipy.sparse.issparse(data) else data
 
 
 def rows_of(array, index):
@@ -77,7 +99,7 @@ def why_not_arrays(data, name):
         return f"{name} holds no array"
     for array in arrays:
         if scipy.sparse.issparse(array):
-            return f"{name} is sparse"
+            return f"{name} is sparse, and takes {_dense_size(array) / 1e9:.2g} GB as a dense array"
         if not isinstance(array, np.ndarray | tf.Tensor):
             return f"{name} holds a {type(array).__name__}, not an array"
         if np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind not in "fiub":

@@ -8,7 +8,7 @@ import numpy as np
 
 from skdl._backend import keras, private, tf
 from skdl._engine import _early_stopping, _keras_only, _probe, _store
-from skdl._engine._data import epoch_orders, n_rows, take, tensors
+from skdl._engine._data import dense_where_small, epoch_orders, n_rows, take, tensors
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._keras_fit import keras_fit
 from skdl._engine._prepare import build
@@ -86,6 +86,9 @@ def train(
     if engine not in ("auto", "compiled", "keras"):
         raise ValueError(f"engine must be 'auto', 'compiled' or 'keras', got {engine!r}.")
     callbacks = keras.tree.flatten(list(callbacks))
+    x = dense_where_small(x)
+    if validation_data is not None:
+        validation_data = (dense_where_small(validation_data[0]), *validation_data[1:])
     settings = {
         "validation_data": validation_data,
         "batch_size": batch_size,

@@ -439,7 +439,8 @@ class KerasEstimator(
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
-            Rows to train on. A sparse matrix is made dense a batch at a time.
+            Rows to train on. A sparse matrix is made dense: at once where that takes up to 256 MB, else a
+            batch at a time by Keras's ``fit``, which is slower.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target.
         sample_weight : array-like of shape (n_samples,), default=None
