@@ -202,6 +202,8 @@ def main():
             warnings.simplefilter("ignore")
             print(json.dumps({number: digest(number) for number in args.alone}))
         return 0
+    # A shell lets what runs in its background ignore them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     digests, figures = soak(args.fits, args.minutes)
     other, n_repeated = repeated(digests)
     first, most = figures["MB"][0], max(figures["MB"])

@@ -1,11 +1,20 @@
 """What holds in every test."""
 
+import signal
 import sys
 
 import pytest
 
 # Searched for doctests it would be a second module of this name, beside that of the guide.
 collect_ignore = ["conftest.py"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interrupts_are_heard():
+    """Let interrupts from the keyboard arrive where a shell runs the tests in its background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +35,11 @@ def quick_keys_tell_the_truth(monkeypatch):
         program = find(key, build, kind=kind, seed=seed)
         if known is not None and key not in _checked:
             _checked.add(key)
-            with seeded(seed, user_code=False), private.short_call_stacks():
+            with (
+                seeded(seed, user_code=False),
+                private.short_call_stacks(),
+                private.without_reduced_gradients(),
+            ):
                 assert build().digest == known.digest, "equal quick keys, but other graphs"
         return program
 
