@@ -203,6 +203,27 @@ def test_no_target(make, fitted):
 
 
 @EVERY
+def test_no_rows_at_all(make, fitted):
+    assert_refused_fresh_and_fitted(make, fitted, ValueError, "Expected 2D array, got scalar array", None, Y)
+    assert_refused(fitted[make], ValueError, "Expected 2D array, got scalar array", None, method="predict")
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("odd", "error", "match"),
+    [
+        ("a", ValueError, "could not convert string to float"),
+        ([1.0], ValueError, "setting an array element with a sequence"),
+        (object(), TypeError, "must be a string or a real number"),
+    ],
+)
+def test_objects_of_several_kinds(make, odd, error, match, fitted):
+    mixed = X.astype(object)
+    mixed[3, 1] = odd
+    assert_refused_fresh_and_fitted(make, fitted, error, match, mixed, Y)
+
+
+@EVERY
 def test_text_instead_of_numbers(make, fitted):
     text = np.array([["a", "b"]] * 150)
     assert_refused_fresh_and_fitted(make, fitted, ValueError, "could not convert string to float", text, Y)
