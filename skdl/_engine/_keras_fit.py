@@ -25,6 +25,14 @@ class _Batches(keras.utils.PyDataset):
         """Order the rows as an epoch visits them."""
         self.order = epoch_order(self.n, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
 
+    def release(self):
+        """Let the data go.
+
+        TensorFlow 2.21 keeps the functions that read the batches as long as the process, and
+        where a training ends early it still reads some: these have no rows.
+        """
+        self.data, self.order = tuple(take(part, self.order[:0]) for part in self.data), self.order[:0].copy()
+
     def __len__(self):
         return -(-self.n // self.batch_size)
 
@@ -118,6 +126,5 @@ def keras_fit(
                 **fit_args,
             )
     finally:
-        # TensorFlow 2.21 keeps the functions that read the batches as long as the process.
         for each in filter(None, (batches, validation)):
-            each.data = ()
+            each.release()
