@@ -18,7 +18,10 @@ from skdl._typing import FitArguments, PredictArguments, RoutedParams
 ROOT = Path(__file__).parent.parent
 
 RIGHT = """
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
 from skdl import (
@@ -29,7 +32,7 @@ from skdl import (
 X, y = np.zeros((10, 3)), np.arange(10) % 2
 clf: DNNClassifier = DNNClassifier((8, 4), epochs=2, optimizer__momentum=0.5, callbacks__patience=3)
 clf = clf.fit(X, y, sample_weight=np.ones(10), X_val=X, y_val=y).partial_fit(X, y)
-proba: np.ndarray = clf.predict_proba(X, batch_size=5)
+proba: NDArray[Any] = clf.predict_proba(X, batch_size=5)
 losses: list[float] = clf.history_["loss"]
 score: float = DNNRegressor(learning_rate=0.1, early_stopping=True).fit(X, y).score(X, y)
 CNNClassifier([8], kernel_size=(3, 3), image_shape=(1, 3), padding="valid").set_params(epochs=3)
