@@ -31,8 +31,8 @@ def _without_chatter():
     except OSError:  # there is none, as in a window without a console
         yield
         return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as output:
+        os.dup2(output.fileno(), 2)
         try:
             yield
         except BaseException:
@@ -43,8 +43,8 @@ def _without_chatter():
         finally:
             _flush()
             os.dup2(real, 2)
-            held.seek(0)
-            for line in held:
+            output.seek(0)
+            for line in output:
                 if not (quiet and _CHATTER.match(line.rstrip())):
                     os.write(real, line)
             os.close(real)

@@ -130,16 +130,16 @@ class _Writer:
             raise NotKerasOnly(f"a {cls.__module__}.{cls.__qualname__}")
         if isinstance(thing, keras.Layer):
             return self.layer(thing)
-        return cls, self.held(thing)
+        return cls, self.attributes(thing)
 
-    def held(self, thing):
-        held = vars(thing)
+    def attributes(self, thing):
+        found = vars(thing)
         return tuple(
-            (name, self.describe(held[name]))
-            for name in sorted(held)
+            (name, self.describe(found[name]))
+            for name in sorted(found)
             if name not in _RECORDS
             and name != "name"
-            and not self.is_wrapper(thing, name, held[name])
+            and not self.is_wrapper(thing, name, found[name])
             and not self.is_width(thing, name)
         )
 
@@ -162,12 +162,12 @@ class _Writer:
         if getattr(layer, "losses", None) and not layer.built:
             raise NotKerasOnly("losses of a layer that is not built")
         if isinstance(layer, keras.Sequential) and layer.built:
-            return type(layer), self.held(layer), self.describe(private.functional_inside(layer))
+            return type(layer), self.attributes(layer), self.describe(private.functional_inside(layer))
         if private.is_functional(layer):
-            return type(layer), self.held(layer), self.graph(private.layer_graph(layer))
+            return type(layer), self.attributes(layer), self.graph(private.layer_graph(layer))
         if isinstance(layer, keras.Model):
             raise NotKerasOnly("a model that is no graph of layers")
-        return type(layer), self.held(layer), tuple(map(self.describe, private.sublayers(layer)))
+        return type(layer), self.attributes(layer), tuple(map(self.describe, private.sublayers(layer)))
 
     def graph(self, graph):
         """Describe how the layers of a functional model are connected."""
@@ -250,8 +250,8 @@ def _describe(model, names, of_any_width):
     if names is not None:
         loss, metrics = private.compiled_parts(model)
         key += [
-            writer.held(loss) if loss is not None else None,
-            writer.held(metrics) if metrics is not None else None,
+            writer.attributes(loss) if loss is not None else None,
+            writer.attributes(metrics) if metrics is not None else None,
             writer.describe(private.attached_metrics(model)),
             writer.describe(model.optimizer),
             private.decayed(model.optimizer),

@@ -267,11 +267,11 @@ class KerasEstimator(
     def _make_callbacks(self, *destinations, of_call=None):
         """Return the callbacks of one call, from parameters and from what the call gives."""
         params = self._settings()
-        made = make_callbacks(of_call, {})
+        callbacks = make_callbacks(of_call, {})
         for name in reversed(destinations):
             routed = route_params(params, destination=name, pass_filter=set())
-            made = make_callbacks(params.get(name), routed) + made
-        return made
+            callbacks = make_callbacks(params.get(name), routed) + callbacks
+        return callbacks
 
     def _encoded_loss(self):
         """Return the loss that the target is encoded for."""

@@ -102,11 +102,11 @@ def build(spec, builder, meta):
         kwargs["params"] = copies_in(spec.params)
     if wants("compile_kwargs"):
         kwargs["compile_kwargs"] = compile_kwargs(spec.compile_params)
-    made = []
+    new = []
 
     def noted(next_creator, **arguments):
-        made.append(next_creator(**arguments))
-        return made[-1]
+        new.append(next_creator(**arguments))
+        return new[-1]
 
     with tf.variable_creator_scope(noted):
         model = builder(**kwargs)
@@ -117,7 +117,7 @@ def build(spec, builder, meta):
             f"{type(model).__name__}. Does it end with 'return model'?"
         )
     if getattr(builder, "func", None) is not _given:
-        model = _own(model, set(map(id, made)), builder)
+        model = _own(model, set(map(id, new)), builder)
     if model.compiled and "compile_kwargs" not in kwargs and "params" not in kwargs:
         _warn_of_unused(spec)
     return model
@@ -131,13 +131,13 @@ def _given(model):
 _unbuilt = weakref.WeakSet()
 
 
-def _own(model, made, builder):
+def _own(model, new, builder):
     """Return a model that is no one else's: a copy where a builder returns what was there before.
 
     Parameters
     ----------
     model : keras.Model
-    made : set of int
+    new : set of int
         Ids of the variables that were made in this call of the builder.
     builder : callable
 
@@ -152,7 +152,7 @@ def _own(model, made, builder):
             f"The builder {name!r} returned the model {model.name!r} before, and it was trained since. Make "
             "a new model in each call, or give the model itself as model=."
         )
-    if any(id(variable.value) not in made for variable in model.variables):
+    if any(id(variable.value) not in new for variable in model.variables):
         return copied(model)
     if not model.variables:
         _unbuilt.add(model)

@@ -31,9 +31,9 @@ def make_callbacks(items, params):
     if items is None:
         return []
     if inspect.isclass(items):
-        made = make("callback", items, params, None, ())
+        callback = make("callback", items, params, None, ())
     elif isinstance(items, keras.callbacks.Callback):
-        made = _copied_callback(items, params) if params else items
+        callback = _copied_callback(items, params) if params else items
     elif isinstance(items, list | tuple | dict):
         named = items.items() if isinstance(items, dict) else enumerate(items)
         common = {name: value for name, value in params.items() if "__" not in name}
@@ -45,13 +45,13 @@ def make_callbacks(items, params):
             )
         ]
     else:
-        made = items
-    if not isinstance(made, keras.callbacks.Callback):
+        callback = items
+    if not isinstance(callback, keras.callbacks.Callback):
         raise TypeError(
             "callbacks must be a keras.callbacks.Callback, a class of them, or a list or dict of "
-            f"these; got {made!r} of type {type(made).__name__}."
+            f"these; got {callback!r} of type {type(callback).__name__}."
         )
-    return [made]
+    return [callback]
 
 
 def acts_on_predict(callback):

@@ -15,7 +15,7 @@ from skdl._scikeras import (
 
 
 def _metrics(items, params):
-    made = make("metric", items, params, get_metric_class, dir(keras.metrics))
+    metrics = make("metric", items, params, get_metric_class, dir(keras.metrics))
 
     named = {value for name, value in params.items() if name.rpartition("__")[2] == "name"}
 
@@ -34,8 +34,8 @@ def _metrics(items, params):
                 return copy_with(metric, {"name": name})
         return metric
 
-    made = settle(made, items)
-    return made if made is None or isinstance(made, list | dict) else [made]
+    metrics = settle(metrics, items)
+    return metrics if metrics is None or isinstance(metrics, list | dict) else [metrics]
 
 
 def compile_kwargs(params):

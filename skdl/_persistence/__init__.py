@@ -108,10 +108,11 @@ def _packed(state):
     -------
     dict of str to object
     """
-    held = {name: value for name, value in state.items() if holds_keras(value)}
-    if not held:
+    with_keras = {name: value for name, value in state.items() if holds_keras(value)}
+    if not with_keras:
         return state
-    return {**{name: value for name, value in state.items() if name not in held}, _PACKED: Packed(held)}
+    others = {name: value for name, value in state.items() if name not in with_keras}
+    return {**others, _PACKED: Packed(with_keras)}
 
 
 def _unpacked_state(state):
@@ -133,8 +134,8 @@ def copies_in(params):
     dict of str to object
         The copies, which share among each other what the originals share, and all else as it is.
     """
-    held = {name: value for name, value in params.items() if holds_keras(value)}
-    return {**params, **copied(held)} if held else params
+    with_keras = {name: value for name, value in params.items() if holds_keras(value)}
+    return {**params, **copied(with_keras)} if with_keras else params
 
 
 class _Clone:

@@ -419,19 +419,19 @@ def _captures(value, seen):
         return False
     seen.add(id(value))
     if isinstance(value, types.FunctionType):
-        held = [value.__defaults__, value.__kwdefaults__, vars(value)]
-        held += [cell.cell_contents for cell in value.__closure__ or () if not _is_empty(cell)]
+        reached = [value.__defaults__, value.__kwdefaults__, vars(value)]
+        reached += [cell.cell_contents for cell in value.__closure__ or () if not _is_empty(cell)]
     elif isinstance(value, types.MethodType):
-        held = [value.__func__, value.__self__]
+        reached = [value.__func__, value.__self__]
     elif isinstance(value, functools.partial):
-        held = [value.func, value.args, value.keywords]
+        reached = [value.func, value.args, value.keywords]
     elif isinstance(value, dict):
-        held = value.values()
+        reached = value.values()
     elif isinstance(value, list | tuple | set | frozenset):
-        held = value
+        reached = value
     else:
         return False
-    return any(_captures(each, seen) for each in held)
+    return any(_captures(each, seen) for each in reached)
 
 
 def _is_empty(cell):

@@ -144,10 +144,10 @@ def training_variables(model):
     list of keras.Variable
     """
     optimizer = getattr(model, "optimizer", None)
-    held = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
+    variables = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
     for metric in [*model.metrics, *model._get_own_metrics()]:
-        held += metric.variables
-    return list({id(v): v for v in held}.values())
+        variables += metric.variables
+    return list({id(v): v for v in variables}.values())
 
 
 @guarded
