@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import textwrap
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -231,6 +232,30 @@ def test_scikeras_works_as_ever_beside_skdl_in_either_order():
     for order in (("skdl._scikeras", "scikeras.wrappers"), ("scikeras.wrappers", "skdl._scikeras")):
         done = python(code.format(*order), TF_CPP_MIN_LOG_LEVEL="3")
         assert done.stdout.split() == ["scikeras._saving_utils", "3", "scikeras.wrappers"], done.stderr
+
+
+def test_networks_are_saved_and_copied_as_ever_beside_scikeras(tmp_path):
+    """Importing scikeras replaces methods of Keras's classes, for the whole process."""
+    code = """
+        import copy, pickle
+        import keras, numpy as np, scikeras.wrappers, skdl
+        from sklearn.base import clone
+
+        X, y = np.random.default_rng(0).random((60, 3)), np.arange(60) % 2
+        layers = [keras.Input((3,)), keras.layers.Dropout(0.5, seed=0), keras.layers.Dense(1, "sigmoid")]
+        model = keras.Sequential(layers)
+        model.compile("sgd", keras.losses.BinaryCrossentropy(), metrics=[keras.metrics.AUC()])
+        for clf in (skdl.DNNClassifier((4,), epochs=1), skdl.KerasClassifier(model, epochs=1)):
+            clf.fit(X, y)
+            skdl.save(clf, PATH)
+            copies = copy.deepcopy(clf), pickle.loads(pickle.dumps(clf)), skdl.load(PATH)
+            further = [each.partial_fit(X, y).predict_proba(X) for each in (clf, *copies)]
+            print(all(map(np.array_equal, further, further[1:])))
+            clone(clf).fit(X, y)
+    """
+    path = f"PATH = {str(tmp_path / 'clf.skdl')!r}"
+    done = python(path + textwrap.dedent(code), TF_CPP_MIN_LOG_LEVEL="3")
+    assert done.stdout.split() == ["True", "True"], done.stderr
 
 
 @pytest.mark.parametrize("name", skdl.__all__)

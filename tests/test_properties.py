@@ -271,7 +271,10 @@ def may_be_laxer(refusal):
             # Numbers that are written as text: they are taken by their fit, too.
             "not compatible with arrays of bytes/strings",
             "can't multiply sequence by non-int",
-            "ufunc 'expit' not supported for the input types",  # numbers that are objects
+            "ufunc 'subtract' did not contain a loop",
+            # Numbers that are objects.
+            "ufunc 'expit' not supported for the input types",
+            "has no callable exp method",
         )
     )
 

@@ -322,12 +322,17 @@ def _role(kind):
 
 
 def _is_written_here(kind):
-    """Tell whether a part's class leaves it to Keras or to Python how it is pickled."""
-    saveable = private.saveable_class()
-    default = saveable.__reduce__ if issubclass(kind, saveable) else object.__reduce__
+    """Tell whether a part's class leaves it to Keras or to Python how it is pickled.
+
+    What counts is the class that has the method: scikeras 0.13.0 puts its own into Keras's
+    classes, for the whole process, where a user imports it.
+    """
     if issubclass(kind, tf.Variable):
         return True
-    return kind.__reduce__ is default and kind.__reduce_ex__ is object.__reduce_ex__
+    owners = (
+        next(cls for cls in kind.__mro__ if name in vars(cls)) for name in ("__reduce__", "__reduce_ex__")
+    )
+    return all(owner is object or owner.__module__.partition(".")[0] == "keras" for owner in owners)
 
 
 def _arguments(variable):
