@@ -255,6 +255,7 @@ STRICTER = (
     "too large for dtype('float32')",  # they compute in float64
     "predicts numbers, but y holds dates",  # as nanoseconds, they diverge
     "Negative values in data passed to `sample_weight`",
+    "Complex data not supported",  # theirs drop the imaginary part of objects in polars
 )
 
 
@@ -341,7 +342,8 @@ def compare_predictions(ours, theirs, X, *methods):
         assert found.shape == expected.shape or found.shape == (*expected.shape, 1)  # a column stays one
         # Labels that are objects stay objects, as in scikit-learn's trees.
         kinds = {each.dtype.kind.replace("O", "U") for each in (found, expected)}
-        assert len(kinds) == 1, (found.dtype, expected.dtype)
+        # Of objects in polars, scikit-learn's networks make numbers that are objects.
+        assert len(kinds) == 1 or (expected.dtype == object and found.dtype.kind == "f"), kinds
 
 
 @pytest.fixture(scope="module")
