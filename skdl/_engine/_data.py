@@ -31,19 +31,11 @@ def dense_where_small(data):
     sparse = list(filter(scipy.sparse.issparse, leaves(data)))
     if sum(_dense_size(each) for each in sparse) > _DENSE:
         return data
-    return _dense(data) if sparse else data
+    return take(data, slice(None)) if sparse else data
 
 
 def _dense_size(matrix):
     return math.prod(matrix.shape) * matrix.dtype.itemsize
-
-
-def _dense(data):
-    if isinstance(data, dict):
-        return {key: _dense(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return type(data)(map(_dense, data))
-    return data.toarray() if scipy.sparse.issparse(data) else data
 
 
 def rows_of(array, index):

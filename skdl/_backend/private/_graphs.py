@@ -153,27 +153,27 @@ def without_reduced_gradients():
     """
     from tensorflow.python.framework.ops import gradient_registry
 
-    return _without_new(gradient_registry._registry)
+    return _without_new(gradient_registry, gradient_registry._registry)
 
 
 @contextlib.contextmanager
-def _without_new(registry):
-    before = set(registry)
+def _without_new(registry, entries):
+    before = set(entries)
     try:
         yield
     finally:
-        for name in set(registry) - before:
-            if name.startswith("CustomGradient-") and _is_reduced(registry[name]["type"]):
-                registry.pop(name, None)
+        for name in set(entries) - before:
+            if name.startswith("CustomGradient-") and _is_reduced(registry.lookup(name)):
+                del entries[name]
 
 
 def _is_reduced(function):
     # Two functions of TensorFlow's are around the one that it was given.
     for name in ("tape_grad_fn", "grad_fn"):
-        function = inspect.getclosurevars(function).nonlocals.get(name)
         if not inspect.isfunction(function):
             return False
-    return ".all_reduce." in function.__qualname__
+        function = inspect.getclosurevars(function).nonlocals.get(name)
+    return ".all_reduce." in getattr(function, "__qualname__", "")
 
 
 _LIBRARIES = {"imblearn", "joblib", "keras", "numpy", "sklearn", "tensorflow", *sys.stdlib_module_names}
