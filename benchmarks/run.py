@@ -38,6 +38,7 @@ COMPARISONS = [
     ("first_fit", "keras", "first fit in a fresh process, 50 epochs, against Keras `fit`"),
     ("short_fit", "keras", "2 epochs on 100 rows, first in its process, against Keras `fit`"),
     ("warm_fit", "keras", "a fit once compiled, 50 epochs, against Keras `fit`"),
+    ("large_table", "keras", "1,000,000 rows of 30 numbers, an epoch at batch 1,024, against Keras `fit`"),
     ("mnist_dense", "keras", "784-128-64-32-16-10, 60,000 rows, 5 epochs, against Keras `fit`"),
     ("mnist_dense", "sklearn", "the same, against scikit-learn's `MLPClassifier`"),
     ("mnist_convolutional", "keras", "convolutional network, 6,000 images, against Keras `fit`"),
@@ -49,6 +50,7 @@ MEMORY = [
     ("memory_of_fits", "memory over 300 fits of one architecture, after the first 20"),
     ("memory_of_architectures", "memory over 60 architectures, above the first"),
     ("memory_of_rounds", "memory over ten rounds of 40 architectures, after the first round"),
+    ("peak_of_large_table", "peak of a fit of 1,000,000 rows of 30 numbers and a class (122 MB)"),
     ("peak_of_fit", "peak of a fit of 5 million rows of 20 numbers and a class (440 MB)"),
     ("peak_of_fit_validated", "the same with `validation_split=0.1`"),
 ]

@@ -252,6 +252,20 @@ def warm_fit(contender):
     return statistics.median(one_fit(contender, None, (64, 32), 50) for _ in range(5))
 
 
+def large_table(contender, rows=1_000_000):
+    """One epoch of a table of 30 numbers and a class, in batches of 1,024 rows."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows, 30), dtype="float32")
+    y = (X[:, 0] > 0).astype(int)
+    warm_imports(contender)
+    start = time.perf_counter()
+    if contender == "keras":
+        dense((64, 32)).fit(X, y, epochs=1, batch_size=1024, verbose=0)
+    else:
+        classifier(contender, (64, 32), 1)[0].set_params(batch_size=1024).fit(X, y)
+    return time.perf_counter() - start
+
+
 def mnist_dense(contender):
     X, y = mnist_like(60_000)
     layers = (128, 64, 32, 16)
@@ -375,19 +389,19 @@ def serve_hundred(contender):
     return statistics.median(times)
 
 
-def peak_of_fit(contender, rows=5_000_000, **params):
-    """Peak memory of a fit of many rows of 20 numbers, in MB above that before.
+def peak_of_fit(contender, rows=5_000_000, columns=20, batch=8192, **params):
+    """Peak memory of a fit of many rows of numbers, in MB above that before.
 
     XLA's compiler, which starts once in a process, is there before.
     """
     from sklearn.base import clone
 
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((rows, 20), dtype="float32")
+    X = rng.standard_normal((rows, columns), dtype="float32")
     y = (X[:, 0] > 0).astype(int)
-    net = classifier(contender, (16,), 1)[0].set_params(batch_size=8192, **params)
+    net = classifier(contender, (16,), 1)[0].set_params(batch_size=batch, **params)
     net.fit(X[:20_000], y[:20_000])
-    clone(net).set_params(batch_size=32).fit(X[:20_000], y[:20_000])
+    clone(net).set_params(batch_size=32).fit(X[:32_000], y[:32_000])
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # forget the peak so far
     before = resident_mb()
@@ -408,6 +422,7 @@ WORKLOADS = {
     "first_fit": lambda contender: one_fit(contender, None, (64, 32), 50),
     "short_fit": lambda contender: one_fit(contender, 100, (64, 32), 2),
     "warm_fit": warm_fit,
+    "large_table": large_table,
     "mnist_dense": mnist_dense,
     "mnist_convolutional": mnist_convolutional,
     "predict_one": lambda contender: predict(contender, 1, 200),
@@ -417,6 +432,7 @@ WORKLOADS = {
     "memory_of_rounds": memory_of_rounds,
     "serve_hundred": serve_hundred,
     "peak_of_fit": peak_of_fit,
+    "peak_of_large_table": lambda contender: peak_of_fit(contender, 1_000_000, 30, 1024),
     "peak_of_fit_validated": lambda contender: peak_of_fit(
         contender, **({"validation_split": 0.1} if contender == "skdl" else {"early_stopping": True})
     ),

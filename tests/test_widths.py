@@ -1,13 +1,15 @@
 """One trace for networks that differ in the number of units of their hidden layers."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import StandardScaler
 
 from skdl import DNNClassifier, DNNRegressor, KerasClassifier, clear_caches
-from skdl._backend import keras, tf
-from skdl._engine import _widths, compilations
+from skdl._backend import keras, private, tf
+from skdl._engine import _epochs, _program, _rules, _store, _widths, compilations
 from skdl._engine._prepare import build
 from skdl._engine._program import Layout
 from skdl._engine._rules import ELEMENTWISE
@@ -171,12 +173,163 @@ def test_with_releases_that_were_not_tested_each_width_is_traced(monkeypatch):
     assert new_programs(lambda: classifier((13,)).fit(X, Y)) == ONE
 
 
-def test_programs_for_xla_are_made_for_each_width():
-    def fit(units):
-        model = keras.Sequential([keras.Input((4,)), layers.Dense(units), layers.Dense(3)])
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile("sgd", loss, jit_compile=True)
-        return KerasClassifier(model, epochs=1, random_state=0).fit(X, Y)
+# XLA, for which hidden layers are padded
 
-    fit(5)
-    assert new_programs(lambda: fit(6))["training"] == 1
+
+@pytest.fixture
+def xla(monkeypatch):
+    monkeypatch.setattr(_rules, "XLA_STEPS", 1)
+
+
+def trained(make, monkeypatch, *, padded):
+    """Return what a training leaves, in padded variables or in the model's own."""
+    with monkeypatch.context() as patched:
+        if not padded:
+            patched.setattr(_widths, "_MOST_WORK", -1)
+        seen, run = [], _epochs.TrainProgram.run
+
+        def noted(self, model, orders, *, shapes, **args):
+            seen.append(shapes != _program.shapes_of(private.training_variables(model)))
+            return run(self, model, orders, shapes=shapes, **args)
+
+        patched.setattr(_epochs.TrainProgram, "run", noted)
+        net = make()
+    assert net.engine_ == "compiled"
+    assert set(seen) == {padded}
+    return net
+
+
+def agree(make, monkeypatch):
+    padded, plain = (trained(make, monkeypatch, padded=padded) for padded in (True, False))
+    pairs = zip(padded.model_.get_weights(), plain.model_.get_weights(), strict=True)
+    assert all(a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-5) for a, b in pairs)
+    pairs = zip(padded.model_.optimizer.variables, plain.model_.optimizer.variables, strict=True)
+    assert all(np.allclose(a, b, rtol=0, atol=1e-5) for a, b in pairs)
+    assert padded.history_.keys() == plain.history_.keys()
+    for name in padded.history_:
+        np.testing.assert_allclose(padded.history_[name], plain.history_[name], atol=1e-5)
+    return padded
+
+
+ACTIVATIONS = sorted(
+    (each for each in _widths.ZERO_AT_ZERO if not isinstance(each, type)), key=lambda each: each.__name__
+)
+
+
+@pytest.mark.parametrize("first", [0, 3, 6])
+def test_padded_networks_train_as_they_are(first, xla, monkeypatch):
+    assert len(ACTIVATIONS) == 10
+    own = [layers.ReLU(max_value=6), layers.LeakyReLU(), layers.ELU()]
+
+    def network(activations):
+        hidden = [layers.Dense(9 + 5 * i, each) for i, each in enumerate(activations)]
+        hidden.append(own[first // 3])
+        model = keras.Sequential([keras.Input((4,)), *hidden, layers.Dense(3, "softmax")])
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    how = {"activations": ACTIVATIONS[first : first + 4], "epochs": 5, "random_state": 0}
+    agree(lambda: KerasClassifier(network, **how).fit(X, Y), monkeypatch)
+
+
+@pytest.mark.parametrize("optimizer", sorted(_widths.ZERO_STATES, key=lambda cls: cls.__name__))
+def test_padded_networks_train_as_they_are_under(optimizer, xla, monkeypatch):
+    how = {}
+    if optimizer is keras.optimizers.AdamW:
+        how = {"weight_decay": 0.01, "global_clipnorm": 1.0, "use_ema": True, "amsgrad": True}
+    if optimizer in (keras.optimizers.SGD, keras.optimizers.RMSprop):
+        how = {"momentum": 0.9}
+
+    def fit():
+        net = DNNClassifier((10, 20), epochs=3, optimizer=optimizer(0.01, **how), random_state=0)
+        return net.fit(X, Y)
+
+    agree(fit, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, STOPPING, {"class_weight": "balanced"}],
+    ids=["plain", "stopping", "class_weight"],
+)
+def test_padded_networks_are_weighted_stopped_and_go_on_as_they_are(params, xla, monkeypatch):
+    weights = np.linspace(0.5, 2, len(X))
+
+    def fit():
+        net = classifier((20, 10), warm_start=True, **params).fit(X, Y, sample_weight=weights)
+        return net.fit(X, Y) if params is STOPPING else net.fit(X, Y).partial_fit(X, Y)
+
+    agree(fit, monkeypatch)
+
+
+def test_what_is_left_of_a_padded_training_is_the_network(xla, monkeypatch, tmp_path):
+    net = trained(lambda: classifier((10, 5), **STOPPING).fit(X, Y), monkeypatch, padded=True)
+    assert [kernel.shape for kernel in net.coefs_] == [(4, 10), (10, 5), (5, 3)]
+    assert [bias.shape for bias in net.intercepts_] == [(10,), (5,), (3,)]
+    assert net.model_.layers[0].units == 10
+    assert {v.shape for v in net.model_.optimizer.variables[2:4]} == {(4, 10)}
+    again = pickle.loads(pickle.dumps(net))
+    same(net, again)
+    assert np.array_equal(net.model_.predict(X, verbose=0), again.model_.predict(X, verbose=0))
+
+
+def test_one_xla_program_serves_the_widths_up_to_a_power_of_two(xla):
+    clear_caches()
+    alone = classifier((12, 30)).fit(X, Y)
+    clear_caches()
+    assert new_programs(lambda: classifier((16, 17)).fit(X, Y)) == ONE
+    after = classifier((12, 30))
+    assert new_programs(lambda: after.fit(X, Y)) == NONE
+    same(alone, after)
+    shapes = {shapes for each in _store._programs.values() for shapes in each.compiled.proven}
+    assert [each[0] for each in shapes] == [(4, 16)]
+
+
+def network_of(*hidden, optimizer="adam"):
+    model = keras.Sequential([keras.Input((4,)), *hidden, layers.Dense(3)])
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    build(model, (tf.zeros((8, 4)), tf.zeros((8,), tf.int64), None), seed=0)
+    return model
+
+
+def is_padded(model, n_rows=100):
+    variables = private.training_variables(model)
+    return _widths.padded_shapes(model, variables, n_rows=n_rows) != _program.shapes_of(variables)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: network_of(layers.Dense(9, "sigmoid")),
+        lambda: network_of(layers.Dense(9, "softplus")),
+        lambda: network_of(layers.Dense(9), layers.ReLU(negative_slope=0.1, threshold=0.5)),
+        lambda: network_of(layers.Dense(9), layers.Dropout(0.1)),
+        lambda: network_of(layers.Dense(9), layers.BatchNormalization()),
+        lambda: network_of(layers.Dense(9, kernel_regularizer="l2")),
+        lambda: network_of(layers.Dense(9), optimizer="ftrl"),
+        lambda: network_of(layers.Dense(9), optimizer="adafactor"),
+        lambda: network_of(layers.Dense(9), optimizer=keras.optimizers.Adam(epsilon=0.0)),
+        lambda: network_of(layers.Dense(16), layers.Dense(64)),
+    ],
+    ids="sigmoid softplus threshold dropout normalised penalty ftrl adafactor epsilon exact".split(),
+)
+def test_what_is_not_padded(model):
+    assert not is_padded(model())
+
+
+def test_long_trainings_are_not_padded():
+    model = network_of(layers.Dense(9))
+    assert is_padded(model)
+    assert not is_padded(model, n_rows=10**8)
+
+
+def test_adapters_of_low_rank_are_not_padded():
+    model = network_of(layers.Dense(9))
+    model.layers[0].enable_lora(2)
+    model.compile("adam", "mse")
+    build(model, (tf.zeros((8, 4)), tf.zeros((8, 3)), None), seed=0)
+    assert not is_padded(model)
+
+
+def test_networks_without_biases_are_padded():
+    assert is_padded(network_of(layers.Dense(9, use_bias=False), optimizer=keras.optimizers.SGD(0.1)))

@@ -9,7 +9,7 @@ import numpy as np
 from skdl._backend import private, tf
 from skdl._engine import _early_stopping
 from skdl._engine._data import tensors
-from skdl._engine._program import NotCompilable, Program
+from skdl._engine._program import NotCompilable, Program, resized, shapes_of
 from skdl._engine._traced import Graph
 
 # Rows gathered for one launch of an XLA program: enough to hide what a launch costs,
@@ -250,10 +250,10 @@ class TrainProgram(Program):
         self._stopping = stopping
         self._weights = model.weights if stopping == "restore" else []
         places = {id(variable): i for i, variable in enumerate(variables)}
-        settings = stopping, [places[id(w)] for w in self._weights], [p.settings for p in passes]
+        self._weight_places = [places[id(w)] for w in self._weights]
+        settings = stopping, self._weight_places, [p.settings for p in passes]
         parts += [part for p in passes for part in p.parts]
-        # XLA's code is for one shape.
-        super().__init__(parts, variables, settings, optimise=optimise, any_shape=not self.xla)
+        super().__init__(parts, variables, settings, optimise=optimise)
 
     def _loop(self):
         training, testing, weights = self._training, self._testing, self._weights
@@ -341,7 +341,19 @@ class TrainProgram(Program):
         self._training = self._testing = self._reset = self._weights = None
 
     def run(
-        self, model, orders, *, begin, end, evaluate, first_epoch, carried, stopping, data, validation_data
+        self,
+        model,
+        orders,
+        *,
+        begin,
+        end,
+        evaluate,
+        first_epoch,
+        carried,
+        stopping,
+        data,
+        validation_data,
+        shapes=None,
     ):
         """Train a model for as many epochs as there are orders, or until it stops early.
 
@@ -360,6 +372,8 @@ class TrainProgram(Program):
             Logs of the part before; ``nothing_carried`` at the beginning.
         stopping : tuple (Rule, Stopping) or None
         data, validation_data : nested tf.Tensor; the latter may be None
+        shapes : list of tuple, default=None
+            Of the variables while they are trained, see `skdl._engine._widths.padded_shapes`.
 
         Returns
         -------
@@ -371,9 +385,13 @@ class TrainProgram(Program):
         carried : list of scalar
         state : Stopping or None
         """
-        rule, state = stopping or ((), ())
+        rule, state = stopping or ((), None)
+        variables = private.training_variables(model)
+        own = shapes_of(variables)
+        best, shapes = (state.weights if state else ()), shapes or own
+        best = [resized(w, shapes[i]) for w, i in zip(best, self._weight_places, strict=True)]
         history, stop, steps, *rest = self(
-            private.training_variables(model),
+            variables,
             tensors(orders),
             tf.constant(begin),
             tf.constant(end),
@@ -381,11 +399,14 @@ class TrainProgram(Program):
             tf.constant(first_epoch, tf.int32),
             *map(tf.constant, carried),
             *rule,
-            *((*state[:5], *state.weights) if state else ()),
+            *(state[:5] if state else ()),
+            *best,
             *tf.nest.flatten(data),
             *(tf.nest.flatten(validation_data) if validation_data is not None else ()),
+            shapes=shapes,
         )
         rest = tf.nest.flatten(rest)
-        carried, state = [c.numpy() for c in rest[: self.n_carried]], rest[self.n_carried :]
-        state = _early_stopping.Stopping(*state[:5], tuple(state[5:])) if stopping else None
+        carried, rest = [c.numpy() for c in rest[: self.n_carried]], rest[self.n_carried :]
+        best = tuple(resized(w, own[i]) for w, i in zip(rest[5:], self._weight_places, strict=True))
+        state = _early_stopping.Stopping(*rest[:5], best) if stopping else None
         return history.numpy(), bool(stop), int(steps), carried, state

@@ -48,7 +48,7 @@ class ForwardProgram(Program):
         if any(o.shape.rank in (None, 0) or o.shape[0] is not None for o in self._outputs):
             raise ValueError("predict_step does not return a row for each row")
         settings = layout.key, block, pad, [(o.dtype.name, str(o.shape)) for o in self._outputs]
-        super().__init__([step], model.variables, settings, optimise=heavy(model), any_shape=True)
+        super().__init__([step], model.variables, settings, optimise=heavy(model))
 
     def _loop(self):
         step, block, outputs = self._step, self._block, self._outputs

@@ -72,8 +72,8 @@ class Compiled:
     Attributes
     ----------
     function : result of `skdl.private.callable_part`
-    proven : bool
-        Whether it has run without an error.
+    proven : set of tuple
+        Shapes of the variables with which it has run without an error.
     not_for_xla : bool
         Whether XLA turned out not to be able to compile it.
     shapes : list of tuple
@@ -83,7 +83,7 @@ class Compiled:
     """
 
     def __init__(self, function, shapes):
-        self.function, self.proven, self.not_for_xla = function, False, False
+        self.function, self.proven, self.not_for_xla = function, set(), False
         self.shapes, self.block_steps = shapes, 0
 
 
@@ -103,9 +103,6 @@ class Program:
         All else that the loop depends on.
     optimise : bool
         Whether TensorFlow's graph optimiser is worth its time.
-    any_shape : bool
-        Whether it is one program for variables of all shapes. Those of other shapes than the
-        traced ones are then handed in by copies, for which TensorFlow makes no kernels anew.
 
     Attributes
     ----------
@@ -122,10 +119,8 @@ class Program:
         there once the program is complete.
     """
 
-    def __init__(self, parts, variables, settings, *, optimise, any_shape):
-        self._optimise, self._parts, self._shapes = optimise, parts, _shapes(variables)
-        # Copies would have to be made on the devices of the variables.
-        self._any_shape = any_shape and not tf.config.list_physical_devices("GPU")
+    def __init__(self, parts, variables, settings, *, optimise):
+        self._optimise, self._parts, self._shapes = optimise, parts, shapes_of(variables)
         self._positions = {id(v.value.handle): i for i, v in enumerate(variables)}
         # A captured tensor that is no variable's handle is a constant, of any value.
         self._given = []
@@ -198,17 +193,32 @@ class Program:
         """Forget what only tracing needs."""
         self._parts = self._positions = None
 
-    def __call__(self, variables, *args):
-        """Run with the variables of a model, in the order of the traced one's."""
-        values = [v.value for v in variables]
-        if not (self._any_shape and self.shared) or _shapes(variables) == self.compiled.shapes:
+    def __call__(self, variables, *args, shapes=None):
+        """Run with the variables of a model, in the order of the traced one's.
+
+        Variables of other shapes than the traced ones are handed in by copies that do not tell
+        their shapes: TensorFlow makes no kernels anew for these.
+
+        Parameters
+        ----------
+        variables : list of keras.Variable
+        *args : tf.Tensor
+        shapes : list of tuple, default=None
+            Those that the copies get, at least as large; what is added is zero.
+        """
+        values, own = [v.value for v in variables], shapes_of(variables)
+        shapes = shapes or own
+        in_place = shapes == own and (own == self.compiled.shapes or copies_cost_much())
+        if in_place or not self.shared:
             return self._run([value.handle for value in values], args)
-        copies = private.handles_of_any_shape(values)
+        copies = private.handles_of_any_shape(
+            [resized(_read(value.handle, value), shape) for value, shape in zip(values, shapes, strict=True)]
+        )
         try:
             return self._run(copies, args)
         finally:
-            for value, copy in zip(values, copies, strict=True) if self._writes else ():
-                after = tf.raw_ops.ReadVariableOp(resource=copy, dtype=value.dtype)
+            for value, copy, shape in zip(values, copies, own, strict=True) if self._writes else ():
+                after = resized(_read(copy, value), shape)
                 tf.raw_ops.AssignVariableOp(resource=value.handle, value=after)
 
     def _run(self, handles, args):
@@ -217,8 +227,28 @@ class Program:
             return private.call(self.compiled.function, args, captures)
 
 
-def _shapes(variables):
+def copies_cost_much():
+    """Whether variables may be on other devices, on which copies would have to be made."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def shapes_of(variables):
+    """Return the shapes of variables, a list of tuple."""
     return [tuple(variable.shape) for variable in variables]
+
+
+def resized(tensor, shape):
+    """Return a tensor with zeros added at the end of its axes, or with what is there taken away."""
+    before = tuple(tensor.shape)
+    if before == shape:
+        return tensor
+    if sum(before) < sum(shape):
+        return tf.pad(tensor, [[0, after - n] for n, after in zip(before, shape, strict=True)])
+    return tf.slice(tensor, [0] * len(shape), shape)
+
+
+def _read(handle, variable):
+    return tf.raw_ops.ReadVariableOp(resource=handle, dtype=variable.dtype)
 
 
 def _is_handle(tensor):

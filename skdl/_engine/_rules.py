@@ -1,16 +1,19 @@
 """What the compiled engine runs, and how: decided by rule, never by luck."""
 
+import math
+
 import numpy as np
 
 from skdl._backend import keras, private, tf
 from skdl._engine._data import leaves, why_not_arrays
 
-# A program of fewer steps than this runs TensorFlow's operations one by one. XLA makes a step of
-# a small network several times faster, but takes 0.5 to 1 s of processor time to compile. Of a
-# search of 31 fits, 256 and 2,048 made no difference; a fit once compiled takes two to three times as
-# long with the latter. The rule looks at the training alone and never at what is compiled
-# already, or the bits of a result would depend on what ran before.
-XLA_STEPS = 256
+# XLA saves some 0.15 ms of each step of a dense network, whatever the size of its batches, and takes
+# 0.5 to 1 s of processor time to compile. So it repays within one training from the second number of
+# steps on. Below it repays in searches, which fit the same network again and again: from the first
+# number on, where the arithmetic of a step, in floating-point operations, takes less time than it
+# saves. The rule looks at the training alone and never at what is compiled already, or the
+# bits of a result would depend on what ran before.
+XLA_STEPS, _MANY_STEPS, _SMALL_STEP = 500, 4_000, 2**24
 
 # On a CPU, XLA's convolutions are several times slower than TensorFlow's own; it unrolls
 # or emulates what loops over time or sorts; and it makes the gradient of an embedding
@@ -223,4 +226,7 @@ def wants_xla(model, *, n_rows, batch_size, epochs):
         return False
     if model.jit_compile:
         return True
-    return full * epochs >= XLA_STEPS and not heavy(model) and not private.seed_generators(model)
+    # Products for the output and for two gradients, of a multiplication and an addition each.
+    work = 6 * batch_size * sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    enough = XLA_STEPS if work <= _SMALL_STEP else max(XLA_STEPS, _MANY_STEPS)
+    return full * epochs >= enough and not heavy(model) and not private.seed_generators(model)

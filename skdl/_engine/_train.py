@@ -12,10 +12,10 @@ from skdl._engine._data import dense_where_small, epoch_orders, n_rows, take, te
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._keras_fit import keras_fit
 from skdl._engine._prepare import build
-from skdl._engine._program import Layout, NotCompilable
+from skdl._engine._program import Layout, NotCompilable, shapes_of
 from skdl._engine._rules import acts_before_training, heavy, wants_xla, why_not
 from skdl._engine._snapshot import Snapshot
-from skdl._engine._widths import of_any_width
+from skdl._engine._widths import of_any_width, padded_shapes
 
 # Bounds of one call of a program, in seconds and in rows: so that it can be interrupted
 # from the keyboard, and the orders of its epochs stay small. The first call makes few
@@ -274,13 +274,19 @@ class _Training:
         self.program = self._program(xla)
         if self.program.compiled.not_for_xla or not self._labels_in_range():
             self.program = self._program(xla=False)
+        self.shapes = self._shapes()
         self._found_for = self._structure()
+
+    def _shapes(self):
+        """Return the shapes that the variables have in the program."""
+        if self.described is None or not self.program.xla:
+            return shapes_of(private.training_variables(self.model))
+        n_rows = self.n * (self.epochs - self.initial_epoch)
+        return padded_shapes(self.model, private.training_variables(self.model), n_rows=n_rows)
 
     def _program(self, xla):
         model, train, validation = self.model, Layout(self.data), None
-        # XLA's code is for one width.
-        how = {"of_any_width": None if xla else of_any_width}
-        self.described = _keras_only.describe(model, self.metric_names, **how)
+        self.described = _keras_only.describe(model, self.metric_names, of_any_width=of_any_width)
         if self.validation is not None:
             validation = Layout(self.validation)
         settings = {
@@ -377,22 +383,25 @@ class _Training:
 
     def _call(self, orders, **args):
         """Run the program, and measure how many steps a call may make."""
-        if self.program.xla and not self.program.compiled.proven:
+        proven = self.program.compiled.proven
+        if self.program.xla and tuple(self.shapes) not in proven:
             result = self._prove(orders, **args)
         else:
             started = time.perf_counter()
             result = self._run(orders, **args)
             seconds = time.perf_counter() - started
-            if self.program.compiled.proven:
+            if tuple(self.shapes) in proven:
                 steps = max(1, -(-orders.size // self.batch_size))
                 fit = int(steps * _SECONDS / max(seconds, 1e-6))
                 self.block_steps = int(np.clip(fit, 1, _FASTER * self.block_steps))
                 self.program.compiled.block_steps = self.block_steps
-        self.program.compiled.proven = self.has_begun = True
+        self.program.compiled.proven.add(tuple(self.shapes))
+        self.has_begun = True
         return result
 
     def _run(self, orders, **args):
-        return self.program.run(self.model, orders, data=self.data, validation_data=self.validation, **args)
+        data = {"data": self.data, "validation_data": self.validation}
+        return self.program.run(self.model, orders, **data, shapes=self.shapes, **args)
 
     def _prove(self, orders, **args):
         """Run an XLA program for the first time; where XLA can't compile it, another one.
@@ -406,6 +415,7 @@ class _Training:
         except tf.errors.OpError:
             before.restore()
             failed, self.program = self.program, self._program(xla=False)
+            self.shapes = self._shapes()
             result = self._run(orders, **args)
             failed.compiled.not_for_xla = True
             return result

@@ -5,12 +5,17 @@ Where every operation of a graph works on matrices of any size, and none has a s
 it, a program that was traced from one network runs another one's variables as they are: it
 computes the same, to the last bit, as a trace of that other network would.
 
-XLA has all sizes in its code, so programs for XLA are made for each network.
+XLA has all sizes in its code, and compiles a program anew for each. But a network is a corner of
+a wider one: where all weights of a unit are zero, and its activation is zero at zero, so are all
+their gradients, and the unit stays out of the computation. So hidden layers are trained in a few
+sizes, padded by such units.
 """
+
+import math
 
 from skdl._backend import keras, private
 from skdl._engine import _probe
-from skdl._engine._program import is_large
+from skdl._engine._program import copies_cost_much, is_large, shapes_of
 from skdl._engine._rules import ELEMENTWISE
 
 # The tests compare the graphs of networks of different widths for all of these. Left out is what
@@ -26,6 +31,17 @@ OPTIMIZERS = frozenset(
     getattr(keras.optimizers, name)
     for name in "Adadelta Adagrad Adam Adamax AdamW Ftrl Lion Nadam RMSprop SGD".split()
 )
+# Activations and layers that are zero at zero, and optimizers whose state may be zero throughout.
+ZERO_AT_ZERO = frozenset(
+    {
+        *ELEMENTWISE,
+        *(keras.layers.InputLayer, keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU),
+    }
+) - {keras.activations.sigmoid, keras.activations.softmax, keras.activations.softplus}
+ZERO_STATES = OPTIMIZERS - {keras.optimizers.Ftrl}
+# The least number of units, and the most work that padding may add to a training, in floating-point
+# operations: a few tenths of a second, which are less than XLA takes to compile.
+_LEAST_UNITS, _MOST_WORK = 16, 2**32
 
 
 def of_any_width(model, variables):
@@ -46,8 +62,7 @@ def of_any_width(model, variables):
     """
     if not _probe.is_tested() or is_large(variables):
         return []
-    inside = private.functional_inside(model) if isinstance(model, keras.Sequential) else model
-    graph = private.layer_graph(inside)
+    graph = _graph(model)
     chain = [node.operation for node in graph.nodes]
     if len(set(map(id, chain))) < len(chain) or len(model.outputs) != 1:
         return []
@@ -57,9 +72,18 @@ def of_any_width(model, variables):
         map(_is_of_any_width, chain)
     ):
         return []
-    dense = [layer for layer in chain if type(layer) is keras.layers.Dense]
     # The bias of a single unit is added by another operation.
-    return [layer for layer in dense[:-1] if layer.units > 1]
+    return [layer for layer in _dense(chain)[:-1] if layer.units > 1]
+
+
+def _graph(model):
+    return private.layer_graph(
+        private.functional_inside(model) if isinstance(model, keras.Sequential) else model
+    )
+
+
+def _dense(chain):
+    return [layer for layer in chain if type(layer) is keras.layers.Dense]
 
 
 def _is_of_any_width(layer):
@@ -69,4 +93,61 @@ def _is_of_any_width(layer):
         and (activation is None or activation in ELEMENTWISE)
         and getattr(layer, "activity_regularizer", None) is None
         and all(v.regularizer is None and v.constraint is None for v in layer.variables)
+    )
+
+
+def padded_shapes(model, variables, *, n_rows):
+    """Return the shapes in which the variables of a network are trained by an XLA program.
+
+    The numbers of units of hidden layers are powers of two, so that few programs serve all
+    widths. They follow from the network and the training alone.
+
+    Parameters
+    ----------
+    model : keras.Sequential or functional keras.Model
+        Of which `skdl._engine._keras_only.describe` knows what it computes. Built, as is its
+        optimizer.
+    variables : list of keras.Variable
+        All that the program reads or writes.
+    n_rows : int
+        Rows that the training visits in all its epochs.
+
+    Returns
+    -------
+    list of tuple
+        Those of the variables as they are, where a unit of zeros would not stay one, and where
+        the training is so long that the additional work would not pay.
+    """
+    own, hidden = shapes_of(variables), of_any_width(model, variables)
+    chain = [node.operation for node in _graph(model).nodes] if hidden else []
+    if not chain or copies_cost_much() or not _stay_zero(chain, model.optimizer):
+        return own
+    shapes, added, n_in = {}, 0, None
+    for layer in _dense(chain):
+        n_out = layer.units
+        if layer in hidden:
+            n_out = max(_LEAST_UNITS, 2 ** (n_out - 1).bit_length())
+        kernel, *bias = layer.variables
+        n_in = n_in or kernel.shape[0]
+        shapes[id(kernel)] = n_in, n_out
+        shapes.update({id(variable): (n_out,) for variable in bias})
+        added += n_in * n_out - math.prod(kernel.shape)
+        n_in = n_out
+    # Products for the output and for two gradients, of a multiplication and an addition each.
+    if 6 * added * n_rows > _MOST_WORK:
+        return own
+    shapes.update({id(slot): shapes[id(variable)] for slot, variable in private.slots(model.optimizer)})
+    return [shapes.get(id(variable), shape) for variable, shape in zip(variables, own, strict=True)]
+
+
+def _stay_zero(chain, optimizer):
+    """Whether units whose weights are zero put out zero, and keep their weights in training."""
+    last = chain.index(_dense(chain)[-1])
+    return (
+        type(optimizer) in ZERO_STATES
+        and getattr(optimizer, "epsilon", 1) > 0
+        and all(getattr(layer, "activation", type(layer)) in ZERO_AT_ZERO for layer in chain[:last])
+        and not any(getattr(layer, "threshold", 0) for layer in chain[:last])
+        # With adapters of low rank there are more.
+        and all(len(layer.variables) <= 1 + layer.use_bias for layer in _dense(chain))
     )

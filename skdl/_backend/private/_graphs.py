@@ -94,14 +94,14 @@ def call(function, arguments, captures):
 
 
 @guarded
-def handles_of_any_shape(variables):
-    """Return handles of new variables with the same values, which do not tell their shapes.
+def handles_of_any_shape(tensors):
+    """Return handles of new variables with some values, which do not tell their shapes.
 
     TensorFlow builds the kernels of a function anew for handles that tell other shapes.
 
     Parameters
     ----------
-    variables : list of tf.Variable
+    tensors : list of tf.Tensor
 
     Returns
     -------
@@ -110,10 +110,9 @@ def handles_of_any_shape(variables):
     from tensorflow.python.eager.context import anonymous_name
 
     handles, name = [], anonymous_name()
-    for variable in variables:
-        handle = tf.raw_ops.VarHandleOp(dtype=variable.dtype, shape=tf.TensorShape(None), shared_name=name)
-        value = tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
-        tf.raw_ops.AssignVariableOp(resource=handle, value=value)
+    for tensor in tensors:
+        handle = tf.raw_ops.VarHandleOp(dtype=tensor.dtype, shape=tf.TensorShape(None), shared_name=name)
+        tf.raw_ops.AssignVariableOp(resource=handle, value=tensor)
         handles.append(handle)
     return handles
 

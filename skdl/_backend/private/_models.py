@@ -136,6 +136,25 @@ def decayed(optimizer):
 
 
 @guarded
+def slots(optimizer):
+    """Return each variable that an optimizer keeps for one of the model's, and that one.
+
+    Returns
+    -------
+    list of (keras.Variable, keras.Variable)
+    """
+    trained = optimizer._trainable_variables
+    lists = [kept for kept in vars(optimizer).values() if isinstance(kept, list) and kept is not trained]
+    return [
+        (slot, variable)
+        for kept in lists
+        if len(kept) == len(trained)
+        for slot, variable in zip(kept, trained, strict=True)
+        if isinstance(slot, keras.Variable) and slot.shape == variable.shape
+    ]
+
+
+@guarded
 def training_variables(model):
     """Return the variables that training a model reads or writes, in a fixed order.
 
