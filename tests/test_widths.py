@@ -317,6 +317,15 @@ def test_what_is_not_padded(model):
     assert not is_padded(model())
 
 
+def test_trainings_with_something_to_do_after_each_epoch_are_not_padded(xla):
+    clear_caches()
+    seen = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
+    classifier((9, 5), callbacks=seen).fit(X, Y)
+    (program,) = (each for each in _store._programs.values() if isinstance(each, _epochs.TrainProgram))
+    assert program.xla
+    assert [shapes[0] for shapes in program.compiled.proven] == [(4, 9)]
+
+
 def test_long_trainings_are_not_padded():
     model = network_of(layers.Dense(9))
     assert is_padded(model)

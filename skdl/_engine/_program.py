@@ -5,6 +5,7 @@ are handed to it anew at each call. So a program has no state, any number of thr
 run it at the same time, and a model's weights are never anyone else's.
 """
 
+import functools
 import hashlib
 import math
 
@@ -243,8 +244,14 @@ def resized(tensor, shape):
     if before == shape:
         return tensor
     if sum(before) < sum(shape):
-        return tf.pad(tensor, [[0, after - n] for n, after in zip(before, shape, strict=True)])
-    return tf.slice(tensor, [0] * len(shape), shape)
+        added = tuple((0, after - n) for n, after in zip(before, shape, strict=True))
+        return tf.raw_ops.Pad(input=tensor, paddings=_constant(added))
+    return tf.raw_ops.Slice(input=tensor, begin=_constant((0,) * len(shape)), size=_constant(shape))
+
+
+@functools.lru_cache
+def _constant(numbers):
+    return tf.constant(numbers)
 
 
 def _read(handle, variable):

@@ -277,16 +277,24 @@ class _Training:
         self.shapes = self._shapes()
         self._found_for = self._structure()
 
+    def _goes_one_by_one(self):
+        """Whether something acts after each epoch.
+
+        Copying the variables to other shapes would then take longer than short epochs.
+        """
+        return self.stopper is None and bool(self.callbacks or self.verbose)
+
     def _shapes(self):
         """Return the shapes that the variables have in the program."""
-        if self.described is None or not self.program.xla:
+        if self.described is None or not self.program.xla or self._goes_one_by_one():
             return shapes_of(private.training_variables(self.model))
         n_rows = self.n * (self.epochs - self.initial_epoch)
         return padded_shapes(self.model, private.training_variables(self.model), n_rows=n_rows)
 
     def _program(self, xla):
         model, train, validation = self.model, Layout(self.data), None
-        self.described = _keras_only.describe(model, self.metric_names, of_any_width=of_any_width)
+        how = {"of_any_width": None if xla and self._goes_one_by_one() else of_any_width}
+        self.described = _keras_only.describe(model, self.metric_names, **how)
         if self.validation is not None:
             validation = Layout(self.validation)
         settings = {
@@ -445,7 +453,7 @@ class _Training:
         callbacks.on_train_begin()
         # A callback that restores a training may have set where to go on.
         first = private.restored_epoch(model) or self.initial_epoch
-        if self.stopper is None and (self.callbacks or self.verbose):
+        if self._goes_one_by_one():
             logs = None
             try:
                 for of_epoch in self._one_by_one(first, callbacks):
