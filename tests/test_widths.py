@@ -285,6 +285,19 @@ def test_one_xla_program_serves_the_widths_up_to_a_power_of_two(xla):
     assert [each[0] for each in shapes] == [(4, 16)]
 
 
+def test_one_trace_serves_the_widths_that_xla_compiles_as_they_are(xla):
+    how = {"activation": "sigmoid", "batch_size": 20}
+    clear_caches()
+    alone = classifier((12, 30), **how).fit(X, Y)
+    clear_caches()
+    assert new_programs(lambda: classifier((7, 17), **how).fit(X, Y)) == ONE
+    after = classifier((12, 30), **how)
+    assert new_programs(lambda: after.fit(X, Y)) == NONE
+    same(alone, after)
+    shapes = {shapes for each in _store._programs.values() for shapes in each.compiled.proven}
+    assert {each[0] for each in shapes} == {(4, 7), (4, 12)}
+
+
 def network_of(*hidden, optimizer="adam"):
     model = keras.Sequential([keras.Input((4,)), *hidden, layers.Dense(3)])
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
