@@ -39,6 +39,8 @@ def wrapped(**params):
 
 KINDS = {
     "dense": lambda **common: DNNClassifier((4,), early_stopping=True, **common),
+    # Compiled by XLA, and padded.
+    "long": lambda **common: DNNClassifier((4,), **{**common, "epochs": 170}),
     "convolutional": lambda **common: CNNClassifier(filters=(2,), image_shape=(4, 4), **common),
     "wrapped": wrapped,
     "dropout": lambda **common: DNNClassifier((4,), dropout=0.5, **common),
@@ -79,6 +81,7 @@ def digests():
         skdl.clear_caches()
         found["cold in threads"] = in_threads(compiled)
         DNNClassifier((5,), dropout=0.1, epochs=1).fit(X[:20], Y[:20])
+        DNNClassifier((6,), batch_size=16, epochs=170).fit(X, Y)
         found["after others"] = in_turn(compiled[::-1])
         found["in threads"] = in_threads()
         output = other.communicate()[0]

@@ -296,6 +296,11 @@ def test_one_trace_serves_the_widths_that_xla_compiles_as_they_are(xla):
     same(alone, after)
     shapes = {shapes for each in _store._programs.values() for shapes in each.compiled.proven}
     assert {each[0] for each in shapes} == {(4, 7), (4, 12)}
+    # The cache counts both.
+    (program,) = (each for each in _store._programs.values() if isinstance(each, _epochs.TrainProgram))
+    both = program.size
+    program.compiled.proven.pop()
+    assert both == 2 * program.size
 
 
 def network_of(*hidden, optimizer="adam"):

@@ -73,6 +73,8 @@ class Compiled:
     Attributes
     ----------
     function : result of `skdl.private.callable_part`
+    size : int
+        Bytes that it takes, roughly.
     proven : set of tuple
         Shapes of the variables with which it has run without an error.
     not_for_xla : bool
@@ -83,9 +85,9 @@ class Compiled:
         How many steps of training one call was found to make in good time; 0 before.
     """
 
-    def __init__(self, function, shapes):
-        self.function, self.proven, self.not_for_xla = function, set(), False
-        self.shapes, self.block_steps = shapes, 0
+    def __init__(self, function, size, shapes):
+        self.function, self.size, self.shapes = function, size, shapes
+        self.proven, self.not_for_xla, self.block_steps = set(), False, 0
 
 
 class Program:
@@ -112,13 +114,15 @@ class Program:
         variables of the model, or constants, and none of their operations has a state.
     digest : bytes
         Equal for programs that compute the same.
-    size : int
-        Bytes that it takes, roughly; 0 until it is complete.
+    xla : bool
+        Whether parts of it are compiled with XLA.
     compiled : Compiled or None
     captures : list of (str, int)
         What the loop captures: the position of a variable, or of another tensor. Both are
         there once the program is complete.
     """
+
+    xla = False
 
     def __init__(self, parts, variables, settings, *, optimise):
         self._optimise, self._parts, self._shapes = optimise, parts, shapes_of(variables)
@@ -139,7 +143,12 @@ class Program:
         shapes = self._shapes if is_large(variables) else [len(shape) for shape in self._shapes]
         whole = digests, kinds, shapes, [str(v.dtype) for v in variables], settings, optimise
         self.digest = hashlib.sha256(repr(whole).encode()).digest()
-        self.compiled, self.captures, self.size = None, [], 0
+        self.compiled, self.captures = None, []
+
+    @property
+    def size(self):
+        """Bytes that a complete program takes, roughly. XLA compiles it for each shape."""
+        return self.compiled.size * (max(1, len(self.compiled.proven)) if self.xla else 1)
 
     def _capture(self, tensor):
         """Return which variable, or else which other tensor a captured one is."""
@@ -169,8 +178,8 @@ class Program:
         self.captures = [self._capture(tensor) for tensor in concrete.captured_inputs]
         # Nothing but the parts may bring in what is not the model's.
         self.shared = self.shared and len(self._given) == n_given
-        self.size = Graph(concrete).size
-        self.compiled = Compiled(private.callable_part(concrete), self._shapes)
+        function = private.callable_part(concrete)
+        self.compiled = Compiled(function, Graph(concrete).size, self._shapes)
         self._finish()
         private.dismantle(self.compiled.function)
         return self
@@ -183,7 +192,7 @@ class Program:
         program
             The same.
         """
-        self.compiled, self.captures, self.size = other.compiled, other.captures, other.size
+        self.compiled, self.captures = other.compiled, other.captures
         parts = self._parts
         self._finish()
         for part in parts:
