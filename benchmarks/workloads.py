@@ -236,34 +236,25 @@ def warm_imports(contender):
         torch.zeros(1)
 
 
-def one_fit(contender, rows, layers, epochs, batch=BATCH):
-    X, y = breast_cancer() if rows is None else tuple(part[:rows] for part in breast_cancer())
+def one_fit(contender, X, y, layers, epochs, batch=BATCH):
     warm_imports(contender)
     start = time.perf_counter()
     if contender == "keras":
         dense(layers).fit(X, y, epochs=epochs, batch_size=batch, verbose=0)
     else:
-        classifier(contender, layers, epochs)[0].fit(X, y)
+        classifier(contender, layers, epochs)[0].set_params(batch_size=batch).fit(X, y)
     return time.perf_counter() - start
 
 
 def warm_fit(contender):
-    one_fit(contender, None, (64, 32), 50)
-    return statistics.median(one_fit(contender, None, (64, 32), 50) for _ in range(5))
+    one_fit(contender, *breast_cancer(), (64, 32), 50)
+    return statistics.median(one_fit(contender, *breast_cancer(), (64, 32), 50) for _ in range(5))
 
 
-def large_table(contender, rows=1_000_000):
-    """One epoch of a table of 30 numbers and a class, in batches of 1,024 rows."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((rows, 30), dtype="float32")
-    y = (X[:, 0] > 0).astype(int)
-    warm_imports(contender)
-    start = time.perf_counter()
-    if contender == "keras":
-        dense((64, 32)).fit(X, y, epochs=1, batch_size=1024, verbose=0)
-    else:
-        classifier(contender, (64, 32), 1)[0].set_params(batch_size=1024).fit(X, y)
-    return time.perf_counter() - start
+def random_table(rows, columns):
+    """Random numbers, and whether the first of a row is positive."""
+    X = np.random.default_rng(0).standard_normal((rows, columns), dtype="float32")
+    return X, (X[:, 0] > 0).astype(int)
 
 
 def mnist_dense(contender):
@@ -396,9 +387,7 @@ def peak_of_fit(contender, rows=5_000_000, columns=20, batch=8192, **params):
     """
     from sklearn.base import clone
 
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((rows, columns), dtype="float32")
-    y = (X[:, 0] > 0).astype(int)
+    X, y = random_table(rows, columns)
     net = classifier(contender, (16,), 1)[0].set_params(batch_size=batch, **params)
     net.fit(X[:20_000], y[:20_000])
     clone(net).set_params(batch_size=32).fit(X[:32_000], y[:32_000])
@@ -419,10 +408,10 @@ WORKLOADS = {
     "search": search,
     "search_threads": lambda contender: search(contender, "threading"),
     "search_processes": lambda contender: search(contender, "loky"),
-    "first_fit": lambda contender: one_fit(contender, None, (64, 32), 50),
-    "short_fit": lambda contender: one_fit(contender, 100, (64, 32), 2),
+    "first_fit": lambda contender: one_fit(contender, *breast_cancer(), (64, 32), 50),
+    "short_fit": lambda contender: one_fit(contender, *(part[:100] for part in breast_cancer()), (64, 32), 2),
     "warm_fit": warm_fit,
-    "large_table": large_table,
+    "large_table": lambda contender: one_fit(contender, *random_table(1_000_000, 30), (64, 32), 1, 1024),
     "mnist_dense": mnist_dense,
     "mnist_convolutional": mnist_convolutional,
     "predict_one": lambda contender: predict(contender, 1, 200),

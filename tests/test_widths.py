@@ -87,18 +87,30 @@ def same(one, other):
     assert np.array_equal(one.predict_proba(X), other.predict_proba(X))
 
 
+def alone_and_after_other_widths(sizes, others, **params):
+    """Train a network alone, and by the program of another one, to the same bits; return the second."""
+    clear_caches()
+    alone = classifier(sizes, **params).fit(X, Y)
+    clear_caches()
+    assert new_programs(lambda: classifier(others, **params).fit(X, Y)) == ONE
+    after = classifier(sizes, **params)
+    assert new_programs(lambda: after.fit(X, Y)) == NONE
+    same(alone, after)
+    return after
+
+
+def training_program():
+    """Return the one program of training that there is."""
+    (program,) = (each for each in _store._programs.values() if isinstance(each, _epochs.TrainProgram))
+    return program
+
+
 @pytest.mark.parametrize(
     "params", [{"dropout": 0.3, "activation": "sigmoid"}, STOPPING], ids=["dropout", "stopping"]
 )
 def test_other_widths_are_trained_by_the_same_program_to_the_same_bits(params):
-    clear_caches()
-    alone = classifier((12, 3), **params).fit(X, Y)
-    clear_caches()
-    assert new_programs(lambda: classifier((7, 20), **params).fit(X, Y)) == ONE
-    after = classifier((12, 3), **params)
-    assert new_programs(lambda: after.fit(X, Y)) == NONE
+    after = alone_and_after_other_widths((12, 3), (7, 20), **params)
     assert [kernel.shape for kernel in after.coefs_] == [(4, 12), (12, 3), (3, 3)]
-    same(alone, after)
 
 
 def test_a_training_that_goes_on_finds_the_program_of_other_widths():
@@ -208,7 +220,6 @@ def agree(make, monkeypatch):
     assert padded.history_.keys() == plain.history_.keys()
     for name in padded.history_:
         np.testing.assert_allclose(padded.history_[name], plain.history_[name], atol=1e-5)
-    return padded
 
 
 ACTIVATIONS = sorted(
@@ -262,7 +273,7 @@ def test_padded_networks_are_weighted_stopped_and_go_on_as_they_are(params, xla,
     agree(fit, monkeypatch)
 
 
-def test_what_is_left_of_a_padded_training_is_the_network(xla, monkeypatch, tmp_path):
+def test_what_is_left_of_a_padded_training_is_the_network(xla, monkeypatch):
     net = trained(lambda: classifier((10, 5), **STOPPING).fit(X, Y), monkeypatch, padded=True)
     assert [kernel.shape for kernel in net.coefs_] == [(4, 10), (10, 5), (5, 3)]
     assert [bias.shape for bias in net.intercepts_] == [(10,), (5,), (3,)]
@@ -274,30 +285,15 @@ def test_what_is_left_of_a_padded_training_is_the_network(xla, monkeypatch, tmp_
 
 
 def test_one_xla_program_serves_the_widths_up_to_a_power_of_two(xla):
-    clear_caches()
-    alone = classifier((12, 30)).fit(X, Y)
-    clear_caches()
-    assert new_programs(lambda: classifier((16, 17)).fit(X, Y)) == ONE
-    after = classifier((12, 30))
-    assert new_programs(lambda: after.fit(X, Y)) == NONE
-    same(alone, after)
-    shapes = {shapes for each in _store._programs.values() for shapes in each.compiled.proven}
-    assert [each[0] for each in shapes] == [(4, 16)]
+    alone_and_after_other_widths((12, 30), (16, 17))
+    assert [shapes[0] for shapes in training_program().compiled.proven] == [(4, 16)]
 
 
 def test_one_trace_serves_the_widths_that_xla_compiles_as_they_are(xla):
-    how = {"activation": "sigmoid", "batch_size": 20}
-    clear_caches()
-    alone = classifier((12, 30), **how).fit(X, Y)
-    clear_caches()
-    assert new_programs(lambda: classifier((7, 17), **how).fit(X, Y)) == ONE
-    after = classifier((12, 30), **how)
-    assert new_programs(lambda: after.fit(X, Y)) == NONE
-    same(alone, after)
-    shapes = {shapes for each in _store._programs.values() for shapes in each.compiled.proven}
-    assert {each[0] for each in shapes} == {(4, 7), (4, 12)}
+    alone_and_after_other_widths((12, 30), (7, 17), activation="sigmoid", batch_size=20)
+    program = training_program()
+    assert {shapes[0] for shapes in program.compiled.proven} == {(4, 7), (4, 12)}
     # The cache counts both.
-    (program,) = (each for each in _store._programs.values() if isinstance(each, _epochs.TrainProgram))
     both = program.size
     program.compiled.proven.pop()
     assert both == 2 * program.size
@@ -339,7 +335,7 @@ def test_trainings_with_something_to_do_after_each_epoch_are_not_padded(xla):
     clear_caches()
     seen = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
     classifier((9, 5), callbacks=seen).fit(X, Y)
-    (program,) = (each for each in _store._programs.values() if isinstance(each, _epochs.TrainProgram))
+    program = training_program()
     assert program.xla
     assert [shapes[0] for shapes in program.compiled.proven] == [(4, 9)]
 

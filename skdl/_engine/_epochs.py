@@ -9,7 +9,7 @@ import numpy as np
 from skdl._backend import private, tf
 from skdl._engine import _early_stopping
 from skdl._engine._data import tensors
-from skdl._engine._program import NotCompilable, Program, resized, shapes_of
+from skdl._engine._program import NotCompilable, Program, resized
 from skdl._engine._traced import Graph
 
 # Rows gathered for one launch of an XLA program: enough to hide what a launch costs,
@@ -353,7 +353,7 @@ class TrainProgram(Program):
         stopping,
         data,
         validation_data,
-        shapes=None,
+        shapes,
     ):
         """Train a model for as many epochs as there are orders, or until it stops early.
 
@@ -372,7 +372,7 @@ class TrainProgram(Program):
             Logs of the part before; ``nothing_carried`` at the beginning.
         stopping : tuple (Rule, Stopping) or None
         data, validation_data : nested tf.Tensor; the latter may be None
-        shapes : list of tuple, default=None
+        shapes : tuple of tuple
             Of the variables while they are trained, see `skdl._engine._widths.padded_shapes`.
 
         Returns
@@ -386,12 +386,10 @@ class TrainProgram(Program):
         state : Stopping or None
         """
         rule, state = stopping or ((), None)
-        variables = private.training_variables(model)
-        own = shapes_of(variables)
-        best, shapes = (state.weights if state else ()), shapes or own
-        best = [resized(w, shapes[i]) for w, i in zip(best, self._weight_places, strict=True)]
+        weights = state.weights if state else ()
+        best = [resized(w, shapes[i]) for w, i in zip(weights, self._weight_places, strict=True)]
         history, stop, steps, *rest = self(
-            variables,
+            private.training_variables(model),
             tensors(orders),
             tf.constant(begin),
             tf.constant(end),
@@ -407,6 +405,6 @@ class TrainProgram(Program):
         )
         rest = tf.nest.flatten(rest)
         carried, rest = [c.numpy() for c in rest[: self.n_carried]], rest[self.n_carried :]
-        best = tuple(resized(w, own[i]) for w, i in zip(rest[5:], self._weight_places, strict=True))
+        best = tuple(resized(new, tuple(w.shape)) for new, w in zip(rest[5:], weights, strict=True))
         state = _early_stopping.Stopping(*rest[:5], best) if stopping else None
         return history.numpy(), bool(stop), int(steps), carried, state

@@ -14,7 +14,7 @@ from skdl._engine import _store
 from skdl._engine._data import tensors
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._prepare import build
-from skdl._engine._program import Layout
+from skdl._engine._program import Layout, shapes_of
 
 # Releases of Keras and TensorFlow with which the tests run.
 TESTED = {("3.15", "2.21")}
@@ -143,6 +143,7 @@ def _trained():
         stopping=None,
         data=data,
         validation_data=None,
+        shapes=shapes_of(private.training_variables(model)),
     )
     return np.concatenate([history.ravel(), *(np.ravel(w) for w in model.get_weights())])
 

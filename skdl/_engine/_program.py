@@ -79,7 +79,7 @@ class Compiled:
         Shapes of the variables with which it has run without an error.
     not_for_xla : bool
         Whether XLA turned out not to be able to compile it.
-    shapes : list of tuple
+    shapes : tuple of tuple
         Of the variables for which TensorFlow makes the kernels.
     block_steps : int
         How many steps of training one call was found to make in good time; 0 before.
@@ -213,7 +213,7 @@ class Program:
         ----------
         variables : list of keras.Variable
         *args : tf.Tensor
-        shapes : list of tuple, default=None
+        shapes : tuple of tuple, default=None
             Those that the copies get, at least as large; what is added is zero.
         """
         values, own = [v.value for v in variables], shapes_of(variables)
@@ -243,8 +243,8 @@ def copies_cost_much():
 
 
 def shapes_of(variables):
-    """Return the shapes of variables, a list of tuple."""
-    return [tuple(variable.shape) for variable in variables]
+    """Return the shapes of variables, a tuple of tuple."""
+    return tuple(tuple(variable.shape) for variable in variables)
 
 
 def resized(tensor, shape):

@@ -202,6 +202,14 @@ def _treats_rows_alone(layer):
     return type(layer) in _ROWS_ALONE and (activation is None or activation in ELEMENTWISE)
 
 
+def work(n_weights, n_rows):
+    """Return how many floating-point operations a training of dense layers makes.
+
+    One product for the output and two for the gradients, of a multiplication and an addition each.
+    """
+    return 6 * n_weights * n_rows
+
+
 def wants_xla(model, *, n_rows, batch_size, epochs):
     """Whether to compile a training with XLA.
 
@@ -226,7 +234,8 @@ def wants_xla(model, *, n_rows, batch_size, epochs):
         return False
     if model.jit_compile:
         return True
-    # Products for the output and for two gradients, of a multiplication and an addition each.
-    work = 6 * batch_size * sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    enough = XLA_STEPS if work <= _SMALL_STEP else max(XLA_STEPS, _MANY_STEPS)
-    return full * epochs >= enough and not heavy(model) and not private.seed_generators(model)
+    steps = full * epochs
+    if steps < XLA_STEPS or heavy(model) or private.seed_generators(model):
+        return False
+    n_weights = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    return steps >= _MANY_STEPS or work(n_weights, batch_size) <= _SMALL_STEP

@@ -286,10 +286,11 @@ class _Training:
 
     def _shapes(self):
         """Return the shapes that the variables have in the program."""
+        variables = private.training_variables(self.model)
         if self.described is None or not self.program.xla or self._goes_one_by_one():
-            return shapes_of(private.training_variables(self.model))
+            return shapes_of(variables)
         n_rows = self.n * (self.epochs - self.initial_epoch)
-        return padded_shapes(self.model, private.training_variables(self.model), n_rows=n_rows)
+        return padded_shapes(self.model, variables, n_rows=n_rows)
 
     def _program(self, xla):
         model, train, validation = self.model, Layout(self.data), None
@@ -392,18 +393,18 @@ class _Training:
     def _call(self, orders, **args):
         """Run the program, and measure how many steps a call may make."""
         proven = self.program.compiled.proven
-        if self.program.xla and tuple(self.shapes) not in proven:
+        if self.program.xla and self.shapes not in proven:
             result = self._prove(orders, **args)
         else:
             started = time.perf_counter()
             result = self._run(orders, **args)
             seconds = time.perf_counter() - started
-            if tuple(self.shapes) in proven:
+            if self.shapes in proven:
                 steps = max(1, -(-orders.size // self.batch_size))
                 fit = int(steps * _SECONDS / max(seconds, 1e-6))
                 self.block_steps = int(np.clip(fit, 1, _FASTER * self.block_steps))
                 self.program.compiled.block_steps = self.block_steps
-        self.program.compiled.proven.add(tuple(self.shapes))
+        self.program.compiled.proven.add(self.shapes)
         self.has_begun = True
         return result
 

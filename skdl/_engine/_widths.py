@@ -16,7 +16,7 @@ import math
 from skdl._backend import keras, private
 from skdl._engine import _probe
 from skdl._engine._program import copies_cost_much, is_large, shapes_of
-from skdl._engine._rules import ELEMENTWISE
+from skdl._engine._rules import ELEMENTWISE, work
 
 # The tests compare the graphs of networks of different widths for all of these. Left out is what
 # has a size in its graph: penalties on weights and batch normalisation, whose gradients TensorFlow
@@ -114,7 +114,7 @@ def padded_shapes(model, variables, *, n_rows):
 
     Returns
     -------
-    list of tuple
+    tuple of tuple
         Those of the variables as they are, where a unit of zeros would not stay one, and where
         the training is so long that the additional work would not pay.
     """
@@ -133,11 +133,10 @@ def padded_shapes(model, variables, *, n_rows):
         shapes.update({id(variable): (n_out,) for variable in bias})
         added += n_in * n_out - math.prod(kernel.shape)
         n_in = n_out
-    # Products for the output and for two gradients, of a multiplication and an addition each.
-    if 6 * added * n_rows > _MOST_WORK:
+    if work(added, n_rows) > _MOST_WORK:
         return own
     shapes.update({id(slot): shapes[id(variable)] for slot, variable in private.slots(model.optimizer)})
-    return [shapes.get(id(variable), shape) for variable, shape in zip(variables, own, strict=True)]
+    return tuple(shapes.get(id(variable), shape) for variable, shape in zip(variables, own, strict=True))
 
 
 def _stay_zero(chain, optimizer):
