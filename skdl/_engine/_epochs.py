@@ -9,6 +9,7 @@ import numpy as np
 from skdl._backend import private, tf
 from skdl._engine import _early_stopping
 from skdl._engine._data import tensors
+from skdl._engine._dropout import drawing_layers, drawn
 from skdl._engine._program import NotCompilable, Program, resized
 from skdl._engine._traced import Graph
 
@@ -19,6 +20,15 @@ CHUNK_BYTES, CHUNK_STEPS = 2**22, 32
 
 def _carried(logs, names):
     return [tf.nest.flatten(logs[name])[0] for name in names]
+
+
+def _drawn_before(model, method, keras_only):
+    """Return the layers whose random numbers are drawn before the steps, or None: XLA can't be used."""
+    # Who asks for XLA gets its numbers, as from Keras's fit.
+    if method == "test_step" or model.jit_compile:
+        return []
+    layers = drawing_layers(model)
+    return layers if keras_only or not layers else None
 
 
 def _function(function):
@@ -45,8 +55,8 @@ class _Pass:
     layout : Layout
     batch_size : int
     xla : bool
-        Compile the full batches with XLA, where it computes the same. The last, smaller
-        one runs without: XLA would compile anew for each number of rows.
+        Compile it with XLA, where that computes the same. The last, smaller batch is filled up, or
+        else runs without: XLA would compile anew for each number of rows.
     keras_only : bool
         Whether the model is of Keras's own parts alone.
     stop_on_nan : bool
@@ -60,12 +70,25 @@ class _Pass:
         Whether the logs are the results of the model's metrics.
     labels : list of (int, int)
         For XLA: position of an array that holds class labels, and the number of classes.
+    takes_fewer : bool
+        Whether the smaller batch is compiled with XLA, too.
+    drawing : list of keras.layers.Dropout
+        Those whose random numbers are drawn before the steps.
     """
 
     def __init__(self, model, method, layout, *, batch_size, xla, keras_only, stop_on_nan=False):
         self.layout, self.batch_size, self.stop_on_nan = layout, batch_size, stop_on_nan
-        self.step = layout.function(getattr(model, method))
-        concrete = self.step.get_concrete_function()
+        drawing = _drawn_before(model, method, keras_only) if xla else []
+        xla, self.drawing = xla and drawing is not None, drawing or []
+        concrete = self._trace(getattr(model, method))
+        graph = Graph(concrete) if xla else None
+        xla = xla and graph.safe_in_xla(keras_only=keras_only)
+        self.takes_fewer = xla and graph.safe_for_fewer_rows()
+        if self.drawing and not self.takes_fewer:
+            # The smaller batch would draw in its own way.
+            xla, self.drawing = False, []
+            concrete = self._trace(getattr(model, method))
+        self.labels = graph.label_bounds() if xla else []
         self.parts = [concrete]
         logs = concrete.structured_outputs
         _scalars(logs, method)
@@ -84,15 +107,17 @@ class _Pass:
             carried.append("loss")
         self.carried = carried
         self.specs = [tf.TensorSpec((), logs[name].dtype) for name in carried]
-        graph = Graph(concrete) if xla else None
-        xla = xla and graph.safe_in_xla(keras_only=keras_only)
-        self.labels = graph.label_bounds() if xla else []
         self.chunk = self._chunk() if xla else None
         # All that the pass does with its parts. The names themselves have no meaning to it.
         self.settings = (
-            *(layout.key, batch_size, self.chunk is not None, stop_on_nan, len(self.names)),
+            *(layout.key, batch_size, self.chunk is not None, self.takes_fewer, len(self.drawing)),
+            *(stop_on_nan, len(self.names)),
             *([sorted(logs).index(name) for name in carried], stop_on_nan and "loss" in carried),
         )
+
+    def _trace(self, method):
+        self.step = self.layout.function(method, n_numbers=len(self.drawing))
+        return self.step.get_concrete_function()
 
     def _go_on(self, more, logs):
         """Whether to make another step: where there are more, and the loss is finite."""
@@ -101,12 +126,12 @@ class _Pass:
         return more
 
     def _chunk(self):
-        """Return an XLA program of up to ``self.chunk_steps`` full batches."""
+        """Return an XLA program of up to ``self.chunk_steps`` batches."""
         row_bytes = sum(s.dtype.size * np.prod(s.shape[1:], dtype=int) for s in self.layout.specs)
         self.chunk_steps = int(np.clip(CHUNK_BYTES // (row_bytes * self.batch_size), 1, CHUNK_STEPS))
         specs = [
             tf.TensorSpec((self.chunk_steps, self.batch_size, *s.shape[1:]), s.dtype)
-            for s in self.layout.specs
+            for s in self.layout.with_numbers(len(self.drawing))
         ]
 
         @tf.function(
@@ -114,12 +139,16 @@ class _Pass:
             jit_compile=True,
             input_signature=[tf.TensorSpec((), tf.int32), self.specs, specs],
         )
-        def chunk(steps, logs, batches):
+        def chunk(n_rows, logs, batches):
             def body(i, _):
-                return i + 1, _carried(self.step(*(b[i] for b in batches)), self.carried)
+                batch = [b[i] for b in batches]
+                if self.takes_fewer:
+                    n = tf.minimum(self.batch_size, n_rows - i * self.batch_size)
+                    batch = [private.first_rows(t, n) for t in batch]
+                return i + 1, _carried(self.step(*batch), self.carried)
 
             return tf.while_loop(
-                lambda i, logs: self._go_on(i < steps, logs),
+                lambda i, logs: self._go_on(i * self.batch_size < n_rows, logs),
                 body,
                 (tf.constant(0), [tf.identity(v) for v in logs]),
                 parallel_iterations=1,
@@ -127,7 +156,7 @@ class _Pass:
 
         return chunk
 
-    def __call__(self, flat, order, logs):
+    def __call__(self, flat, order, logs, units=()):
         """Return the number of steps made and the logs that are carried.
 
         Parameters
@@ -137,6 +166,8 @@ class _Pass:
             Rows to visit.
         logs : list of tf.Tensor
             Those carried from the part of the pass before, or zeros.
+        units : list of tf.Tensor of shape (2,)
+            Of each layer that draws, see `skdl._engine._dropout.drawn`.
         """
         n = tf.size(order)
         size = self.batch_size
@@ -150,22 +181,25 @@ class _Pass:
             return tf.while_loop(
                 lambda done, logs: self._go_on(done * size < n, logs), one, start, parallel_iterations=1
             )
-        full = n // size
+        in_chunks = n if self.takes_fewer else n // size * size
 
         def many(done, logs):
-            rows = order[done * size : (done + self.chunk_steps) * size]
-            rows = tf.pad(rows, [[0, self.chunk_steps * size - tf.size(rows)]])
+            rows = order[done * size : tf.minimum((done + self.chunk_steps) * size, in_chunks)]
+            n_rows = tf.size(rows)
+            rows = tf.pad(rows, [[0, self.chunk_steps * size - n_rows]])
             rows = tf.reshape(rows, (self.chunk_steps, size))
-            steps, logs = self.chunk(
-                tf.minimum(self.chunk_steps, full - done), logs, [tf.gather(t, rows) for t in flat]
-            )
+            how = {"n_steps": -(-n_rows // size), "most_steps": self.chunk_steps, "batch_size": size}
+            numbers = [drawn(*each, **how) for each in zip(self.drawing, units, strict=True)]
+            steps, logs = self.chunk(n_rows, logs, [*(tf.gather(t, rows) for t in flat), *numbers])
             return done + steps, logs
 
         done, logs = tf.while_loop(
-            lambda done, logs: self._go_on(done < full, logs), many, start, parallel_iterations=1
+            lambda done, logs: self._go_on(done * size < in_chunks, logs), many, start, parallel_iterations=1
         )
+        if self.takes_fewer:
+            return done, logs
         return tf.cond(
-            self._go_on(full * size < n, logs),
+            self._go_on(in_chunks < n, logs),
             lambda: one(done, logs),
             lambda: (tf.identity(done), [tf.identity(v) for v in logs]),
         )
@@ -245,6 +279,7 @@ class TrainProgram(Program):
         self.n_train_names = len(training.names)
         self.from_metrics = all(p.from_metrics for p in passes)
         self.n_carried = len(training.specs)
+        self.n_drawing = len(training.drawing)
         self.nothing_carried = [np.zeros((), s.dtype.as_numpy_dtype) for s in training.specs]
         variables = private.training_variables(model)
         self._stopping = stopping
@@ -269,7 +304,9 @@ class TrainProgram(Program):
         def pack(state):
             return _early_stopping.Stopping(*state[:5], tuple(state[5:]))
 
-        def epochs(orders, begin, end, evaluate, first_epoch, carried, rule, state, data, validation_data):
+        def epochs(
+            orders, begin, end, evaluate, first_epoch, carried, units, rule, state, data, validation_data
+        ):
             def validate():
                 self._reset()
                 nothing = [tf.zeros(s.shape, s.dtype) for s in testing.specs]
@@ -295,7 +332,7 @@ class TrainProgram(Program):
 
             def epoch(e, stop, steps, history, carried, state):
                 tf.cond(begin, reset, lambda: tf.constant(False))
-                steps, carried = training(data, orders[e], carried)
+                steps, carried = training(data, orders[e], carried, units)
                 nothing = tf.zeros([len(self.names)], tf.float64)
                 logs, stop, state = tf.cond(
                     end,
@@ -321,6 +358,7 @@ class TrainProgram(Program):
             tf.TensorSpec((None,), tf.bool),
             tf.TensorSpec((), tf.int32),
             training.specs,
+            [tf.TensorSpec((2,), tf.int32)] * self.n_drawing,
             rule_specs,
             state_specs,
             training.layout.specs,
@@ -354,6 +392,7 @@ class TrainProgram(Program):
         data,
         validation_data,
         shapes,
+        units=(),
     ):
         """Train a model for as many epochs as there are orders, or until it stops early.
 
@@ -374,6 +413,8 @@ class TrainProgram(Program):
         data, validation_data : nested tf.Tensor; the latter may be None
         shapes : tuple of tuple
             Of the variables while they are trained, see `skdl._engine._widths.padded_shapes`.
+        units : list of (int, int)
+            Of each layer that draws, see `skdl._engine._dropout.drawn`.
 
         Returns
         -------
@@ -396,6 +437,7 @@ class TrainProgram(Program):
             tf.constant(evaluate),
             tf.constant(first_epoch, tf.int32),
             *map(tf.constant, carried),
+            *map(tf.constant, units),
             *rule,
             *(state[:5] if state else ()),
             *best,

@@ -5,6 +5,7 @@ are handed to it anew at each call. So a program has no state, any number of thr
 run it at the same time, and a model's weights are never anyone else's.
 """
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -57,12 +58,28 @@ class Layout:
         self.specs = tf.nest.flatten(self.structure)
         self.key = repr(self.structure)
 
-    def function(self, method):
-        """Return ``method`` of the nested data as a function of the flat tensors."""
+    def with_numbers(self, n):
+        """Return the specs, and those of the random numbers of some dropout layers."""
+        return [*self.specs, *[tf.TensorSpec((None, None), tf.float32)] * n]
 
-        @tf.function(autograph=False, input_signature=self.specs)
+    def function(self, method, n_numbers=0):
+        """Return ``method`` of the nested data as a function of the flat tensors.
+
+        Parameters
+        ----------
+        method : callable
+        n_numbers : int, default=0
+            How many dropout layers take their random numbers from further arguments.
+        """
+
+        @tf.function(autograph=False, input_signature=self.with_numbers(n_numbers))
         def function(*flat):
-            return method(tf.nest.pack_sequence_as(self.structure, flat))
+            flat, numbers = flat[: len(self.specs)], list(flat[len(self.specs) :])
+            with private.numbers_of_dropout(numbers) if numbers else contextlib.nullcontext():
+                result = method(tf.nest.pack_sequence_as(self.structure, flat))
+            if numbers:
+                raise NotCompilable("a dropout layer draws no random numbers")
+            return result
 
         return function
 

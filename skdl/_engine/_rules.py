@@ -6,14 +6,15 @@ import numpy as np
 
 from skdl._backend import keras, private, tf
 from skdl._engine._data import leaves, why_not_arrays
+from skdl._engine._dropout import drawing_layers
 
-# XLA saves some 0.15 ms of each step of a dense network, whatever the size of its batches, and takes
-# 0.5 to 1 s of processor time to compile. So it repays within one training from the second number of
-# steps on. Below it repays in searches, which fit the same network again and again: from the first
-# number on, where the arithmetic of a step, in floating-point operations, takes less time than it
-# saves. The rule looks at the training alone and never at what is compiled already, or the
-# bits of a result would depend on what ran before.
-XLA_STEPS, _MANY_STEPS, _SMALL_STEP = 500, 4_000, 2**24
+# XLA saves some 0.1 ms of each step of a dense network, whatever the size of its batches, and takes
+# 0.4 to 0.8 s to compile. So it repays within one training from the second number of steps on.
+# Below it repays in searches, which fit the same network again and again: from the first number on,
+# where the arithmetic of a step, in floating-point operations, takes less time than it saves. The
+# rule looks at the training alone and never at what is compiled already, or the bits of a result
+# would depend on what ran before.
+XLA_STEPS, _MANY_STEPS, _SMALL_STEP = 200, 4_000, 2**24
 
 # On a CPU, XLA's convolutions are several times slower than TensorFlow's own; it unrolls
 # or emulates what loops over time or sorts; and it makes the gradient of an embedding
@@ -223,8 +224,8 @@ def wants_xla(model, *, n_rows, batch_size, epochs):
     bool
         False where the batches are never full (XLA would compile anew for each number
         of rows), where the steps are too few to repay it, for layers that XLA is slow
-        at or can't compile, and for random numbers (dropout, noise): XLA takes longer to
-        draw them than it saves, and draws others than Keras's ``fit``. A model compiled with
+        at or can't compile, and for noise: XLA takes longer to draw random numbers than it
+        saves, and draws others than Keras's ``fit``. A model compiled with
         ``jit_compile=True`` gets what it asks. Whether XLA computes the same is another
         question, which the graph answers.
     """
@@ -235,7 +236,7 @@ def wants_xla(model, *, n_rows, batch_size, epochs):
     if model.jit_compile:
         return True
     steps = full * epochs
-    if steps < XLA_STEPS or heavy(model) or private.seed_generators(model):
+    if steps < XLA_STEPS or heavy(model) or drawing_layers(model) is None:
         return False
     n_weights = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     return steps >= _MANY_STEPS or work(n_weights, batch_size) <= _SMALL_STEP

@@ -86,6 +86,22 @@ _SAFE_IN_XLA = frozenset(
     """.split()
 )
 
+# Of these, what treats rows alone or sums over them. XLA then computes the same of a batch that is
+# filled up to more rows. Not listed: what draws numbers, looks at the order of rows, or adds them
+# up by an index, and what nobody has looked at.
+_SAFE_FOR_FEWER_ROWS = frozenset(
+    """
+    Abs AddN AddV2 ArgMax AssignAddVariableOp AssignSubVariableOp AssignVariableOp BiasAdd BiasAddGrad Bitcast
+    BitwiseAnd BroadcastGradientArgs BroadcastTo Cast ConcatV2 Const DivNoNan DynamicStitch Elu EluGrad Equal
+    Erfc Exp ExpandDims Fill FloorMod GatherV2 Greater GreaterEqual Identity IdentityN LeakyRelu LeakyReluGrad
+    Less LessEqual Log Log1p LogSoftmax LogicalAnd LogicalNot MatMul Maximum Mean Minimum Mul Neg NoOp
+    NotEqual Pack Pow Prod Range ReadVariableOp RealDiv Reciprocal Relu Relu6 Relu6Grad ReluGrad Reshape Rsqrt
+    RsqrtGrad Select SelectV2 Selu SeluGrad Shape Sigmoid SigmoidGrad Sign Slice Softmax
+    SoftmaxCrossEntropyWithLogits Softplus Softsign SoftsignGrad SparseSoftmaxCrossEntropyWithLogits Sqrt
+    Square SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tanh TanhGrad Tile Unpack ZerosLike
+    """.split()
+)
+
 # Operations that may raise for values of the data, but not where they compute with shapes.
 _SAFE_FOR_SHAPES = frozenset(
     {"ConcatOffset", "DynamicStitch", "FloorDiv", "FloorMod", "GatherV2", "InvertPermutation"}
@@ -244,6 +260,13 @@ class Graph:
             for op in self._concrete.graph.get_operations()
             if op.type in others
         )
+
+    def safe_for_fewer_rows(self):
+        """Whether XLA computes the same of a batch that is filled up to a larger number of rows.
+
+        Only of what is `safe_in_xla`.
+        """
+        return self.operations <= _SAFE_FOR_FEWER_ROWS
 
     def label_bounds(self):
         """Return which arguments are class labels, and how many classes there are.

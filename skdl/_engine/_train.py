@@ -9,13 +9,14 @@ import numpy as np
 from skdl._backend import keras, private, tf
 from skdl._engine import _early_stopping, _keras_only, _probe, _store
 from skdl._engine._data import dense_where_small, epoch_orders, n_rows, take, tensors
+from skdl._engine._dropout import drawing_layers
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._keras_fit import keras_fit
 from skdl._engine._prepare import build
 from skdl._engine._program import Layout, NotCompilable, shapes_of
 from skdl._engine._rules import acts_before_training, heavy, wants_xla, why_not
 from skdl._engine._snapshot import Snapshot
-from skdl._engine._widths import of_any_width, padded_shapes
+from skdl._engine._widths import of_any_width, padded_shapes, units
 
 # Bounds of one call of a program, in seconds and in rows: so that it can be interrupted
 # from the keyboard, and the orders of its epochs stay small. The first call makes few
@@ -274,7 +275,7 @@ class _Training:
         self.program = self._program(xla)
         if self.program.compiled.not_for_xla or not self._labels_in_range():
             self.program = self._program(xla=False)
-        self.shapes = self._shapes()
+        self._set_shapes()
         self._found_for = self._structure()
 
     def _goes_one_by_one(self):
@@ -284,13 +285,16 @@ class _Training:
         """
         return self.stopper is None and bool(self.callbacks or self.verbose)
 
-    def _shapes(self):
-        """Return the shapes that the variables have in the program."""
+    def _set_shapes(self):
+        """Find the shapes that the variables have in the program."""
         variables = private.training_variables(self.model)
         if self.described is None or not self.program.xla or self._goes_one_by_one():
-            return shapes_of(variables)
-        n_rows = self.n * (self.epochs - self.initial_epoch)
-        return padded_shapes(self.model, variables, n_rows=n_rows)
+            self.shapes = shapes_of(variables)
+        else:
+            n_rows = self.n * (self.epochs - self.initial_epoch)
+            self.shapes = padded_shapes(self.model, variables, n_rows=n_rows)
+        drawing = drawing_layers(self.model) if self.program.n_drawing else []
+        self.units = units(drawing, self.model, variables, self.shapes)
 
     def _program(self, xla):
         model, train, validation = self.model, Layout(self.data), None
@@ -410,7 +414,7 @@ class _Training:
 
     def _run(self, orders, **args):
         data = {"data": self.data, "validation_data": self.validation}
-        return self.program.run(self.model, orders, **data, shapes=self.shapes, **args)
+        return self.program.run(self.model, orders, **data, shapes=self.shapes, units=self.units, **args)
 
     def _prove(self, orders, **args):
         """Run an XLA program for the first time; where XLA can't compile it, another one.
@@ -424,7 +428,7 @@ class _Training:
         except tf.errors.OpError:
             before.restore()
             failed, self.program = self.program, self._program(xla=False)
-            self.shapes = self._shapes()
+            self._set_shapes()
             result = self._run(orders, **args)
             failed.compiled.not_for_xla = True
             return result

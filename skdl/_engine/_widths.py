@@ -35,13 +35,14 @@ OPTIMIZERS = frozenset(
 ZERO_AT_ZERO = frozenset(
     {
         *ELEMENTWISE,
-        *(keras.layers.InputLayer, keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU),
+        *(keras.layers.InputLayer, keras.layers.Dropout),
+        *(keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU),
     }
 ) - {keras.activations.sigmoid, keras.activations.softmax, keras.activations.softplus}
 ZERO_STATES = OPTIMIZERS - {keras.optimizers.Ftrl}
 # The least number of units, and the most work that padding may add to a training, in floating-point
 # operations: a few tenths of a second, which are less than XLA takes to compile.
-_LEAST_UNITS, _MOST_WORK = 16, 2**32
+_LEAST_UNITS, _MOST_WORK = 64, 2**32
 
 
 def of_any_width(model, variables):
@@ -62,7 +63,7 @@ def of_any_width(model, variables):
     """
     if not _probe.is_tested() or is_large(variables):
         return []
-    graph = _graph(model)
+    graph = private.layer_graph(model)
     chain = [node.operation for node in graph.nodes]
     if len(set(map(id, chain))) < len(chain) or len(model.outputs) != 1:
         return []
@@ -76,10 +77,8 @@ def of_any_width(model, variables):
     return [layer for layer in _dense(chain)[:-1] if layer.units > 1]
 
 
-def _graph(model):
-    return private.layer_graph(
-        private.functional_inside(model) if isinstance(model, keras.Sequential) else model
-    )
+def _chain(model):
+    return [node.operation for node in private.layer_graph(model).nodes]
 
 
 def _dense(chain):
@@ -119,7 +118,7 @@ def padded_shapes(model, variables, *, n_rows):
         the training is so long that the additional work would not pay.
     """
     own, hidden = shapes_of(variables), of_any_width(model, variables)
-    chain = [node.operation for node in _graph(model).nodes] if hidden else []
+    chain = _chain(model) if hidden else []
     if not chain or copies_cost_much() or not _stay_zero(chain, model.optimizer):
         return own
     shapes, added, n_in = {}, 0, None
@@ -137,6 +136,32 @@ def padded_shapes(model, variables, *, n_rows):
         return own
     shapes.update({id(slot): shapes[id(variable)] for slot, variable in private.slots(model.optimizer)})
     return tuple(shapes.get(id(variable), shape) for variable, shape in zip(variables, own, strict=True))
+
+
+def units(layers, model, variables, shapes):
+    """Return how many units layers have: their own, and in a program with some shapes.
+
+    Parameters
+    ----------
+    layers : list of keras.Layer
+    model : keras.Model
+    variables : list of keras.Variable
+        All that the program reads or writes.
+    shapes : tuple of tuple
+        Those of the variables in the program, from `padded_shapes`.
+
+    Returns
+    -------
+    list of (int, int)
+    """
+    own = [layer.output.shape[-1] for layer in layers]
+    if shapes == shapes_of(variables):
+        return list(zip(own, own, strict=True))
+    places, size, found = {id(v): shape for v, shape in zip(variables, shapes, strict=True)}, None, {}
+    for layer in _chain(model):
+        size = places[id(layer.kernel)][1] if type(layer) is keras.layers.Dense else size
+        found[id(layer)] = size
+    return [(n, found[id(layer)] or n) for n, layer in zip(own, layers, strict=True)]
 
 
 def _stay_zero(chain, optimizer):

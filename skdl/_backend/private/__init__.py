@@ -10,6 +10,7 @@ from skdl._backend.private._graphs import (
     call,
     callable_part,
     dismantle,
+    first_rows,
     handles_of_any_shape,
     is_stateful,
     op_determinism_enabled,
@@ -57,6 +58,7 @@ from skdl._backend.private._models import (
 from skdl._backend.private._needed import missing_names
 from skdl._backend.private._randomness import (
     keras_seeded,
+    numbers_of_dropout,
     quick_variables,
 )
 from skdl._backend.private._saving import (
@@ -101,6 +103,7 @@ __all__ = [
     "decayed",
     "dismantle",
     "dynamic_backend_class",
+    "first_rows",
     "flat_layers",
     "function_class",
     "functional_class",
@@ -130,6 +133,7 @@ __all__ = [
     "nests_output",
     "node_class",
     "node_key",
+    "numbers_of_dropout",
     "op_determinism_enabled",
     "profiles_no_batches",
     "quick_variables",

@@ -206,3 +206,14 @@ def _library_files():
     # Not by getattr, at which some modules load others.
     files = (getattr(module, "__dict__", {}).get("__file__") for module in modules)
     return frozenset(file for file in files if isinstance(file, str))
+
+
+@guarded
+def first_rows(tensor, n):
+    """Return the first rows of a tensor, in an XLA program.
+
+    How many may differ from run to run. A slice would be compiled anew for each number of rows.
+    """
+    from tensorflow.compiler.tf2xla.ops import gen_xla_ops
+
+    return gen_xla_ops.xla_set_dynamic_dimension_size(tensor, 0, n)

@@ -39,7 +39,8 @@ class LayerGraph(NamedTuple):
 
 @guarded
 def layer_graph(model):
-    """Return the `LayerGraph` of a functional model."""
+    """Return the `LayerGraph` of a functional model, or of the one that a built Sequential holds."""
+    model = model._functional if isinstance(model, keras.Sequential) else model
     levels = sorted(model._nodes_by_depth.items(), reverse=True)
     nodes = [node for _, level in levels for node in level]
     return LayerGraph(model._inputs, nodes, model._inputs_struct, model._outputs_struct)

@@ -16,6 +16,7 @@ _NEEDED = (
     ("keras.src", "random.seed_generator.GLOBAL_SEED_GENERATOR"),
     ("keras.src", "random.seed_generator.python_random"),
     ("keras.src", "utils.naming.to_snake_case"),
+    ("tensorflow.compiler.tf2xla.ops.gen_xla_ops", "xla_set_dynamic_dimension_size"),
     ("tensorflow.core.protobuf.config_pb2", "ConfigProto"),
     ("tensorflow.python.eager.context", "Context.function_call_options"),
     ("tensorflow.python.eager.context", "Context.op_callbacks"),
@@ -27,6 +28,7 @@ _NEEDED = (
     ("tensorflow.python.framework.op_def_registry", "get"),
     ("tensorflow.python.framework.ops", "gradient_registry._registry"),
     ("tensorflow.python.framework.random_seed", "get_seed"),
+    ("tensorflow.python.ops.stateless_random_ops", "stateless_random_uniform"),
     ("tensorflow.python.util.tf_stack", "StackTraceFilter"),
 )
 

@@ -44,6 +44,41 @@ def _make_variable(context, next_creator, **kwargs):
 # Random numbers.
 
 
+@guarded
+def numbers_of_dropout(numbers):
+    """Let dropout layers take their random numbers from a list, while they are traced in this thread.
+
+    Parameters
+    ----------
+    numbers : list of tf.Tensor
+        In the order of the calls. Those that are taken are removed.
+
+    Returns
+    -------
+    context manager
+    """
+    from tensorflow.python.ops import stateless_random_ops
+
+    thread, draw = threading.get_ident(), stateless_random_ops.stateless_random_uniform
+
+    def take(*args, **kwargs):
+        if threading.get_ident() != thread or not numbers:
+            return draw(*args, **kwargs)
+        return numbers.pop(0)
+
+    return _replaced(stateless_random_ops, "stateless_random_uniform", take)
+
+
+@contextlib.contextmanager
+def _replaced(module, name, value):
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
 class _OwnRandom:
     """Stands for the module ``random`` where Keras draws seeds from it: in one thread only."""
 
