@@ -540,7 +540,7 @@ def test_all_variables_of_a_training_are_made_by_the_same_kernels(monkeypatch):
     assert len(names) == 1
 
 
-@pytest.mark.parametrize("case", ["validation", "own train_step", "nan"])
+@pytest.mark.parametrize("case", ["dense", "dropout", "validation", "own train_step", "nan"])
 @pytest.mark.parametrize("with_xla", [False, True])
 def test_an_epoch_in_parts_is_the_same_epoch(case, with_xla, monkeypatch):
     monkeypatch.setattr(_rules, "XLA_STEPS", 1 if with_xla else 10**9)

@@ -7,7 +7,7 @@ import pytest
 
 from skdl import _engine, clear_caches
 from skdl._backend import keras, private, seeded, tf
-from skdl._engine import _dropout, _epochs, _program, _rules, _store, _traced
+from skdl._engine import _dropout, _epochs, _pass, _program, _rules, _store, _traced
 
 N, D = 75, 6  # two full batches of 32, and a smaller one
 rng = np.random.default_rng(0)
@@ -57,13 +57,13 @@ def program():
 @pytest.fixture
 def passes(monkeypatch):
     """Whether each traced pass through data takes smaller batches, and the operations of its steps."""
-    seen, chunk = [], _epochs._Pass._chunk
+    seen, chunk = [], _pass.Pass._chunk
 
     def noted(self):
         seen.append((self.takes_fewer, _traced.Graph(self.parts[0]).operations))
         return chunk(self)
 
-    monkeypatch.setattr(_epochs._Pass, "_chunk", noted)
+    monkeypatch.setattr(_pass.Pass, "_chunk", noted)
     return seen
 
 
@@ -208,7 +208,7 @@ def test_dropout_stops_early_as_under_keras():
 def test_an_epoch_in_parts_and_more_steps_than_a_launch_has_draw_the_same(monkeypatch):
     def run(steps):
         clear_caches()
-        monkeypatch.setattr(_epochs, "CHUNK_STEPS", steps)
+        monkeypatch.setattr(_pass, "MORE_STEPS", steps)
         model = network(*DROPOUT)
         train(model, batch_size=4)
         return model.get_weights()

@@ -39,18 +39,18 @@ def _draws_a_matrix(layer):
     return of_units and layer.compute_dtype == "float32"
 
 
-def drawn(layer, n_units, *, n_steps, most_steps, batch_size):
+def drawn(state, n_units, n_steps, most_steps, batch_size):
     """Return the numbers that a layer draws in its next steps, as part of a program.
 
     The numbers of a smaller batch are the first ones of a full batch.
 
     Parameters
     ----------
-    layer : keras.layers.Dropout
+    state : tf.Tensor of shape (2,)
+        Of the layer's generator.
     n_units : tf.Tensor of shape (2,)
         Numbers of units: those that the layer draws for, and the size of its input.
-    n_steps : tf.Tensor of shape ()
-    most_steps, batch_size : int
+    n_steps, most_steps, batch_size : int or tf.Tensor of shape ()
 
     Returns
     -------
@@ -59,13 +59,28 @@ def drawn(layer, n_units, *, n_steps, most_steps, batch_size):
     """
     own, size = tf.unstack(n_units)
     # Keras 3.15: the generator's state, and the seed that it gives to TensorFlow.
-    steps = tf.range(most_steps, dtype=layer.seed_generator.state.dtype)
-    states = layer.seed_generator.state.value + tf.stack([tf.zeros_like(steps), steps], axis=1)
+    steps = tf.range(tf.cast(n_steps, state.dtype))
+    states = state + tf.stack([tf.zeros_like(steps), steps], axis=1)
     seeds = tf.cast(states % (tf.int32.max - 1), tf.int32)
 
     def one(i, numbers):
         return i + 1, numbers.write(i, tf.random.stateless_uniform((batch_size, own), seeds[i]))
 
-    numbers = tf.TensorArray(tf.float32, n_steps, element_shape=(batch_size, None))
+    numbers = tf.TensorArray(tf.float32, n_steps, element_shape=(None, None))
     numbers = tf.while_loop(lambda i, _: i < n_steps, one, (tf.constant(0), numbers))[1].stack()
     return tf.pad(numbers, [[0, most_steps - n_steps], [0, 0], [0, size - own]])
+
+
+def draw(handle, *args):
+    """Return what `drawn` does, now; with the handle of the state."""
+    with private.without_graph_optimiser():
+        state = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.int64)
+        return _drawn(state, *map(tf.constant, args))
+
+
+_drawn = tf.function(
+    drawn,
+    autograph=False,
+    input_signature=[tf.TensorSpec((2,), tf.int64), tf.TensorSpec((2,), tf.int32)]
+    + [tf.TensorSpec((), tf.int32)] * 3,
+)

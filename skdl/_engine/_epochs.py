@@ -9,209 +9,9 @@ import numpy as np
 from skdl._backend import private, tf
 from skdl._engine import _early_stopping
 from skdl._engine._data import tensors
-from skdl._engine._dropout import drawing_layers, drawn
-from skdl._engine._program import NotCompilable, Program, resized
-from skdl._engine._traced import Graph
-
-# Rows gathered for one launch of an XLA program: enough to hide what a launch costs,
-# few enough to stay in a processor's cache.
-CHUNK_BYTES, CHUNK_STEPS = 2**22, 32
-
-
-def _carried(logs, names):
-    return [tf.nest.flatten(logs[name])[0] for name in names]
-
-
-def _drawn_before(model, method, keras_only):
-    """Return the layers whose random numbers are drawn before the steps, or None: XLA can't be used."""
-    # Who asks for XLA gets its numbers, as from Keras's fit.
-    if method == "test_step" or model.jit_compile:
-        return []
-    layers = drawing_layers(model)
-    return layers if keras_only or not layers else None
-
-
-def _function(function):
-    return tf.function(function, autograph=False, input_signature=[])
-
-
-def _scalars(logs, what):
-    """Check that logs are named numbers, as the history of a program must be."""
-    if not isinstance(logs, dict):
-        raise NotCompilable(f"{what} returns no dict of logs")
-    for name, value in logs.items():
-        value = tf.convert_to_tensor(value)
-        if value.shape.rank != 0 or not (value.dtype.is_floating or value.dtype.is_integer):
-            raise NotCompilable(f"{what} gives {name!r}, which is not one number")
-
-
-class _Pass:
-    """One pass through data, a batch at a time: part of a program.
-
-    Parameters
-    ----------
-    model : keras.Model
-    method : {"train_step", "test_step"}
-    layout : Layout
-    batch_size : int
-    xla : bool
-        Compile it with XLA, where that computes the same. The last, smaller batch is filled up, or
-        else runs without: XLA would compile anew for each number of rows.
-    keras_only : bool
-        Whether the model is of Keras's own parts alone.
-    stop_on_nan : bool
-        End the pass after the batch that made the loss NaN or infinite.
-
-    Attributes
-    ----------
-    names : list of str
-        Columns of the logs.
-    from_metrics : bool
-        Whether the logs are the results of the model's metrics.
-    labels : list of (int, int)
-        For XLA: position of an array that holds class labels, and the number of classes.
-    takes_fewer : bool
-        Whether the smaller batch is compiled with XLA, too.
-    drawing : list of keras.layers.Dropout
-        Those whose random numbers are drawn before the steps.
-    """
-
-    def __init__(self, model, method, layout, *, batch_size, xla, keras_only, stop_on_nan=False):
-        self.layout, self.batch_size, self.stop_on_nan = layout, batch_size, stop_on_nan
-        drawing = _drawn_before(model, method, keras_only) if xla else []
-        xla, self.drawing = xla and drawing is not None, drawing or []
-        concrete = self._trace(getattr(model, method))
-        graph = Graph(concrete) if xla else None
-        xla = xla and graph.safe_in_xla(keras_only=keras_only)
-        self.takes_fewer = xla and graph.safe_for_fewer_rows()
-        if self.drawing and not self.takes_fewer:
-            # The smaller batch would draw in its own way.
-            xla, self.drawing = False, []
-            concrete = self._trace(getattr(model, method))
-        self.labels = graph.label_bounds() if xla else []
-        self.parts = [concrete]
-        logs = concrete.structured_outputs
-        _scalars(logs, method)
-        metrics = model.get_metrics_result()
-        # As Keras has it: the logs of the last step, unless they are the metrics', which
-        # are then read once at the end of the epoch.
-        self.from_metrics = set(logs) == set(metrics)
-        if self.from_metrics:
-            _scalars(metrics, "a metric")
-            self.results = _function(lambda: self._row(model.get_metrics_result()))
-        self.names = list(metrics if self.from_metrics else logs)
-        if self.from_metrics:
-            self.parts.append(self.results.get_concrete_function())
-        carried = [] if self.from_metrics else list(logs)
-        if stop_on_nan and "loss" not in carried and "loss" in logs:
-            carried.append("loss")
-        self.carried = carried
-        self.specs = [tf.TensorSpec((), logs[name].dtype) for name in carried]
-        self.chunk = self._chunk() if xla else None
-        # All that the pass does with its parts. The names themselves have no meaning to it.
-        self.settings = (
-            *(layout.key, batch_size, self.chunk is not None, self.takes_fewer, len(self.drawing)),
-            *(stop_on_nan, len(self.names)),
-            *([sorted(logs).index(name) for name in carried], stop_on_nan and "loss" in carried),
-        )
-
-    def _trace(self, method):
-        self.step = self.layout.function(method, n_numbers=len(self.drawing))
-        return self.step.get_concrete_function()
-
-    def _go_on(self, more, logs):
-        """Whether to make another step: where there are more, and the loss is finite."""
-        if self.stop_on_nan and "loss" in self.carried:
-            more &= tf.math.is_finite(logs[self.carried.index("loss")])
-        return more
-
-    def _chunk(self):
-        """Return an XLA program of up to ``self.chunk_steps`` batches."""
-        row_bytes = sum(s.dtype.size * np.prod(s.shape[1:], dtype=int) for s in self.layout.specs)
-        self.chunk_steps = int(np.clip(CHUNK_BYTES // (row_bytes * self.batch_size), 1, CHUNK_STEPS))
-        specs = [
-            tf.TensorSpec((self.chunk_steps, self.batch_size, *s.shape[1:]), s.dtype)
-            for s in self.layout.with_numbers(len(self.drawing))
-        ]
-
-        @tf.function(
-            autograph=False,
-            jit_compile=True,
-            input_signature=[tf.TensorSpec((), tf.int32), self.specs, specs],
-        )
-        def chunk(n_rows, logs, batches):
-            def body(i, _):
-                batch = [b[i] for b in batches]
-                if self.takes_fewer:
-                    n = tf.minimum(self.batch_size, n_rows - i * self.batch_size)
-                    batch = [private.first_rows(t, n) for t in batch]
-                return i + 1, _carried(self.step(*batch), self.carried)
-
-            return tf.while_loop(
-                lambda i, logs: self._go_on(i * self.batch_size < n_rows, logs),
-                body,
-                (tf.constant(0), [tf.identity(v) for v in logs]),
-                parallel_iterations=1,
-            )
-
-        return chunk
-
-    def __call__(self, flat, order, logs, units=()):
-        """Return the number of steps made and the logs that are carried.
-
-        Parameters
-        ----------
-        flat : list of tf.Tensor with n_rows rows each
-        order : tf.Tensor of shape (n_visited,)
-            Rows to visit.
-        logs : list of tf.Tensor
-            Those carried from the part of the pass before, or zeros.
-        units : list of tf.Tensor of shape (2,)
-            Of each layer that draws, see `skdl._engine._dropout.drawn`.
-        """
-        n = tf.size(order)
-        size = self.batch_size
-
-        def one(done, _):
-            rows = order[done * size : (done + 1) * size]
-            return done + 1, _carried(self.step(*(tf.gather(t, rows) for t in flat)), self.carried)
-
-        start = (tf.constant(0), list(logs))
-        if self.chunk is None:
-            return tf.while_loop(
-                lambda done, logs: self._go_on(done * size < n, logs), one, start, parallel_iterations=1
-            )
-        in_chunks = n if self.takes_fewer else n // size * size
-
-        def many(done, logs):
-            rows = order[done * size : tf.minimum((done + self.chunk_steps) * size, in_chunks)]
-            n_rows = tf.size(rows)
-            rows = tf.pad(rows, [[0, self.chunk_steps * size - n_rows]])
-            rows = tf.reshape(rows, (self.chunk_steps, size))
-            how = {"n_steps": -(-n_rows // size), "most_steps": self.chunk_steps, "batch_size": size}
-            numbers = [drawn(*each, **how) for each in zip(self.drawing, units, strict=True)]
-            steps, logs = self.chunk(n_rows, logs, [*(tf.gather(t, rows) for t in flat), *numbers])
-            return done + steps, logs
-
-        done, logs = tf.while_loop(
-            lambda done, logs: self._go_on(done * size < in_chunks, logs), many, start, parallel_iterations=1
-        )
-        if self.takes_fewer:
-            return done, logs
-        return tf.cond(
-            self._go_on(in_chunks < n, logs),
-            lambda: one(done, logs),
-            lambda: (tf.identity(done), [tf.identity(v) for v in logs]),
-        )
-
-    def logs(self, carried):
-        """Return the logs of the pass, a float64 tensor of shape (n_names,)."""
-        if self.from_metrics:
-            return self.results()
-        return self._row(dict(zip(self.carried, carried, strict=True)))
-
-    def _row(self, values):
-        return tf.stack([tf.cast(values[name], tf.float64) for name in self.names])
+from skdl._engine._dropout import draw
+from skdl._engine._pass import Pass, function_of, where
+from skdl._engine._program import Program, resized
 
 
 class TrainProgram(Program):
@@ -263,13 +63,18 @@ class TrainProgram(Program):
     ):
         with private.without_graph_optimiser(not optimise):
             how = {"xla": xla, "keras_only": keras_only}
-            training = _Pass(
-                model, "train_step", train, batch_size=batch_size, stop_on_nan=stop_on_nan, **how
+            reset = function_of(model.reset_metrics)
+            alone = validation is None and stopping is None and not stop_on_nan
+            training = Pass(
+                *(model, "train_step", train),
+                batch_size=batch_size,
+                stop_on_nan=stop_on_nan,
+                reset=reset if alone else None,
+                **how,
             )
-            testing = validation and _Pass(
+            testing = validation and Pass(
                 model, "test_step", validation, batch_size=validation_batch_size, **how
             )
-            reset = _function(model.reset_metrics)
             parts = [reset.get_concrete_function()]
         self._training, self._testing, self._reset = training, testing, reset
         passes = [p for p in (training, testing) if p]
@@ -280,17 +85,21 @@ class TrainProgram(Program):
         self.from_metrics = all(p.from_metrics for p in passes)
         self.n_carried = len(training.specs)
         self.n_drawing = len(training.drawing)
+        self._launched = (training.chunk_steps, batch_size) if training.ends_epochs else None
         self.nothing_carried = [np.zeros((), s.dtype.as_numpy_dtype) for s in training.specs]
         variables = private.training_variables(model)
         self._stopping = stopping
         self._weights = model.weights if stopping == "restore" else []
         places = {id(variable): i for i, variable in enumerate(variables)}
         self._weight_places = [places[id(w)] for w in self._weights]
-        settings = stopping, self._weight_places, [p.settings for p in passes]
+        self._state_places = [places[id(layer.seed_generator.state)] for layer in training.drawing]
+        settings = stopping, self._weight_places, self._state_places, [p.settings for p in passes]
         parts += [part for p in passes for part in p.parts]
         super().__init__(parts, variables, settings, optimise=optimise)
 
     def _loop(self):
+        if self._training.ends_epochs:
+            return self._training.chunk
         training, testing, weights = self._training, self._testing, self._weights
         state_specs = [
             *_early_stopping.STATE_SPECS,
@@ -313,10 +122,6 @@ class TrainProgram(Program):
                 _, carried = testing(validation_data, tf.range(tf.shape(validation_data[0])[0]), nothing)
                 return testing.logs(carried)
 
-            def reset():
-                self._reset()
-                return tf.constant(True)
-
             def finish(e, carried, state):
                 logs = training.logs(carried)
                 if testing:
@@ -331,7 +136,7 @@ class TrainProgram(Program):
                 return logs, stop, list(state)
 
             def epoch(e, stop, steps, history, carried, state):
-                tf.cond(begin, reset, lambda: tf.constant(False))
+                where(begin, self._reset)
                 steps, carried = training(data, orders[e], carried, units)
                 nothing = tf.zeros([len(self.names)], tf.float64)
                 logs, stop, state = tf.cond(
@@ -419,13 +224,16 @@ class TrainProgram(Program):
         Returns
         -------
         history : ndarray of shape (n_epochs_done, n_names)
-            NaN where an epoch was not validated; zeros where it did not end.
+            NaN where an epoch was not validated; of no meaning where it did not end.
         stop : bool
         steps : int
             Made in the last epoch.
         carried : list of scalar
         state : Stopping or None
         """
+        if self._launched:
+            history = self._launch(model, orders, begin, tf.nest.flatten(data), shapes, units)
+            return history, False, -(-orders.shape[1] // self._launched[1]), [], None
         rule, state = stopping or ((), None)
         weights = state.weights if state else ()
         best = [resized(w, shapes[i]) for w, i in zip(weights, self._weight_places, strict=True)]
@@ -450,3 +258,33 @@ class TrainProgram(Program):
         best = tuple(resized(new, tuple(w.shape)) for new, w in zip(rest[5:], weights, strict=True))
         state = _early_stopping.Stopping(*rest[:5], best) if stopping else None
         return history.numpy(), bool(stop), int(steps), carried, state
+
+    def _launch(self, model, orders, begin, data, shapes, units):
+        """Run epochs without a look at what is between them, and return their logs.
+
+        One launch of XLA may go on from one epoch to the next.
+        """
+        most, size = self._launched
+        n_epochs, n = orders.shape
+        in_epoch = -(-n // size)
+        rows = np.zeros((n_epochs, in_epoch * size), np.int32)
+        rows[:, :n] = orders
+        rows = rows.reshape(-1, size)
+        n_rows = np.tile(np.minimum(size, n - size * np.arange(in_epoch, dtype=np.int32)), n_epochs)
+        begins = np.arange(len(rows)) % in_epoch == 0
+        begins[0] = begin
+        logs = []
+        with self.lent(private.training_variables(model), shapes) as handles:
+            for first in range(0, len(rows), most):
+                steps = [each[first : first + most] for each in (n_rows, begins, rows)]
+                n_steps = len(steps[0])
+                steps = [np.pad(s, [(0, most - n_steps), *[(0, 0)] * (s.ndim - 1)]) for s in steps]
+                *flags, these = map(tf.constant, steps)
+                numbers = [
+                    draw(handles[place], each, n_steps, most, size)
+                    for place, each in zip(self._state_places, units, strict=True)
+                ]
+                batches = [tf.gather(t, these) for t in data]
+                *_, found = tf.nest.flatten(self._run(handles, [*flags, *batches, *numbers]))
+                logs.append(found.numpy()[:n_steps])
+        return np.concatenate(logs)[in_epoch - 1 :: in_epoch]

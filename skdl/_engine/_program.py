@@ -221,7 +221,13 @@ class Program:
         self._parts = self._positions = None
 
     def __call__(self, variables, *args, shapes=None):
-        """Run with the variables of a model, in the order of the traced one's.
+        """Run with the variables of a model, see `lent`, and some arguments."""
+        with self.lent(variables, shapes) as handles:
+            return self._run(handles, args)
+
+    @contextlib.contextmanager
+    def lent(self, variables, shapes=None):
+        """Lend the variables of a model, in the order of the traced one's.
 
         Variables of other shapes than the traced ones are handed in by copies that do not tell
         their shapes: TensorFlow makes no kernels anew for these.
@@ -229,24 +235,34 @@ class Program:
         Parameters
         ----------
         variables : list of keras.Variable
-        *args : tf.Tensor
         shapes : tuple of tuple, default=None
             Those that the copies get, at least as large; what is added is zero.
+
+        Yields
+        ------
+        list of tf.Tensor
+            Handles to run with.
         """
         values, own = [v.value for v in variables], shapes_of(variables)
         shapes = shapes or own
         in_place = shapes == own and (own == self.compiled.shapes or copies_cost_much())
         if in_place or not self.shared:
-            return self._run([value.handle for value in values], args)
+            yield [value.handle for value in values]
+            return
+        # Single numbers have one shape in all models.
+        copied = [i for i, shape in enumerate(own) if shape]
         copies = private.handles_of_any_shape(
-            [resized(_read(value.handle, value), shape) for value, shape in zip(values, shapes, strict=True)]
+            [resized(_read(values[i].handle, values[i]), shapes[i]) for i in copied]
         )
+        handles = [value.handle for value in values]
+        for i, copy in zip(copied, copies, strict=True):
+            handles[i] = copy
         try:
-            return self._run(copies, args)
+            yield handles
         finally:
-            for value, copy, shape in zip(values, copies, own, strict=True) if self._writes else ():
-                after = resized(_read(copy, value), shape)
-                tf.raw_ops.AssignVariableOp(resource=value.handle, value=after)
+            for i in copied if self._writes else ():
+                after = resized(_read(handles[i], values[i]), own[i])
+                tf.raw_ops.AssignVariableOp(resource=values[i].handle, value=after)
 
     def _run(self, handles, args):
         captures = [handles[i] if kind == "variable" else self._given[i] for kind, i in self.captures]
