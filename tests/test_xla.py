@@ -287,6 +287,16 @@ def test_dropout_next_to_a_layer_of_the_users_is_trained_without_xla():
     assert not program().xla
 
 
+def test_random_numbers_of_a_layer_of_the_users_are_those_of_keras():
+    class Noisier(layers.Layer):
+        def call(self, x):
+            return x + keras.random.normal(tf.shape(x), seed=3)
+
+    ours, theirs = (network(Noisier) for _ in range(2))
+    agree(ours, theirs, (train(ours), by_keras(theirs)))
+    assert not program().xla
+
+
 def test_a_layer_that_drops_nothing_draws_nothing():
     assert _dropout.drawing_layers(network(lambda: layers.Dropout(0.0))) == []
 

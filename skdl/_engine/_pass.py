@@ -4,7 +4,7 @@ import numpy as np
 
 from skdl._backend import private, tf
 from skdl._engine._dropout import drawing_layers, drawn
-from skdl._engine._program import NotCompilable
+from skdl._engine._program import NotCompilable, may_use_gpu
 from skdl._engine._traced import Graph
 
 # Rows gathered for one launch of an XLA program: enough to hide what a launch costs, few enough to
@@ -36,6 +36,7 @@ def where(condition, function):
 
 
 def function_of(function):
+    """Return a function without arguments as a tf.function."""
     return tf.function(function, autograph=False, input_signature=[])
 
 
@@ -90,8 +91,9 @@ class Pass:
         xla, self.drawing = xla and drawing is not None, drawing or []
         concrete = self._trace(getattr(model, method))
         graph = Graph(concrete) if xla else None
-        xla = xla and graph.safe_in_xla(keras_only=keras_only)
-        self.takes_fewer = xla and graph.safe_for_fewer_rows()
+        xla = xla and graph.safe_in_xla(keras_only=keras_only, drawing=bool(model.jit_compile))
+        # Tried out on processors alone.
+        self.takes_fewer = xla and graph.safe_for_fewer_rows() and not may_use_gpu()
         if self.drawing and not self.takes_fewer:
             # The smaller batch would draw in its own way.
             xla, self.drawing = False, []
@@ -117,7 +119,9 @@ class Pass:
         self.specs = [tf.TensorSpec((), logs[name].dtype) for name in carried]
         between = [reset, self.results] if reset is not None and self.from_metrics else []
         graphs = [Graph(function.get_concrete_function()) for function in between if self.takes_fewer]
-        self.ends_epochs = bool(graphs) and all(g.safe_in_xla(keras_only=keras_only) for g in graphs)
+        self.ends_epochs = bool(graphs) and all(
+            g.safe_in_xla(keras_only=keras_only, drawing=False) for g in graphs
+        )
         self.reset = reset
         self.chunk = self._chunk() if xla else None
         # All that the pass does with its parts. The names themselves have no meaning to it.

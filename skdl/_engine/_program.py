@@ -245,7 +245,7 @@ class Program:
         """
         values, own = [v.value for v in variables], shapes_of(variables)
         shapes = shapes or own
-        in_place = shapes == own and (own == self.compiled.shapes or copies_cost_much())
+        in_place = shapes == own and (own == self.compiled.shapes or may_use_gpu())
         if in_place or not self.shared:
             yield [value.handle for value in values]
             return
@@ -270,8 +270,8 @@ class Program:
             return private.call(self.compiled.function, args, captures)
 
 
-def copies_cost_much():
-    """Whether variables may be on other devices, on which copies would have to be made."""
+def may_use_gpu():
+    """Whether variables may be on a GPU, where copies would have to be made."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 

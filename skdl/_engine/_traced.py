@@ -86,6 +86,8 @@ _SAFE_IN_XLA = frozenset(
     """.split()
 )
 
+_RANDOM = ("StatelessRandom", "StatelessTruncated")
+
 # Of these, what treats rows alone or sums over them. XLA then computes the same of a batch that is
 # filled up to more rows. Not listed: what draws numbers, looks at the order of rows, or adds them
 # up by an index, and what nobody has looked at.
@@ -237,7 +239,7 @@ class Graph:
         """Whether the function changes variables that it captures."""
         return bool(self.operations & _WRITES)
 
-    def safe_in_xla(self, *, keras_only):
+    def safe_in_xla(self, *, keras_only, drawing):
         """Whether XLA computes the same as TensorFlow's operations do one by one.
 
         Class labels must be in range besides, see `label_bounds`.
@@ -246,7 +248,11 @@ class Graph:
         ----------
         keras_only : bool
             Whether it was traced from a model of Keras's own parts alone.
+        drawing : bool
+            Whether random numbers may be XLA's, which are others than TensorFlow's.
         """
+        if not drawing and any(name.startswith(_RANDOM) for name in self.operations):
+            return False
         others = self.operations - _SAFE_IN_XLA - {_SPARSE_LABELS}
         if keras_only:
             others -= _SAFE_IN_KERAS

@@ -15,7 +15,7 @@ import math
 
 from skdl._backend import keras, private
 from skdl._engine import _probe
-from skdl._engine._program import copies_cost_much, is_large, shapes_of
+from skdl._engine._program import is_large, may_use_gpu, shapes_of
 from skdl._engine._rules import ELEMENTWISE, work
 
 # The tests compare the graphs of networks of different widths for all of these. Left out is what
@@ -119,7 +119,7 @@ def padded_shapes(model, variables, *, n_rows):
     """
     own, hidden = shapes_of(variables), of_any_width(model, variables)
     chain = _chain(model) if hidden else []
-    if not chain or copies_cost_much() or not _stay_zero(chain, model.optimizer):
+    if not chain or may_use_gpu() or not _stay_zero(chain, model.optimizer):
         return own
     shapes, added, n_in = {}, 0, None
     for layer in _dense(chain):
