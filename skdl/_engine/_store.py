@@ -7,7 +7,7 @@ from numbers import Integral
 
 from skdl._backend import private, seeded
 
-# Bytes of programs kept, by their own estimate: those of some two hundred small networks.
+# Bytes of programs kept, by their own estimate: those of some 250 small networks.
 LIMIT = 2**30
 
 _lock = threading.Lock()
@@ -112,7 +112,7 @@ def set_cache_limit(limit: int = 2**30) -> None:
     ----------
     limit : int, default=2**30
         In bytes. The memory of a program is estimated from the size of its graph: some
-        5 MB for the training of a small dense network. The last program is always kept.
+        4 MB for the training of a small dense network. The last program is always kept.
 
     Raises
     ------
