@@ -8,8 +8,10 @@ from skdl._engine._program import NotCompilable, may_use_gpu
 from skdl._engine._traced import Graph
 
 # Rows gathered for one launch of an XLA program: enough to hide what a launch costs, few enough to
-# stay in a processor's cache. More steps where a launch may go on from one epoch to the next.
-CHUNK_BYTES, CHUNK_STEPS, MORE_STEPS = 2**22, 32, 128
+# stay in a processor's cache. A launch costs 0.2 ms, and from Python 0.6.
+CHUNK_BYTES, CHUNK_STEPS, MORE_STEPS = 2**22, 32, 512
+# Bytes of the random numbers of a row in a layer: a guess, since the program serves all widths.
+_NUMBERS_BYTES = 2**10
 
 
 def _carried(logs, names):
@@ -144,6 +146,7 @@ class Pass:
     def _chunk(self):
         """Return an XLA program of up to ``self.chunk_steps`` batches."""
         row_bytes = sum(s.dtype.size * np.prod(s.shape[1:], dtype=int) for s in self.layout.specs)
+        row_bytes += _NUMBERS_BYTES * len(self.drawing)
         most = MORE_STEPS if self.ends_epochs else CHUNK_STEPS
         self.chunk_steps = int(np.clip(CHUNK_BYTES // (row_bytes * self.batch_size), 1, most))
         flags = [tf.TensorSpec((self.chunk_steps,), tf.bool)] * self.ends_epochs
