@@ -26,7 +26,7 @@ def drawing_layers(model):
         return []
     if type(model) not in private.functional_classes():
         return None
-    called = [node.operation for node in private.layer_graph(model).nodes]
+    called = private.layer_graph(model).operations
     layers = [layer for layer in called if type(layer) is keras.layers.Dropout and 0 < layer.rate < 1]
     drawn_from = [id(layer.seed_generator) for layer in layers]
     if sorted(drawn_from) != sorted(map(id, generators)) or not all(map(_draws_a_matrix, layers)):

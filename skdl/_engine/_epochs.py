@@ -10,7 +10,7 @@ from skdl._backend import private, tf
 from skdl._engine import _early_stopping
 from skdl._engine._data import tensors
 from skdl._engine._dropout import draw
-from skdl._engine._pass import Pass, function_of, where
+from skdl._engine._pass import Pass, call_if, function_of
 from skdl._engine._program import Program, resized
 
 
@@ -136,7 +136,7 @@ class TrainProgram(Program):
                 return logs, stop, list(state)
 
             def epoch(e, stop, steps, history, carried, state):
-                where(begin, self._reset)
+                call_if(begin, self._reset)
                 steps, carried = training(data, orders[e], carried, units)
                 nothing = tf.zeros([len(self.names)], tf.float64)
                 logs, stop, state = tf.cond(

@@ -27,7 +27,7 @@ def _drawn_before(model, method, keras_only):
     return layers if keras_only or not layers else None
 
 
-def where(condition, function):
+def call_if(condition, function):
     """Call a function in a graph, if a condition holds."""
 
     def call():
@@ -166,7 +166,7 @@ class Pass:
                 if self.takes_fewer:
                     batch = [private.first_rows(t, n_rows[i]) for t in batch]
                 for flags in begins:
-                    where(flags[i], self.reset)
+                    call_if(flags[i], self.reset)
                 logs = _carried(self.step(*batch), self.carried)
                 if begins:
                     rows = rows.write(i, self.results())

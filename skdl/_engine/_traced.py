@@ -86,8 +86,6 @@ _SAFE_IN_XLA = frozenset(
     """.split()
 )
 
-_RANDOM = ("StatelessRandom", "StatelessTruncated")
-
 # Of these, what treats rows alone or sums over them. XLA then computes the same of a batch that is
 # filled up to more rows. Not listed: what draws numbers, looks at the order of rows, or adds them
 # up by an index, and what nobody has looked at.
@@ -103,6 +101,9 @@ _SAFE_FOR_FEWER_ROWS = frozenset(
     Square SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tanh TanhGrad Tile Unpack ZerosLike
     """.split()
 )
+
+# How the names begin of those that draw random numbers.
+_RANDOM = ("StatelessRandom", "StatelessTruncated")
 
 # Operations that may raise for values of the data, but not where they compute with shapes.
 _SAFE_FOR_SHAPES = frozenset(

@@ -64,7 +64,7 @@ def of_any_width(model, variables):
     if not _probe.is_tested() or is_large(variables):
         return []
     graph = private.layer_graph(model)
-    chain = [node.operation for node in graph.nodes]
+    chain = graph.operations
     if len(set(map(id, chain))) < len(chain) or len(model.outputs) != 1:
         return []
     if [len(tensor.shape) for tensor in graph.inputs] != [2]:
@@ -75,10 +75,6 @@ def of_any_width(model, variables):
         return []
     # The bias of a single unit is added by another operation.
     return [layer for layer in _dense(chain)[:-1] if layer.units > 1]
-
-
-def _chain(model):
-    return [node.operation for node in private.layer_graph(model).nodes]
 
 
 def _dense(chain):
@@ -118,7 +114,7 @@ def padded_shapes(model, variables, *, n_rows):
         the training is so long that the additional work would not pay.
     """
     own, hidden = shapes_of(variables), of_any_width(model, variables)
-    chain = _chain(model) if hidden else []
+    chain = private.layer_graph(model).operations if hidden else []
     if not chain or may_use_gpu() or not _stay_zero(chain, model.optimizer):
         return own
     shapes, added, n_in = {}, 0, None
@@ -158,7 +154,7 @@ def units(layers, model, variables, shapes):
     if shapes == shapes_of(variables):
         return list(zip(own, own, strict=True))
     places, size, found = {id(v): shape for v, shape in zip(variables, shapes, strict=True)}, None, {}
-    for layer in _chain(model):
+    for layer in private.layer_graph(model).operations:
         size = places[id(layer.kernel)][1] if type(layer) is keras.layers.Dense else size
         found[id(layer)] = size
     return [(n, found[id(layer)] or n) for n, layer in zip(own, layers, strict=True)]

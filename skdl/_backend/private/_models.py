@@ -36,6 +36,11 @@ class LayerGraph(NamedTuple):
     input_structure: object
     output_structure: object
 
+    @property
+    def operations(self):
+        """What is called: the operations of the nodes."""
+        return [node.operation for node in self.nodes]
+
 
 @guarded
 def layer_graph(model):

@@ -66,17 +66,23 @@ def numbers_of_dropout(numbers):
             return draw(*args, **kwargs)
         return numbers.pop(0)
 
-    return _replaced(stateless_random_ops, "stateless_random_uniform", take)
+    return _replaced([(stateless_random_ops, "stateless_random_uniform", take)])
+
+
+def _replaced(attributes):
+    # Looked up here, where a missing name is still told as one.
+    return _exchanged(attributes, [(module, name, getattr(module, name)) for module, name, _ in attributes])
 
 
 @contextlib.contextmanager
-def _replaced(module, name, value):
-    before = getattr(module, name)
-    setattr(module, name, value)
+def _exchanged(attributes, before):
+    for module, name, value in attributes:
+        setattr(module, name, value)
     try:
         yield
     finally:
-        setattr(module, name, before)
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 class _OwnRandom:
@@ -130,22 +136,18 @@ def keras_seeded(seed):
     replaced += [(keras.src.random.seed_generator, "python_random", _OwnRandom(seed))]
     state = keras.src.backend.common.global_state
     name = keras.src.random.seed_generator.GLOBAL_SEED_GENERATOR
-    before = [(module, attribute, getattr(module, attribute)) for module, attribute, _ in replaced]
-    return _replacing(replaced, before, state, name)
+    return _replacing(_replaced(replaced), state, name)
 
 
 @contextlib.contextmanager
-def _replacing(replaced, before, state, name):
+def _replacing(attributes, state, name):
     generator = state.get_global_attribute(name)
-    for module, attribute, value in replaced:
-        setattr(module, attribute, value)
-    state.set_global_attribute(name, None)
-    try:
-        yield
-    finally:
-        for module, attribute, value in before:
-            setattr(module, attribute, value)
-        state.set_global_attribute(name, generator)
+    with attributes:
+        state.set_global_attribute(name, None)
+        try:
+            yield
+        finally:
+            state.set_global_attribute(name, generator)
 
 
 _WITH_SEEDS = (
