@@ -552,8 +552,8 @@ def test_an_epoch_in_parts_is_the_same_epoch(case, with_xla, monkeypatch):
     monkeypatch.setattr(_epochs.TrainProgram, "run", lambda *a, **k: calls.append(a) or run(*a, **k))
 
     def result(first_steps, seconds):
-        monkeypatch.setattr(_engine._train, "_FIRST_STEPS", first_steps)
-        monkeypatch.setattr(_engine._train, "_SECONDS", seconds)
+        monkeypatch.setattr(_engine._training, "_FIRST_STEPS", first_steps)
+        monkeypatch.setattr(_engine._training, "_SECONDS", seconds)
         calls.clear()
         model = make()
         callbacks = [keras.callbacks.TerminateOnNaN()] if case == "nan" else []
@@ -623,7 +623,7 @@ def test_early_stopping_goes_on_from_block_to_block(monkeypatch):
     args = {"validation_data": (X[:30], noise[::-1][:30]), "epochs": 12}
     one, many = mlp(learning_rate=0.1), mlp(learning_rate=0.1)
     expected = train(one, X, noise, callbacks=[stopper()], **args)
-    monkeypatch.setattr(_engine._train, "_SECONDS", 0.0)
+    monkeypatch.setattr(_engine._training, "_SECONDS", 0.0)
     history = train(many, X, noise, callbacks=[stopper()], **args)
     assert history.history == expected.history
     assert same_bits(one.get_weights(), many.get_weights())

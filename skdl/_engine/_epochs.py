@@ -185,7 +185,7 @@ class TrainProgram(Program):
 
     def run(
         self,
-        model,
+        handles,
         orders,
         *,
         begin,
@@ -199,11 +199,12 @@ class TrainProgram(Program):
         shapes,
         units=(),
     ):
-        """Train a model for as many epochs as there are orders, or until it stops early.
+        """Train for as many epochs as there are orders, or until it stops early.
 
         Parameters
         ----------
-        model : keras.Model
+        handles : list of tf.Tensor
+            Of the variables, in the order of the traced model's.
         orders : ndarray of int32 of shape (n_epochs, n_rows)
             Rows in the order in which each epoch visits them; one epoch may be given in
             parts, in one call each.
@@ -232,13 +233,13 @@ class TrainProgram(Program):
         state : Stopping or None
         """
         if self._launched:
-            history = self._launch(model, orders, begin, tf.nest.flatten(data), shapes, units)
+            history = self._launch(handles, orders, begin, tf.nest.flatten(data), units)
             return history, False, -(-orders.shape[1] // self._launched[1]), [], None
         rule, state = stopping or ((), None)
         weights = state.weights if state else ()
         best = [resized(w, shapes[i]) for w, i in zip(weights, self._weight_places, strict=True)]
         history, stop, steps, *rest = self(
-            private.training_variables(model),
+            handles,
             tensors(orders),
             tf.constant(begin),
             tf.constant(end),
@@ -251,7 +252,6 @@ class TrainProgram(Program):
             *best,
             *tf.nest.flatten(data),
             *(tf.nest.flatten(validation_data) if validation_data is not None else ()),
-            shapes=shapes,
         )
         rest = tf.nest.flatten(rest)
         carried, rest = [c.numpy() for c in rest[: self.n_carried]], rest[self.n_carried :]
@@ -259,7 +259,7 @@ class TrainProgram(Program):
         state = _early_stopping.Stopping(*rest[:5], best) if stopping else None
         return history.numpy(), bool(stop), int(steps), carried, state
 
-    def _launch(self, model, orders, begin, data, shapes, units):
+    def _launch(self, handles, orders, begin, data, units):
         """Run epochs without a look at what is between them, and return their logs.
 
         One launch of XLA may go on from one epoch to the next.
@@ -274,17 +274,16 @@ class TrainProgram(Program):
         begins = np.arange(len(rows)) % in_epoch == 0
         begins[0] = begin
         logs = []
-        with self.lent(private.training_variables(model), shapes) as handles:
-            for first in range(0, len(rows), most):
-                steps = [each[first : first + most] for each in (n_rows, begins, rows)]
-                n_steps = len(steps[0])
-                steps = [np.pad(s, [(0, most - n_steps), *[(0, 0)] * (s.ndim - 1)]) for s in steps]
-                *flags, these = map(tf.constant, steps)
-                numbers = [
-                    draw(handles[place], each, n_steps, most, size)
-                    for place, each in zip(self._state_places, units, strict=True)
-                ]
-                batches = [tf.gather(t, these) for t in data]
-                *_, found = tf.nest.flatten(self._run(handles, [*flags, *batches, *numbers]))
-                logs.append(found.numpy()[:n_steps])
+        for first in range(0, len(rows), most):
+            steps = [each[first : first + most] for each in (n_rows, begins, rows)]
+            n_steps = len(steps[0])
+            steps = [np.pad(s, [(0, most - n_steps), *[(0, 0)] * (s.ndim - 1)]) for s in steps]
+            *flags, these = map(tf.constant, steps)
+            numbers = [
+                draw(handles[place], each, n_steps, most, size)
+                for place, each in zip(self._state_places, units, strict=True)
+            ]
+            batches = [tf.gather(t, these) for t in data]
+            *_, found = tf.nest.flatten(self(handles, *flags, *batches, *numbers))
+            logs.append(found.numpy()[:n_steps])
         return np.concatenate(logs)[in_epoch - 1 :: in_epoch]

@@ -124,7 +124,8 @@ def _run(program, model, x, n, block, first):
     parts, variables = [], model.variables
     for start in range(0, n, many):
         data = tensors(take(x, slice(start, start + many)))
-        parts.append([output.numpy() for output in program(variables, *tf.nest.flatten(data))])
+        with program.lent(variables) as handles:
+            parts.append([output.numpy() for output in program(handles, *tf.nest.flatten(data))])
     flat = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*parts, strict=True)]
     return tf.nest.pack_sequence_as(program.structure, flat)
 

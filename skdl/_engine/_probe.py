@@ -132,19 +132,21 @@ def _trained():
         )
 
     program = _store.find(None, trace, kind="probe", seed=0)
-    history, *_ = program.run(
-        model,
-        _ORDERS,
-        begin=True,
-        end=True,
-        evaluate=np.zeros(len(_ORDERS), bool),
-        first_epoch=0,
-        carried=program.nothing_carried,
-        stopping=None,
-        data=data,
-        validation_data=None,
-        shapes=shapes_of(private.training_variables(model)),
-    )
+    variables = private.training_variables(model)
+    with program.lent(variables) as handles:
+        history, *_ = program.run(
+            handles,
+            _ORDERS,
+            begin=True,
+            end=True,
+            evaluate=np.zeros(len(_ORDERS), bool),
+            first_epoch=0,
+            carried=program.nothing_carried,
+            stopping=None,
+            data=data,
+            validation_data=None,
+            shapes=shapes_of(variables),
+        )
     return np.concatenate([history.ravel(), *(np.ravel(w) for w in model.get_weights())])
 
 

@@ -19,18 +19,18 @@ from skdl._engine._traced import Graph
 _LARGE = 2**22
 
 
-def is_large(variables):
-    """Whether variables are too large to be copied at each call of a program.
+def is_large(shapes):
+    """Whether variables of some shapes are too large to be copied at each call of a program.
 
     Parameters
     ----------
-    variables : list of keras.Variable
+    shapes : tuple of tuple
 
     Returns
     -------
     bool
     """
-    return sum(4 * math.prod(variable.shape) for variable in variables) > _LARGE
+    return sum(4 * math.prod(shape) for shape in shapes) > _LARGE
 
 
 class NotCompilable(Exception):
@@ -157,7 +157,7 @@ class Program:
         kinds = [(tensor.dtype.name, str(tensor.shape)) for tensor in self._given]
         digests = [graph.digest(each) for graph, each in zip(graphs, captures, strict=True)]
         # Sizes that have a meaning are in the graphs.
-        shapes = self._shapes if is_large(variables) else [len(shape) for shape in self._shapes]
+        shapes = self._shapes if is_large(self._shapes) else [len(shape) for shape in self._shapes]
         whole = digests, kinds, shapes, [str(v.dtype) for v in variables], settings, optimise
         self.digest = hashlib.sha256(repr(whole).encode()).digest()
         self.compiled, self.captures = None, []
@@ -220,10 +220,11 @@ class Program:
         """Forget what only tracing needs."""
         self._parts = self._positions = None
 
-    def __call__(self, variables, *args, shapes=None):
-        """Run with the variables of a model, see `lent`, and some arguments."""
-        with self.lent(variables, shapes) as handles:
-            return self._run(handles, args)
+    def __call__(self, handles, *args):
+        """Run with the handles of variables, see `lent` and `handles`, and some arguments."""
+        captures = [handles[i] if kind == "variable" else self._given[i] for kind, i in self.captures]
+        with private.without_graph_optimiser(not self._optimise):
+            return private.call(self.compiled.function, args, captures)
 
     @contextlib.contextmanager
     def lent(self, variables, shapes=None):
@@ -251,8 +252,9 @@ class Program:
             return
         # Single numbers have one shape in all models.
         copied = [i for i, shape in enumerate(own) if shape]
-        copies = private.handles_of_any_shape(
-            [resized(_read(values[i].handle, values[i]), shapes[i]) for i in copied]
+        copies = private.new_handles(
+            [resized(_read(values[i].handle, values[i]), shapes[i]) for i in copied],
+            told=[False] * len(copied),
         )
         handles = [value.handle for value in values]
         for i, copy in zip(copied, copies, strict=True):
@@ -263,11 +265,6 @@ class Program:
             for i in copied if self._writes else ():
                 after = resized(_read(handles[i], values[i]), own[i])
                 tf.raw_ops.AssignVariableOp(resource=values[i].handle, value=after)
-
-    def _run(self, handles, args):
-        captures = [handles[i] if kind == "variable" else self._given[i] for kind, i in self.captures]
-        with private.without_graph_optimiser(not self._optimise):
-            return private.call(self.compiled.function, args, captures)
 
 
 def may_use_gpu():

@@ -61,7 +61,7 @@ def of_any_width(model, variables):
         All but the last dense layer of a chain of layers. Empty where the size of a layer has a
         part in the graph, or where that is not known, and for large networks.
     """
-    if not _probe.is_tested() or is_large(variables):
+    if not _probe.is_tested() or is_large(shapes_of(variables)):
         return []
     graph = private.layer_graph(model)
     chain = graph.operations
@@ -91,7 +91,7 @@ def _is_of_any_width(layer):
     )
 
 
-def padded_shapes(model, variables, *, n_rows):
+def padded_shapes(model, variables, own, *, n_rows):
     """Return the shapes in which the variables of a network are trained by an XLA program.
 
     The numbers of units of hidden layers are powers of two, so that few programs serve all
@@ -104,6 +104,8 @@ def padded_shapes(model, variables, *, n_rows):
         optimizer.
     variables : list of keras.Variable
         All that the program reads or writes.
+    own : tuple of tuple
+        Their shapes in the network that is trained; the model may be one of other widths.
     n_rows : int
         Rows that the training visits in all its epochs.
 
@@ -113,20 +115,20 @@ def padded_shapes(model, variables, *, n_rows):
         Those of the variables as they are, where a unit of zeros would not stay one, and where
         the training is so long that the additional work would not pay.
     """
-    own, hidden = shapes_of(variables), of_any_width(model, variables)
+    hidden, places = of_any_width(model, variables), _places(variables)
     chain = private.layer_graph(model).operations if hidden else []
     if not chain or may_use_gpu() or not _stay_zero(chain, model.optimizer):
         return own
     shapes, added, n_in = {}, 0, None
     for layer in _dense(chain):
-        n_out = layer.units
+        kernel, *bias = layer.variables
+        kernel_shape = own[places[id(kernel)]]
+        n_in, n_out = n_in or kernel_shape[0], kernel_shape[1]
         if layer in hidden:
             n_out = max(_LEAST_UNITS, 2 ** (n_out - 1).bit_length())
-        kernel, *bias = layer.variables
-        n_in = n_in or kernel.shape[0]
         shapes[id(kernel)] = n_in, n_out
         shapes.update({id(variable): (n_out,) for variable in bias})
-        added += n_in * n_out - math.prod(kernel.shape)
+        added += n_in * n_out - math.prod(kernel_shape)
         n_in = n_out
     if work(added, n_rows) > _MOST_WORK:
         return own
@@ -135,7 +137,7 @@ def padded_shapes(model, variables, *, n_rows):
 
 
 def units(layers, model, variables, shapes):
-    """Return how many units layers have: their own, and in a program with some shapes.
+    """Return how many units layers put out, in a network whose variables have some shapes.
 
     Parameters
     ----------
@@ -144,20 +146,24 @@ def units(layers, model, variables, shapes):
     variables : list of keras.Variable
         All that the program reads or writes.
     shapes : tuple of tuple
-        Those of the variables in the program, from `padded_shapes`.
 
     Returns
     -------
-    list of (int, int)
+    list of int
     """
     own = [layer.output.shape[-1] for layer in layers]
     if shapes == shapes_of(variables):
-        return list(zip(own, own, strict=True))
-    places, size, found = {id(v): shape for v, shape in zip(variables, shapes, strict=True)}, None, {}
+        return own
+    # Other shapes are those of a chain of layers.
+    places, size, found = _places(variables), None, {}
     for layer in private.layer_graph(model).operations:
-        size = places[id(layer.kernel)][1] if type(layer) is keras.layers.Dense else size
+        size = shapes[places[id(layer.kernel)]][1] if type(layer) is keras.layers.Dense else size
         found[id(layer)] = size
-    return [(n, found[id(layer)] or n) for n, layer in zip(own, layers, strict=True)]
+    return [found.get(id(layer)) or n for n, layer in zip(own, layers, strict=True)]
+
+
+def _places(variables):
+    return {id(variable): i for i, variable in enumerate(variables)}
 
 
 def _stay_zero(chain, optimizer):

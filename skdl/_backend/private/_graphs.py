@@ -94,14 +94,16 @@ def call(function, arguments, captures):
 
 
 @guarded
-def handles_of_any_shape(tensors):
-    """Return handles of new variables with some values, which do not tell their shapes.
+def new_handles(tensors, told):
+    """Return handles of new variables with some values.
 
     TensorFlow builds the kernels of a function anew for handles that tell other shapes.
 
     Parameters
     ----------
     tensors : list of tf.Tensor
+    told : list of bool
+        Whether each handle tells its shape.
 
     Returns
     -------
@@ -110,8 +112,9 @@ def handles_of_any_shape(tensors):
     from tensorflow.python.eager.context import anonymous_name
 
     handles, name = [], anonymous_name()
-    for tensor in tensors:
-        handle = tf.raw_ops.VarHandleOp(dtype=tensor.dtype, shape=tf.TensorShape(None), shared_name=name)
+    for tensor, tells in zip(tensors, told, strict=True):
+        shape = tensor.shape if tells else tf.TensorShape(None)
+        handle = tf.raw_ops.VarHandleOp(dtype=tensor.dtype, shape=shape, shared_name=name)
         tf.raw_ops.AssignVariableOp(resource=handle, value=tensor)
         handles.append(handle)
     return handles
