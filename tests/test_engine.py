@@ -903,22 +903,26 @@ def test_failure_in_a_training_is_raised():
 
 
 def test_rule_for_xla():
+    def wants_xla(model, **rule):
+        n_weights = sum(weight.numpy().size for weight in model.trainable_weights)
+        return _rules.wants_xla(model, n_weights=n_weights, **rule)
+
     model = mlp()
     rule = {"n_rows": 320, "batch_size": 32, "epochs": 300}
-    assert _rules.wants_xla(model, **rule)
-    assert not _rules.wants_xla(model, **{**rule, "epochs": 2})
-    assert not _rules.wants_xla(model, **{**rule, "batch_size": 321})
+    assert wants_xla(model, **rule)
+    assert not wants_xla(model, **{**rule, "epochs": 2})
+    assert not wants_xla(model, **{**rule, "batch_size": 321})
     conv = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()])
     conv.compile("sgd", "mse")
-    assert not _rules.wants_xla(conv, **rule)
+    assert not wants_xla(conv, **rule)
     large = {"n_rows": 10**6, "batch_size": 20_000, "epochs": 20}
-    assert not _rules.wants_xla(mlp(units=500), **large)
-    assert _rules.wants_xla(mlp(units=5), **large)
-    assert _rules.wants_xla(mlp(units=500), **{**large, "epochs": 100})
+    assert not wants_xla(mlp(units=500), **large)
+    assert wants_xla(mlp(units=5), **large)
+    assert wants_xla(mlp(units=500), **{**large, "epochs": 100})
     noisy = mlp(inner=[lambda: keras.layers.GaussianNoise(0.3)])
-    assert not _rules.wants_xla(noisy, **rule)
+    assert not wants_xla(noisy, **rule)
     noisy.jit_compile = True
-    assert _rules.wants_xla(noisy, **rule)
+    assert wants_xla(noisy, **rule)
 
 
 # The forward pass

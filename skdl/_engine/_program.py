@@ -246,14 +246,14 @@ class Program:
         """
         values, own = [v.value for v in variables], shapes_of(variables)
         shapes = shapes or own
-        in_place = shapes == own and (own == self.compiled.shapes or may_use_gpu())
+        in_place = self._as_traced(own, shapes) or (shapes == own and may_use_gpu())
         if in_place or not self.shared:
             yield [value.handle for value in values]
             return
         # Single numbers have one shape in all models.
         copied = [i for i, shape in enumerate(own) if shape]
         copies = private.new_handles(
-            [resized(_read(values[i].handle, values[i]), shapes[i]) for i in copied],
+            [value_of(values[i].handle, values[i].dtype, shapes[i]) for i in copied],
             told=[False] * len(copied),
         )
         handles = [value.handle for value in values]
@@ -263,8 +263,33 @@ class Program:
             yield handles
         finally:
             for i in copied if self._writes else ():
-                after = resized(_read(handles[i], values[i]), own[i])
+                after = value_of(handles[i], values[i].dtype, own[i])
                 tf.raw_ops.AssignVariableOp(resource=values[i].handle, value=after)
+
+    def _as_traced(self, own, shapes):
+        """Whether variables of some shapes, handed in with others, tell what the traced ones tell."""
+        return shapes == own == self.compiled.shapes
+
+    def handles(self, values, shapes=None):
+        """Return handles to run with: of new variables, which no model has.
+
+        Parameters
+        ----------
+        values : list of tf.Tensor
+        shapes : tuple of tuple, default=None
+            As for `lent`.
+
+        Returns
+        -------
+        list of tf.Tensor
+        """
+        own = tuple(tuple(value.shape) for value in values)
+        shapes = shapes or own
+        told = self._as_traced(own, shapes)
+        return private.new_handles(
+            [resized(value, shape) for value, shape in zip(values, shapes, strict=True)],
+            told=[told or not shape for shape in shapes],
+        )
 
 
 def may_use_gpu():
@@ -293,8 +318,9 @@ def _constant(numbers):
     return tf.constant(numbers)
 
 
-def _read(handle, variable):
-    return tf.raw_ops.ReadVariableOp(resource=handle, dtype=variable.dtype)
+def value_of(handle, dtype, shape):
+    """Return the value of a variable, `resized` to a shape."""
+    return resized(tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype), shape)
 
 
 def _is_handle(tensor):

@@ -1,7 +1,5 @@
 """What the compiled engine runs, and how: decided by rule, never by luck."""
 
-import math
-
 import numpy as np
 
 from skdl._backend import keras, private, tf
@@ -211,12 +209,14 @@ def work(n_weights, n_rows):
     return 6 * n_weights * n_rows
 
 
-def wants_xla(model, *, n_rows, batch_size, epochs):
+def wants_xla(model, *, n_weights, n_rows, batch_size, epochs):
     """Whether to compile a training with XLA.
 
     Parameters
     ----------
     model : keras.Model
+    n_weights : int
+        How many numbers are trained.
     n_rows, batch_size, epochs : int
 
     Returns
@@ -238,5 +238,4 @@ def wants_xla(model, *, n_rows, batch_size, epochs):
     steps = full * epochs
     if steps < XLA_STEPS or heavy(model) or drawing_layers(model) is None:
         return False
-    n_weights = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     return steps >= _MANY_STEPS or work(n_weights, batch_size) <= _SMALL_STEP

@@ -14,6 +14,40 @@ _lock = threading.Lock()
 _programs = collections.OrderedDict()
 _of_models = weakref.WeakKeyDictionary()
 _counts = collections.Counter()
+_recent = []
+
+
+class Recent:
+    """What was used last, up to a number of entries. `clear_caches` empties it.
+
+    Parameters
+    ----------
+    most : int
+    """
+
+    def __init__(self, most):
+        self._most, self._entries = most, collections.OrderedDict()
+        _recent.append(self)
+
+    def get(self, key, default=None):
+        """Return the entry of a key, or the default."""
+        with _lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+            return self._entries.get(key, default)
+
+    def put(self, key, entry):
+        """Keep an entry, and drop those that were used the longest time ago."""
+        with _lock:
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._most:
+                self._entries.popitem(last=False)
+
+    def clear(self):
+        """Forget all entries."""
+        with _lock:
+            self._entries.clear()
 
 
 def get(key):
@@ -145,3 +179,5 @@ def clear_caches() -> None:
     with _lock:
         _programs.clear()
         _of_models.clear()
+    for each in _recent:
+        each.clear()

@@ -1,5 +1,6 @@
 """One training by a compiled program: its data, its program, its epochs and its callbacks."""
 
+import math
 import time
 import warnings
 
@@ -23,7 +24,8 @@ from skdl._engine._widths import of_any_width, padded_shapes, units
 _SECONDS, _ORDERS, _FIRST_STEPS, _FASTER = 0.5, 2**22, 8, 8
 
 
-def _packed(x, y, sample_weight):
+def packed(x, y, sample_weight):
+    """Return data as Keras's ``train_step`` takes them."""
     if sample_weight is not None:
         return x, y, sample_weight
     return (x, y) if y is not None else (x,)
@@ -84,14 +86,14 @@ class Training:
         self.n, self.batch_size, self.validation_freq = n_rows(x), int(batch_size), validation_freq
         self.validation_batch_size = int(validation_batch_size or batch_size)
         self.epochs, self.initial_epoch, self.shuffle, self.seed = epochs, initial_epoch, shuffle, seed
-        data = _packed(x, y, sample_weight)
+        data = packed(x, y, sample_weight)
         self.steps = -(-self.n // self.batch_size)
         self.interrupted, self.has_begun = False, False
-        self._build(tensors(take(data, slice(0, self.batch_size))))
+        self._build(data)
         self.data = tensors(data)
         self.validation = None
         if validation_data is not None:
-            self.validation = tensors(_packed(*(*validation_data, None, None)[:3]))
+            self.validation = tensors(packed(*(*validation_data, None, None)[:3]))
         self.stop_on_nan = any(type(c) is keras.callbacks.TerminateOnNaN for c in callbacks)
         self.stopper = self._evaluable_stopper()
         self._find()
@@ -100,8 +102,9 @@ class Training:
             self._find()
         self.block_steps = max(_FIRST_STEPS, self.program.compiled.block_steps // _FASTER)
 
-    def _build(self, first_batch):
+    def _build(self, data):
         """Build what is not built yet."""
+        first_batch = tensors(take(data, slice(0, self.batch_size)))
         try:
             build(self.model, (*first_batch, None, None)[:3], seed=self.seed)
         except private.Unavailable:
@@ -127,14 +130,18 @@ class Training:
     def _find(self):
         """Find the program for the model as it is now."""
         model = self.model
-        self.metric_names = list(model.get_metrics_result())
+        self.metric_names = self._metric_names()
         epochs = self.epochs - self.initial_epoch
-        xla = wants_xla(model, n_rows=self.n, batch_size=self.batch_size, epochs=epochs)
+        n_weights = self._n_weights()
+        xla = wants_xla(model, n_weights=n_weights, n_rows=self.n, batch_size=self.batch_size, epochs=epochs)
         self.program = self._program(xla)
         if self.program.compiled.not_for_xla or not self._labels_in_range():
             self.program = self._program(xla=False)
         self._set_shapes()
         self._found_for = self._structure()
+
+    def _metric_names(self):
+        return list(self.model.get_metrics_result())
 
     def _goes_one_by_one(self):
         """Whether something acts after each epoch.
@@ -161,6 +168,16 @@ class Training:
         """Return the shapes of the variables in the network that is trained."""
         return shapes_of(private.training_variables(self.model))
 
+    def _n_weights(self):
+        """Return how many numbers the training changes."""
+        trained = set(map(id, self.model.trainable_weights))
+        variables = private.training_variables(self.model)
+        return sum(
+            math.prod(shape)
+            for variable, shape in zip(variables, self._own_shapes(), strict=True)
+            if id(variable) in trained
+        )
+
     def _lent(self):
         """Return a context in which there are handles to run the program with."""
         return self.program.lent(private.training_variables(self.model), self.shapes)
@@ -168,7 +185,7 @@ class Training:
     def _program(self, xla):
         model, train, validation = self.model, Layout(self.data), None
         how = {"of_any_width": None if xla and self._goes_one_by_one() else of_any_width}
-        self.described = _keras_only.describe(model, self.metric_names, **how)
+        self.described = self._described(self.metric_names, **how)
         if self.validation is not None:
             validation = Layout(self.validation)
         settings = {
@@ -192,6 +209,13 @@ class Training:
             except Exception as error:
                 raise NotCompilable(_reason(error, "tracing it")) from error
 
+        return self._found(key, trace)
+
+    def _described(self, names, **how):
+        return _keras_only.describe(self.model, names, **how)
+
+    def _found(self, key, trace):
+        """Return the program of a key, traced where there is none."""
         # What a model draws while it is traced must not repeat when training goes on.
         return _store.find(key, trace, kind="training", seed=(self.seed + self.initial_epoch) % 2**32)
 

@@ -130,7 +130,8 @@ class KerasClassifierMixin(ClassifierMixin):
 
     def _predict_raw(self, X, **kwargs):
         outputs = super()._predict_raw(X, **kwargs)
-        return probabilities(outputs, self.model_.loss) if self.model_.compiled else outputs
+        network = self._trained_network
+        return probabilities(outputs, network.loss) if network.compiled else outputs
 
     def predict_proba(self, X: MatrixLike, **kwargs: Unpack[PredictArguments]) -> NDArray[Any]:
         """Predict the probabilities of the classes.

@@ -64,7 +64,7 @@ def divergence(model, history):
 
     Parameters
     ----------
-    model : keras.Model
+    model : keras.Model or Deferred
     history : dict of str to list of float
 
     Returns

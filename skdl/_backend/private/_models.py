@@ -228,6 +228,12 @@ def compiled_metric_names(model):
 
 
 @guarded
+def custom_object_scope():
+    """Return what names mean in this thread, by ``keras.saving.custom_object_scope``: a dict."""
+    return keras.src.backend.common.global_state.get_global_attribute("custom_objects_scope_dict", {})
+
+
+@guarded
 def set_monitor_op(callback):
     """Let an EarlyStopping callback find out whether more or less is better."""
     if callback.monitor_op is None:
