@@ -519,11 +519,16 @@ def test_estimators_that_cross_validation_returns_have_their_models():
 
 
 def test_an_estimator_that_is_gone_leaves_nothing():
+    def n_models():
+        gc.collect()
+        return sum(issubclass(type(each), keras.Model) for each in gc.get_objects())
+
     net = after_others(classifier)
-    gc.collect()
-    before = sum(isinstance(each, keras.Model) for each in gc.get_objects())
+    before = n_models()
     for seed in range(5):
         classifier(seed=seed).fit(X, Y).predict(X)
+    assert n_models() == before
+    assert net.model_ is not None
+    assert n_models() > before
     del net
-    gc.collect()
-    assert sum(isinstance(each, keras.Model) for each in gc.get_objects()) == before
+    assert n_models() == before

@@ -51,6 +51,7 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
             super().fit(y)
         finally:
             self.loss = loss
+        self._encoding = "codes"
         if self._has_classes:
             self._encode_as(fitting_outputs("classes", self.n_classes_, loss)[0].encoding)
         return self
@@ -80,6 +81,9 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
 
     def _encode_as(self, encoding):
         """Encode labels as "codes" or "one-hot" from here on."""
+        if encoding == self._encoding:
+            return
+        self._encoding = encoding
         dtype = np.dtype(keras.config.floatx())
         encoder = (
             OneHotEncoder(categories=[self.classes_], sparse_output=False, dtype=dtype)
