@@ -108,6 +108,73 @@ def test_a_fit_after_others_of_its_kind_is_what_it_is_alone(params):
     same(alone, after)
 
 
+# A case for each parameter: what comes after networks that differ from it in that alone.
+OTHER_VALUES = {
+    "hidden_layer_sizes": [(7, 20), (12,), (12, 5, 3), (1, 5)],
+    "activation": ["tanh"],
+    "dropout": [0.3],
+    "batch_norm": [True],
+    "l2_regularization": [0.1],
+    "optimizer": ["sgd"],
+    "optimizer__momentum": [0.5, 0.9],
+    "optimizer__nesterov": [True],
+    "learning_rate": [0.1, None],
+    "loss": ["kl_divergence"],
+    "metrics": [None, ["accuracy", "sparse_top_k_categorical_accuracy"]],
+    "epochs": [1, 3],
+    "batch_size": [16, None, -1],
+    "shuffle": [False],
+    "validation_split": [0.3, None],
+    "early_stopping": [True],
+    "n_iter_no_change": [2],
+    "scoring": ["accuracy"],
+    "engine": ["keras"],
+    "class_weight": ["balanced", {0: 1, 1: 2, 2: 9}],
+    "callbacks": [[]],
+    "warm_start": [True],
+    "verbose": [0],
+    "random_state": [5],
+}
+USUAL = {"learning_rate": 0.03, "optimizer": "sgd", "validation_split": 0.2, "metrics": ["accuracy"]}
+
+
+def test_all_parameters_have_a_case():
+    routed = {name for name in OTHER_VALUES if "__" in name}
+    assert {*OTHER_VALUES} - routed == {*DNNClassifier().get_params(deep=False)}
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_what_differs_in_one_parameter_is_not_taken_for_the_same(name):
+    usual = {"hidden_layer_sizes": SIZES, "epochs": 2, "random_state": 1, **USUAL}
+    usual |= {"optimizer": "adam"} if name == "optimizer" else {}
+    usual |= {"loss": "categorical_crossentropy"} if name == "loss" else {}
+    onehot = np.eye(3)[Y] if name == "loss" else Y
+    clear_caches()
+    alone = DNNClassifier(**usual).fit(X, onehot)
+    clear_caches()
+    for value in OTHER_VALUES[name]:
+        for _ in range(2):
+            DNNClassifier(**{**usual, name: value}).fit(X, onehot)
+    for _ in range(3):
+        after = DNNClassifier(**usual).fit(X, onehot)
+        assert np.array_equal(after.predict_proba(X), alone.predict_proba(X))
+        assert after.history_ == alone.history_
+    assert is_deferred(after)
+    same(alone, after)
+
+
+def test_a_rate_that_the_optimizer_keeps_in_another_place_is_used(monkeypatch):
+    monkeypatch.setattr(private, "learning_rate_of", lambda optimizer: None)
+    clear_caches()
+    alone = classifier(learning_rate=0.5).fit(X, Y)
+    clear_caches()
+    for seed in (1, 2, 3):
+        classifier(seed=seed, learning_rate=1e-4).fit(X, Y)
+    after = classifier(learning_rate=0.5).fit(X, Y)
+    assert not is_deferred(after)
+    same(alone, after)
+
+
 # What has its width in the graph is not shared by other widths.
 @pytest.mark.parametrize("params", [{"batch_norm": True}, {"l2_regularization": 0.01}], ids=str)
 def test_kinds_that_are_of_one_width(params):

@@ -17,7 +17,7 @@ from skdl._engine._prepare import build
 from skdl._engine._program import is_large, shapes_of
 from skdl._engine._rules import why_not
 from skdl._engine._training import Training
-from skdl._engine._widths import of_any_width, units
+from skdl._engine._widths import OPTIMIZERS, of_any_width, units
 
 # Layers that make no variables but kernels, biases and the states of generators, or whose variables
 # begin with the same numbers in all networks.
@@ -75,13 +75,15 @@ class Template:
             raise NotReplayable("a layer that may draw its weights in a way of its own")
         if [layer.units for layer in dense[:-1]] != list(sizes):
             raise NotReplayable("other dense layers than those of its sizes")
-        if model.optimizer.use_ema:
-            raise NotReplayable("an optimizer that changes the weights after the training")
+        if type(model.optimizer) not in OPTIMIZERS or model.optimizer.use_ema:
+            raise NotReplayable("an optimizer with a state of its own, or one that averages weights")
         wide = of_any_width(model, self.variables)
         self.any_width = len(wide) == sum(layer.units > 1 for layer in dense[:-1])
         self.metric_names, self._described = list(model.get_metrics_result()), {}
         self._set_axes(dense)
         self._set_sources(dense, drawing)
+        if rate is not None and "rate" not in dict(self._sources):
+            raise NotReplayable("an optimizer that keeps its learning rate in another place")
         found = self.values(seed, self.shapes(sizes), rate)
         if not all(np.array_equal(a, v.value) for a, v in zip(found, self.variables, strict=True)):
             raise NotReplayable("variables that begin in a way of their own")
