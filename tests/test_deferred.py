@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 import skdl
 from skdl import CNNClassifier, DNNClassifier, DNNRegressor, KerasClassifier, clear_caches, set_cache_limit
 from skdl._backend import keras, private, tf
-from skdl._engine import _rules, _template
+from skdl._engine import _epochs, _rules, _template
 
 X, Y = load_iris(return_X_y=True)
 X = StandardScaler().fit_transform(X).astype("float32")
@@ -244,7 +244,7 @@ def test_with_xla(params, monkeypatch):
 
 
 def test_long_trainings_make_many_calls(monkeypatch):
-    monkeypatch.setattr(skdl._engine._training, "_SECONDS", 1e-6)
+    monkeypatch.setattr(skdl._engine._training, "_ORDERS", 4 * len(X))  # four epochs in a call
     alone, after = alone_and_after_others(lambda sizes, seed: classifier(sizes, seed, epochs=30))
     assert is_deferred(after)
     same(alone, after)
@@ -491,6 +491,31 @@ def test_a_failing_fit_leaves_what_was_fitted():
         net.partial_fit(X[:, :2], Y)
     assert np.array_equal(net.predict_proba(X), expected)
     assert net.fit(X, Y).initialized_
+
+
+def test_an_interrupted_training_keeps_its_network(monkeypatch):
+    clear_caches()
+    for seed in (2, 3):
+        classifier(seed=seed, epochs=30).fit(X, Y)
+    run, calls = _epochs.TrainProgram.run, []
+
+    def interrupted(*args, **kwargs):
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(run(*args, **kwargs))
+        return calls[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_epochs.TrainProgram, "run", interrupted)
+        patched.setattr(skdl._engine._training, "_ORDERS", 4 * len(X))  # four epochs in a call
+        with pytest.warns(ConvergenceWarning, match="interrupted after 12 of 30 epochs"):
+            net = classifier(epochs=30).fit(X, Y)
+    assert is_deferred(net)
+    assert net.n_iter_ == 12
+    whole = classifier(epochs=net.n_iter_).fit(X, Y)
+    assert net.history_ == whole.history_
+    assert np.array_equal(net.predict_proba(X), whole.predict_proba(X))
+    assert state(net.model_)[0] == state(whole.model_)[0]
 
 
 def test_a_diverged_training_is_told():
