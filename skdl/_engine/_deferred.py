@@ -13,8 +13,8 @@ from skdl._engine._template import NotReplayable, Replay, Template
 from skdl._engine._training import packed
 
 # What was found out of kinds of networks, and the templates of these.
-_kinds, _templates = _store.Recent(1024), _store.Recent(64)
-_MISSING = object()
+_kinds, _templates = _store.Recent(lambda: 1024), _store.Recent(lambda: 64)
+_REFUSED = False
 
 
 class _Making(threading.local):
@@ -54,11 +54,9 @@ def defer(kind, **how):
     try:
         if private.custom_object_scope():
             return None
-        network = Deferred(kind, **how)
-        network.facts  # noqa: B018, hashes the kind
+        return Deferred(kind, **how)
     except (private.Unavailable, TypeError):
         return None
-    return network
 
 
 class Deferred:
@@ -80,6 +78,11 @@ class Deferred:
         Under which the model is made.
     make : callable
         Returns the model, compiled. It refers to nothing that may change.
+
+    Raises
+    ------
+    TypeError
+        If the kind can't be hashed.
     """
 
     # As `keras.Model` has it.
@@ -90,6 +93,7 @@ class Deferred:
         self._precision = _precision()
         of_keras = _keras_only.environment(), self._precision, tuple(names.items())
         self._kind = kind, ones, rate is None, of_keras
+        hash(self._kind)
         self._sizes, self._rate, self._seed, self._make = sizes, rate, seed, make
         self._lock, self._model, self.template = threading.Lock(), None, None
         self._lent = None, []
@@ -130,13 +134,13 @@ class Deferred:
                     self._model = model
         return self._model
 
-    def replay(self, x, y, sample_weight, **settings):
+    def replay(self, x, y, sample_weight, settings, loop):
         """Train without a Keras model.
 
         Parameters
         ----------
-        x, y, sample_weight, **settings
-            As of `skdl._engine._training.Training`.
+        x, y, sample_weight, settings, loop
+            As of `Replay`.
 
         Returns
         -------
@@ -150,7 +154,7 @@ class Deferred:
         try:
             template = self._find_template(batch)
             shapes = template.shapes(self._sizes)
-            replay = Replay(template, shapes, x, y, sample_weight, **settings)
+            replay = Replay(template, shapes, x, y, sample_weight, settings, loop)
             handles, history = replay.train(template.values(self._seed, shapes, self._rate))
         except (NotReplayable, private.Unavailable):
             if replay is not None and replay.has_begun:
@@ -163,16 +167,16 @@ class Deferred:
 
     def _find_template(self, batch):
         of_any_width, of_these = ((self._kind, Layout(batch).key, each) for each in (None, self._sizes))
-        template = _templates.get(of_any_width) or _templates.get(of_these, _MISSING)
-        if template is None:
+        template = _templates.get(of_any_width) or _templates.get(of_these)
+        if template is _REFUSED:
             raise NotReplayable("no network of its kind is")
-        if template is not _MISSING:
+        if template is not None:
             return template
         model = self.model
         try:
             template = Template(model, batch, sizes=self._sizes, rate=self._rate, seed=self._seed)
         except NotReplayable:
-            _templates.put(of_these, None)
+            _templates.put(of_these, _REFUSED)
             raise
         _templates.put(of_any_width if template.any_width else of_these, template)
         self._model = None  # it is the template's now
@@ -180,7 +184,7 @@ class Deferred:
 
     def _set_state(self, model):
         """Let the model be as its training would have left it."""
-        build(model, (*self._batch, None, None)[:3], seed=self._seed)
+        build(model, self._batch, seed=self._seed)
         for variable, value in zip(private.training_variables(model), self._values(), strict=True):
             variable.value.assign(value)
         model.stop_training = False
@@ -197,12 +201,10 @@ class Deferred:
     @property
     def loss(self):
         """The loss, as the model has it."""
-        return (self.template.model if self.template is not None else self.model).loss
+        return self.template.model.loss
 
     def get_weights(self):
         """Return the weights, as `keras.Model.get_weights` does."""
-        if self.template is None:
-            return self.model.get_weights()
         model = self.template.model
         weights, values = set(map(id, model.weights)), self._values(len(model.variables))
         pairs = zip(model.variables, values, strict=True)

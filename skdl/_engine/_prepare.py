@@ -10,10 +10,11 @@ def build(model, batch, *, seed):
     ----------
     model : keras.Model
         Compiled.
-    batch : tuple (x, y, sample_weight) of nested tensors or None
+    batch : tuple (x,), (x, y) or (x, y, sample_weight) of nested tensors or None
     seed : int
         For what is drawn while building.
     """
+    batch = (*batch, None, None)[:3]
     user_code = not _build_common(model, batch[1])
     with seeded(seed, user_code=user_code):
         private.build_all(model, batch)

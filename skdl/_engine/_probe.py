@@ -115,7 +115,7 @@ def _trained():
         keras.optimizers.SGD(_RATE, name="probe_sgd"), keras.losses.MeanSquaredError(name="probe_loss")
     )
     data = tensors((_X, _Y))
-    build(model, (*data, None), seed=0)
+    build(model, data, seed=0)
 
     def trace():
         return TrainProgram(

@@ -11,65 +11,51 @@ from skdl._backend import private, seeded
 LIMIT = 2**30
 
 _lock = threading.Lock()
-_programs = collections.OrderedDict()
-_of_models = weakref.WeakKeyDictionary()
-_counts = collections.Counter()
 _recent = []
 
 
-class Recent:
-    """What was used last, up to a number of entries. `clear_caches` empties it.
+class Recent(collections.OrderedDict):
+    """What was used last, up to a total size. `clear_caches` empties it.
 
     Parameters
     ----------
-    most : int
+    most : callable
+        Returns the total size. The entry used last is kept in any case.
+    size : callable, default=None
+        From an entry to its size; None for a number of entries.
     """
 
-    def __init__(self, most):
-        self._most, self._entries = most, collections.OrderedDict()
+    def __init__(self, most, size=None):
+        super().__init__()
+        self._most, self._size = most, size or (lambda entry: 1)
         _recent.append(self)
 
-    def get(self, key, default=None):
-        """Return the entry of a key, or the default."""
+    def get(self, key):
+        """Return the entry of a key, or None."""
         with _lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-            return self._entries.get(key, default)
+            if key in self:
+                self.move_to_end(key)
+            return super().get(key)
 
     def put(self, key, entry):
         """Keep an entry, and drop those that were used the longest time ago."""
         with _lock:
-            self._entries[key] = entry
-            self._entries.move_to_end(key)
-            while len(self._entries) > self._most:
-                self._entries.popitem(last=False)
+            self[key] = entry
+            self.move_to_end(key)
+        self.drop_oldest()
 
-    def clear(self):
-        """Forget all entries."""
+    def drop_oldest(self):
+        """Drop what is beyond the total size."""
         with _lock:
-            self._entries.clear()
+            total = sum(map(self._size, self.values()))
+            while total > self._most() and len(self) > 1:
+                total -= self._size(self.popitem(last=False)[1])
 
 
-def get(key):
-    """Return the program of a key, or None."""
-    with _lock:
-        if key in _programs:
-            _programs.move_to_end(key)
-        return _programs.get(key)
-
-
-def put(key, program):
-    """Keep a program, and drop those that were used the longest time ago."""
-    with _lock:
-        _programs[key] = program
-        _programs.move_to_end(key)
-        _drop_oldest()
-
-
-def _drop_oldest():
-    total = sum(each.size for each in _programs.values())
-    while total > LIMIT and len(_programs) > 1:
-        total -= _programs.popitem(last=False)[1].size
+_programs = Recent(lambda: LIMIT, size=lambda program: program.size)
+_of_models = weakref.WeakKeyDictionary()
+_counts = collections.Counter()
+get = _programs.get
 
 
 def of_model(model):
@@ -120,7 +106,7 @@ def find(key, build, *, kind, seed):
             key = kind, program.digest
         _counts[kind] += 1
         if program.shared:
-            put(key, program)
+            _programs.put(key, program)
     return program
 
 
@@ -166,9 +152,8 @@ def set_cache_limit(limit: int = 2**30) -> None:
     if not isinstance(limit, Integral) or isinstance(limit, bool) or limit < 0:
         raise ValueError(f"limit must be a number of bytes, an integer of at least 0; got {limit!r}.")
     global LIMIT
-    with _lock:
-        LIMIT = int(limit)
-        _drop_oldest()
+    LIMIT = int(limit)
+    _programs.drop_oldest()
 
 
 def clear_caches() -> None:
@@ -177,7 +162,6 @@ def clear_caches() -> None:
     Results do not change: the next training or prediction compiles anew.
     """
     with _lock:
-        _programs.clear()
         _of_models.clear()
-    for each in _recent:
-        each.clear()
+        for each in _recent:
+            each.clear()

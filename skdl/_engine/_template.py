@@ -17,7 +17,7 @@ from skdl._engine._prepare import build
 from skdl._engine._program import is_large, shapes_of
 from skdl._engine._rules import why_not
 from skdl._engine._training import Training
-from skdl._engine._widths import OPTIMIZERS, of_any_width, units
+from skdl._engine._widths import OPTIMIZERS, dense_layers, of_any_width, units
 
 # Layers that make no variables but kernels, biases and the states of generators, or whose variables
 # begin with the same numbers in all networks.
@@ -64,12 +64,12 @@ class Template:
     """
 
     def __init__(self, model, batch, *, sizes, rate, seed):
-        build(model, (*batch, None, None)[:3], seed=seed)
+        build(model, batch, seed=seed)
         self.model, self.variables = model, private.training_variables(model)
         if is_large(shapes_of(self.variables)):
             raise NotReplayable("a network whose training takes longer than building it")
         chain = private.layer_graph(model).operations
-        dense = [layer for layer in chain if type(layer) is keras.layers.Dense]
+        dense = dense_layers(chain)
         drawing = [layer for layer in chain if _draws(layer)]
         if type(model) is not keras.Sequential or not all(type(layer) in _LAYERS for layer in chain):
             raise NotReplayable("a layer that may draw its weights in a way of its own")
@@ -196,8 +196,10 @@ class Replay(Training):
     template : Template
     shapes : tuple of tuple
         Of the variables of the network.
-    x, y, sample_weight, **settings
+    x, y, sample_weight
         As of `Training`.
+    settings, loop : dict
+        Further parameters of `Training`: those that `why_not` takes, and those of the epochs.
 
     Raises
     ------
@@ -206,10 +208,8 @@ class Replay(Training):
         needs the model.
     """
 
-    def __init__(self, template, shapes, x, y, sample_weight, **settings):
-        of_fit = ("epochs", "initial_epoch", "shuffle", "seed")
-        asked = {name: value for name, value in settings.items() if name not in of_fit}
-        reason = why_not(template.model, x, y, sample_weight, **asked) or _probe.why_unusable()
+    def __init__(self, template, shapes, x, y, sample_weight, settings, loop):
+        reason = why_not(template.model, x, y, sample_weight, **settings) or _probe.why_unusable()
         if settings["callbacks"] or settings["verbose"] or is_large(shapes):
             reason = (
                 "callbacks and what is printed need the model, and large networks have programs of their own"
@@ -217,7 +217,7 @@ class Replay(Training):
         if reason is not None:
             raise NotReplayable(reason)
         self._template, self._shapes = template, shapes
-        super().__init__(template.model, x, y, sample_weight, **settings)
+        super().__init__(template.model, x, y, sample_weight, **settings, **loop)
         program = self.program
         if not program.shared or (program.xla and self.shapes not in program.compiled.proven):
             raise NotReplayable("no program that has run with these shapes")

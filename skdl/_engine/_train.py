@@ -86,7 +86,7 @@ def train(
     }
     loop = {"epochs": epochs, "initial_epoch": initial_epoch, "shuffle": shuffle, "seed": seed}
     if isinstance(model, Deferred):
-        history = model.replay(x, y, sample_weight, **settings, **loop) if engine != "keras" else None
+        history = model.replay(x, y, sample_weight, settings, loop) if engine != "keras" else None
         if history is not None:
             history.engine, history.reason = "compiled", None
             return history

@@ -106,7 +106,7 @@ class Training:
         """Build what is not built yet."""
         first_batch = tensors(take(data, slice(0, self.batch_size)))
         try:
-            build(self.model, (*first_batch, None, None)[:3], seed=self.seed)
+            build(self.model, first_batch, seed=self.seed)
         except private.Unavailable:
             raise
         except Exception as error:

@@ -74,10 +74,11 @@ def of_any_width(model, variables):
     ):
         return []
     # The bias of a single unit is added by another operation.
-    return [layer for layer in _dense(chain)[:-1] if layer.units > 1]
+    return [layer for layer in dense_layers(chain)[:-1] if layer.units > 1]
 
 
-def _dense(chain):
+def dense_layers(chain):
+    """Return the dense layers of a chain of layers."""
     return [layer for layer in chain if type(layer) is keras.layers.Dense]
 
 
@@ -120,7 +121,7 @@ def padded_shapes(model, variables, own, *, n_rows):
     if not chain or may_use_gpu() or not _stay_zero(chain, model.optimizer):
         return own
     shapes, added, n_in = {}, 0, None
-    for layer in _dense(chain):
+    for layer in dense_layers(chain):
         kernel, *bias = layer.variables
         kernel_shape = own[places[id(kernel)]]
         n_in, n_out = n_in or kernel_shape[0], kernel_shape[1]
@@ -168,12 +169,12 @@ def _places(variables):
 
 def _stay_zero(chain, optimizer):
     """Whether units whose weights are zero put out zero, and keep their weights in training."""
-    last = chain.index(_dense(chain)[-1])
+    last = chain.index(dense_layers(chain)[-1])
     return (
         type(optimizer) in ZERO_STATES
         and getattr(optimizer, "epsilon", 1) > 0
         and all(getattr(layer, "activation", type(layer)) in ZERO_AT_ZERO for layer in chain[:last])
         and not any(getattr(layer, "threshold", 0) for layer in chain[:last])
         # With adapters of low rank there are more.
-        and all(len(layer.variables) <= 1 + layer.use_bias for layer in _dense(chain))
+        and all(len(layer.variables) <= 1 + layer.use_bias for layer in dense_layers(chain))
     )

@@ -185,14 +185,18 @@ class KerasEstimator(
     @functools.cached_property
     def model_(self) -> Any:
         """The Keras model."""
-        learnt = vars(self)
-        deferred = learnt.get("_deferred")
-        if deferred is not None:
-            learnt["model_"] = deferred.model
-            learnt.pop("_deferred", None)
-        if "model_" not in learnt:  # where no other thread was faster
+        self._make_deferred_model()
+        if "model_" not in vars(self):
             raise AttributeError("model_")
-        return learnt["model_"]
+        return vars(self)["model_"]
+
+    def _make_deferred_model(self):
+        """Let there be a Keras model where it was to be made when somebody asks for it."""
+        deferred = vars(self).get("_deferred")
+        if deferred is not None:
+            if "model_" not in vars(self):  # set by the user, or by another thread
+                vars(self)["model_"] = deferred.model
+            vars(self).pop("_deferred", None)
 
     @property
     def _trained_network(self):
@@ -202,8 +206,7 @@ class KerasEstimator(
         return self.model_ if deferred is None or deferred.has_model or "model_" in vars(self) else deferred
 
     def __getstate__(self):
-        if "_deferred" in vars(self):
-            self.model_  # noqa: B018, makes it
+        self._make_deferred_model()
         return super().__getstate__()
 
     @property

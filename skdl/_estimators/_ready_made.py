@@ -13,7 +13,7 @@ from skdl import _engine
 from skdl._backend import keras, seeded
 from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
 from skdl._estimators._classifier import KerasClassifierMixin
-from skdl._model import ModelSpec, build, compile_model
+from skdl._model import ModelSpec, build, compile_model, layer_sizes
 from skdl._targets import OneHotTarget, is_one_hot, takes_one_hot
 
 _ACTIVATIONS = {name for name, value in vars(keras.activations).items() if callable(value)} - {
@@ -38,14 +38,6 @@ READY_MADE_CONSTRAINTS = {
 
 # Parameters that the network and its compiling do not depend on.
 _OF_TRAINING = frozenset(TRAINING_CONSTRAINTS) - {"optimizer", "metrics"} | {"class_weight"}
-
-
-def _units(sizes):
-    """Return units of hidden layers as a tuple, or None where they are none."""
-    sizes = [sizes] if isinstance(sizes, Integral) else sizes
-    if not isinstance(sizes, list | tuple | np.ndarray) or np.ndim(sizes) > 1:
-        return None
-    return tuple(map(int, sizes)) if all(isinstance(n, Integral) and n > 0 for n in sizes) else None
 
 
 def _of_network(params):
@@ -86,9 +78,13 @@ class ReadyMade(KerasEstimator):
         if type(self).__module__.partition(".")[0] != "skdl" or not plan.is_plain:
             return None
         params, to_compile = map(_of_network, (self._settings(), self._compile_params()))
-        sizes, rate = _units(params["hidden_layer_sizes"]), params["learning_rate"]
+        try:
+            sizes = tuple(layer_sizes(params["hidden_layer_sizes"], "hidden_layer_sizes"))
+        except ValueError:  # the network says so, too
+            return None
+        rate = params["learning_rate"]
         others = sorted((name, params[name]) for name in {*params} - {"hidden_layer_sizes", "learning_rate"})
-        if sizes is None or not all(map(_is_plain, [rate, others])):
+        if not all(map(_is_plain, [rate, others])):
             return None
         # Whoever changes the estimator later, or a list that it was given, does not change this network.
         params, to_compile = copy.deepcopy(({**params, "hidden_layer_sizes": sizes}, to_compile))

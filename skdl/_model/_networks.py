@@ -7,7 +7,14 @@ from skdl._backend import keras
 layers = keras.layers
 
 
-def _sizes(sizes, name):
+def layer_sizes(sizes, name):
+    """Return sizes of layers, given as one integer or several, as a list of int.
+
+    Raises
+    ------
+    ValueError
+        If they are no integers of at least 1. The message has the name of the parameter.
+    """
     given = [sizes] if isinstance(sizes, Integral) else list(sizes)
     if any(not isinstance(size, Integral) or size < 1 for size in given):
         raise ValueError(f"{name} must hold integers of at least 1, but is {sizes!r}.")
@@ -18,7 +25,7 @@ def _sizes(sizes, name):
 def _dense_block(sizes, *, activation, dropout, batch_norm=False, l2_regularization=0.0):
     """Return the layers of a stack of hidden layers."""
     stack = []
-    for size in _sizes(sizes, "hidden_layer_sizes"):
+    for size in layer_sizes(sizes, "hidden_layer_sizes"):
         penalty = keras.regularizers.L2(l2_regularization) if l2_regularization else None
         if batch_norm:
             stack += [
@@ -136,7 +143,7 @@ def cnn(
     keras.Sequential
     """
     stack = [keras.Input(shape=input_shape)]
-    blocks, size = _sizes(filters, "filters"), list(input_shape[:2])
+    blocks, size = layer_sizes(filters, "filters"), list(input_shape[:2])
     for index, n_filters in enumerate(blocks):
         kernel, pool = (_per_block(size, index) for size in (kernel_size, pool_size))
         stack.append(layers.Conv2D(n_filters, kernel, padding=padding, activation=activation))
