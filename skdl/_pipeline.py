@@ -382,7 +382,7 @@ class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
             if rows is not None:
                 # A splitter may leave rows out of both parts; those of weight zero stay.
                 zero = np.setdiff1d(np.arange(_num_samples(X)), weighted)
-                rows = np.union1d(zero, weighted[rows[0]]), weighted[rows[1]]
+                rows = np.sort(np.concatenate([zero, weighted[rows[0]]])), weighted[rows[1]]
         else:
             rows = split(X, **by_row)
         if rows is None:

@@ -745,6 +745,30 @@ def test_weights_of_classes_that_are_no_weights(weights):
         DNNClassifier(epochs=1, class_weight=weights).fit(X, Y)
 
 
+@EVERY_CLASSIFIER
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_rows_whose_weights_times_class_weights_are_all_zero(make, method):
+    clf = make(class_weight={0: 0, 1: 0, 2: 1}).fit(X, Y)
+    match = "nothing to learn from: sample_weight times class_weight is 0 for each of the 100 rows"
+    assert_refused(clf, ValueError, match, X, Y, sample_weight=(Y < 2) * 1.0, method=method)
+
+
+@EVERY_CLASSIFIER
+def test_a_batch_of_a_class_of_weight_zero(make):
+    clf = make(class_weight={0: 0, 1: 1, 2: 1}).fit(X, Y)
+    match = "nothing to learn from: sample_weight times class_weight is 0 for each of the 50 rows"
+    assert_refused(clf, ValueError, match, X[Y == 0], Y[Y == 0], method="partial_fit")
+    clf.partial_fit(X[Y < 2], Y[Y < 2])
+    assert np.isfinite(clf.predict_proba(X)).all()
+
+
+def test_labels_that_all_have_weight_zero():
+    labels = np.column_stack([Y > 0, Y > 1]).astype(int)
+    clf = dnn_classifier(class_weight=[{0: 0, 1: 1}, {0: 0, 1: 1}])
+    with pytest.raises(ValueError, match="nothing to learn from"):
+        clf.fit(X, labels).partial_fit(X[:50], labels[:50])
+
+
 @pytest.mark.parametrize("weights", [{0: "1"}, {0: None}, {0: [1, 2]}], ids=repr)
 def test_weights_of_classes_that_are_no_numbers(weights):
     assert_refused(dnn_classifier(class_weight=weights), ValueError, "must hold finite numbers", X, Y)

@@ -19,7 +19,7 @@ from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.callback._callback_context import get_context_path
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.metrics import accuracy_score, log_loss
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.preprocessing import StandardScaler, scale
 
 import skdl._training._epoch_tasks
@@ -237,6 +237,20 @@ def test_rows_given_to_validate_on_are_not_scored(cancer):
     net().set_callbacks(keeper).fit(X[:100], y[:100], X_val=X[100:], y_val=y[100:])
     assert keeper.X.shape == (100, 30)
     assert keeper.metadata is None
+
+
+def test_callbacks_get_rows_as_often_as_a_splitter_draws_them(cancer):
+    X, y = cancer
+    drawn = np.random.RandomState(0).randint(len(y), size=len(y))
+
+    class Bootstrap(ShuffleSplit):
+        def split(self, X, y=None, groups=None):
+            yield drawn, np.setdiff1d(np.arange(len(drawn)), drawn)
+
+    keeper = Keeper()
+    net(epochs=1, validation_split=Bootstrap()).set_callbacks(keeper).fit(X, y)
+    assert_array_equal(keeper.X, X[np.sort(drawn)])
+    assert_array_equal(keeper.y, y[np.sort(drawn)])
     assert set(keeper.kept[0].history_) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 

@@ -211,6 +211,28 @@ def test_rows_of_weight_zero_count_as_if_they_were_not_there(table):
     np.testing.assert_array_equal(weighted.predict_proba(X), part.predict_proba(X))
 
 
+@pytest.mark.parametrize("n", [3, 4, 11])
+def test_rows_of_weight_zero_are_not_counted_for_the_number_of_folds(table, n):
+    X, _, number = table
+    settings = {**SMALL, "n_folds": "auto", "n_members": "auto", "epochs": 2}
+    weight = np.r_[np.ones(n), np.zeros(60 - n)]
+    weighted = TabularRegressor(**settings).fit(X, number, weight)
+    part = TabularRegressor(**settings).fit(X[:n], number[:n])
+    assert weighted.n_folds_ == part.n_folds_ == max(1, min(5, n // 2))
+
+
+def test_a_class_of_weight_zero_leaves_no_fold_empty(table):
+    X, y, _ = table
+    rare = np.flatnonzero(y == "high")[:6]
+    rows = np.sort(np.concatenate([np.flatnonzero(y == "low"), rare]))
+    clf = TabularClassifier(**{**SMALL, "epochs": 2}, class_weight={"low": 0, "high": 1})
+    clf.fit(X.iloc[rows], y[rows])
+    assert np.isfinite([clf.history_["loss"], clf.history_["val_loss"]]).all()
+    few = np.sort(np.concatenate([np.flatnonzero(y == "low"), rare[:1]]))
+    with pytest.raises(ValueError, match=r"class_weight leaves 1 of \d+ rows .* fewer than the 2 folds"):
+        clone(clf).fit(X.iloc[few], y[few])
+
+
 def test_class_weights_move_the_predictions(table):
     X, y, _ = table
     heavy = TabularClassifier(**SMALL, class_weight={"high": 20, "low": 1}).fit(X, y)

@@ -165,6 +165,75 @@ def test_a_splitter_that_gives_rows_to_both_is_refused(cancer):
         network(validation_split=Both()).fit(*cancer)
 
 
+class Split:
+    """A splitter that gives the parts that it was made with."""
+
+    def __init__(self, train, held_out):
+        self.train, self.held_out = train, held_out
+
+    def split(self, X, y=None, groups=None):
+        yield self.train, self.held_out
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        return 1
+
+
+def test_rows_drawn_with_replacement_are_trained_on_as_often_as_drawn(cancer):
+    X, y = cancer
+    weights = np.random.RandomState(1).randint(1, 3, size=len(y))
+    drawn = np.random.RandomState(0).randint(len(y), size=len(y))
+    out_of_bag = np.setdiff1d(np.arange(len(y)), drawn)
+    rows = np.sort(drawn)
+    expected = network().fit(
+        X[rows],
+        y[rows],
+        weights[rows],
+        X_val=X[out_of_bag],
+        y_val=y[out_of_bag],
+        sample_weight_val=weights[out_of_bag],
+    )
+    net = network(validation_split=Split(drawn, out_of_bag))
+    alone = clone(net).fit(X, y, weights)
+    assert alone.history_ == expected.history_
+    inside = Pipeline([("net", net)]).fit(X, y, net__sample_weight=weights)
+    assert inside["net"].history_ == expected.history_
+    assert_array_equal(inside.validation_indices_, out_of_bag)
+
+
+def test_rows_drawn_with_replacement_besides_rows_of_weight_zero(cancer):
+    X, y = cancer
+    weights = np.ones(len(y))
+    weights[::7] = 0
+    used = np.flatnonzero(weights)
+    drawn = np.random.RandomState(0).randint(len(used), size=len(used))
+    out_of_bag = np.setdiff1d(np.arange(len(used)), drawn)
+    net = network(validation_split=Split(drawn, out_of_bag))
+    expected = clone(net).fit(X[used], y[used])
+    assert clone(net).fit(X, y, weights).history_ == expected.history_
+    inside = Pipeline([("net", net)]).fit(X, y, net__sample_weight=weights)
+    assert inside["net"].history_ == expected.history_
+    assert_array_equal(inside.validation_indices_, used[out_of_bag])
+
+
+def test_a_splitter_may_give_masks(cancer):
+    X, y = cancer
+    held_out = np.arange(len(y)) % 5 == 0
+    by_mask = network(validation_split=Split(~held_out, held_out)).fit(X, y)
+    rows = Split(np.flatnonzero(~held_out), np.flatnonzero(held_out))
+    assert by_mask.history_ == network(validation_split=rows).fit(X, y).history_
+
+
+@pytest.mark.parametrize(
+    "train",
+    [[-1, 0, 1], [0, 1, 569], [0.0, 1.0], [[0, 1]], [True, False]],
+    ids=["negative", "too large", "floats", "two axes", "a short mask"],
+)
+def test_what_is_no_positions_from_a_splitter_is_refused(cancer, train):
+    net = network(validation_split=Split(np.array(train), np.array([5, 6])))
+    with pytest.raises(ValueError, match="validation_split=Split must give positions from 0 to 568"):
+        net.fit(*cancer)
+
+
 def test_groups_without_a_splitter_are_warned_of(cancer, patients):
     with pytest.warns(UserWarning, match=r"groups has no effect: validation_split=0.2 is no splitter"):
         network(validation_split=0.2).fit(*cancer, groups=patients)

@@ -407,7 +407,8 @@ class KerasEstimator(
         if y is not None:
             self.target_type_ = self._type_of_target(y if classes is None else classes)
             self.y_dtype_, self.y_ndim_ = y.dtype, y.ndim
-        train = Rows(X, y) if split is None else split(X, y)[0]
+        train, held_out = (Rows(X, y), None) if split is None else split(X, y)
+        self._n_rows = train.n + (0 if held_out is None else held_out.n)  # without those of weight zero
         encoder = self._unfitted_target_encoder(classes)
         self.target_encoder_ = encoder.fit(y if self._target_kind.has_labels else train.y)
         vars(self).update(learnt_by(self.target_encoder_))

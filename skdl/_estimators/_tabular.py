@@ -136,14 +136,13 @@ class _TabularMixin:
         return holdout.split(_num_samples(X), y, strata=strata, groups=groups)
 
     def _count_folds(self):
-        n_rows = self.X_shape_[0]
-        folds = default_folds(n_rows) if self.n_folds == "auto" else self.n_folds
-        return max(1, min(folds, n_rows // 2))
+        folds = default_folds(self._n_rows) if self.n_folds == "auto" else self.n_folds
+        return max(1, min(folds, self._n_rows // 2))
 
     def _count_members(self):
         if self.n_members != "auto":
             return int(self.n_members)
-        return default_members(self.n_folds_, self.X_shape_[0])
+        return default_members(self.n_folds_, self._n_rows)
 
     # The network.
 
@@ -170,9 +169,16 @@ class _TabularMixin:
     def _arrange(self, train, held_out, plan):
         """Stack the rows of all folds, settle what depends on their number, compile."""
         random_state = check_random_state(self._seed)
+        # A fold of rows that class_weight sets to zero would have nothing to learn or to stop by.
+        train = train.take(train.used())
         if held_out is not None or not self.early_stopping or self.n_folds_ == 1:
             stacks = stack_copies(np.arange(train.n), self.n_folds_, random_state), None
         else:
+            if train.n < self.n_folds_:
+                raise ValueError(
+                    f"class_weight leaves {train.n} of {self._n_rows} rows with a weight above 0, fewer than "
+                    f"the {self.n_folds_} folds. Set n_folds, or give more rows of these classes."
+                )
             stacks = stack_folds(train.n, self.n_folds_, self._strata(train.y), random_state)
             held_out = train
         if held_out is not None:

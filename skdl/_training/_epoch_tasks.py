@@ -8,6 +8,7 @@ from sklearn.utils.validation import _num_samples
 
 from skdl._backend import keras
 from skdl._persistence import copy_model
+from skdl._training._rows import is_every_row
 
 
 def training_rows(X, y, metadata, rows):
@@ -19,7 +20,7 @@ def training_rows(X, y, metadata, rows):
         As the user gave them, since a callback scores an estimator that takes them so.
     metadata : dict of str to array-like of n_samples rows, or None
     rows : ndarray of int
-        Positions of the rows that are trained on, in ascending order.
+        Positions of the rows that are trained on, in ascending order; some may be there twice.
 
     Returns
     -------
@@ -28,7 +29,7 @@ def training_rows(X, y, metadata, rows):
     """
 
     def taken(data):
-        if data is None or len(rows) == _num_samples(data):
+        if data is None or is_every_row(rows, _num_samples(data)):
             return data
         return _safe_indexing(data.tocsr() if scipy.sparse.issparse(data) else data, rows)
 

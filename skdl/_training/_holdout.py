@@ -125,12 +125,27 @@ class Holdout:
         except (TypeError, ValueError) as error:
             given = "" if groups is not None else " Groups are given as fit(X, y, groups=groups)."
             raise ValueError(f"validation_split={name} can't divide {n} rows: {error}{given}") from error
+        train, held_out = (_positions(part, n, name) for part in (train, held_out))
         if not (len(train) and len(held_out)) or len(np.intersect1d(train, held_out)):
             raise ValueError(
                 f"validation_split={name} gives {len(train)} rows to train on and {len(held_out)} to "
                 "validate on; it must give at least one of each, and none of them to both."
             )
         return train, held_out
+
+
+def _positions(rows, n, splitter):
+    """Return the positions that a splitter means by integers or by a mask of ``n`` rows."""
+    rows = np.asarray(rows)
+    if rows.dtype == bool and rows.shape == (n,):
+        return np.flatnonzero(rows)
+    whole = rows.dtype.kind in "iu" or not rows.size
+    if rows.ndim != 1 or not whole or (rows.size and not 0 <= rows.min() <= rows.max() < n):
+        raise ValueError(
+            f"validation_split={splitter} must give positions from 0 to {n - 1}, or a mask of {n} booleans, "
+            f"for the rows of each part; it gives an array of type {rows.dtype} and shape {rows.shape}."
+        )
+    return rows.astype(np.intp)
 
 
 def given_rows(X_val, y_val, sample_weight_val, validation_data=None):

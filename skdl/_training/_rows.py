@@ -20,8 +20,8 @@ class Rows:
     y : array of n_samples rows, or nested lists or dicts of them
     weight : ndarray of shape (n_samples,), default=None
     positions : ndarray of int, default=None
-        Where the rows stood in the data that the user gave, in ascending order; None for
-        all of these.
+        Where the rows stood in the data that the user gave, in ascending order. A row that was
+        drawn twice is there twice. None for all rows of these data, once each.
     """
 
     X: Any
@@ -44,8 +44,9 @@ class Rows:
         Parameters
         ----------
         index : ndarray of int, in ascending order
+            It may name a row more than once.
         """
-        if len(index) == self.n:
+        if is_every_row(index, self.n):
             return self
         return Rows(
             _taken(self.X, index),
@@ -82,9 +83,20 @@ class Rows:
 
         Then only their ratios count, and a weight of two is the same as the row given
         twice, as in scikit-learn. (Keras divides the weighted loss by the number of rows.)
+
+        Raises
+        ------
+        ValueError
+            If all weights are zero.
         """
         if self.weight is None:
             return self
+        if not self.weight.any():
+            raise ValueError(
+                f"There is nothing to learn from: sample_weight times class_weight is 0 for each of the "
+                f"{self.n} rows to train on. Leave out this fit or partial_fit, or give it rows of a class "
+                "whose weight is not 0."
+            )
         # Their sum may be too large for a float, or too small to divide by.
         weight = self.weight / self.weight.max()
         return replace(self, weight=weight * (len(weight) / weight.sum()))
@@ -104,6 +116,11 @@ class Rows:
     def as_keras(self):
         """Return ``(x, y)`` or ``(x, y, sample_weight)``."""
         return (self.X, self.y) if self.weight is None else (self.X, self.y, self.weight)
+
+
+def is_every_row(index, n):
+    """Return whether sorted positions name each of ``n`` rows exactly once."""
+    return len(index) == n and np.array_equal(index, np.arange(n))
 
 
 def _taken(data, index):
