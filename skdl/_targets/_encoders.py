@@ -45,12 +45,22 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
         Returns
         -------
         ClassifierLabelEncoder
+
+        Raises
+        ------
+        ValueError
+            If ``y`` holds labels that are not among the given ``categories``.
         """
+        given = not isinstance(self.categories, str) and y.ndim == 1
+        if given:
+            y = _in_type_of(self.categories[0], y)
         loss, self.loss = self.loss, None  # integer codes for now, see match_output
         try:
             super().fit(y)
         finally:
             self.loss = loss
+        if given:
+            self.classes_ = self.categories[0]  # of strings, scikit-learn makes objects
         self._encoding = "codes"
         if self._has_classes:
             self._encode_as(fitting_outputs("classes", self.n_classes_, loss)[0].encoding)
@@ -108,15 +118,7 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
         ValueError
             If ``y`` holds labels that were not seen by `fit`.
         """
-        if self._has_classes:
-            unseen = np.setdiff1d(y, self.classes_)
-            if unseen.size:
-                raise ValueError(
-                    f"y contains labels that were not among the classes of training: {unseen.tolist()}; "
-                    f"known classes: {self.classes_.tolist()}. With partial_fit, name all classes in "
-                    "the first call: partial_fit(X, y, classes=...)."
-                )
-        return super().transform(y)
+        return super().transform(_in_type_of(self.classes_, y) if self._has_classes else y)
 
     def inverse_transform(self, y, return_proba=False):
         """Decode the outputs of a model.
@@ -141,6 +143,34 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
         if return_proba:
             return y
         return super().inverse_transform(y)
+
+
+def unseen_labels(y, classes):
+    """Return the labels that are not among some classes.
+
+    Parameters
+    ----------
+    y, classes : ndarray of one dimension
+        Of any types: numbers are compared by value, and a number is no string.
+
+    Returns
+    -------
+    list
+    """
+    known = set(classes.tolist())
+    return [label for label in np.unique(y).tolist() if label not in known]
+
+
+def _in_type_of(classes, y):
+    """Return labels in the type of the sorted classes; scikit-learn's encoders cast classes to theirs."""
+    unseen = unseen_labels(y, classes)
+    if unseen:
+        raise ValueError(
+            f"y contains labels that were not among the classes of training: {unseen}; known classes: "
+            f"{classes.tolist()}. With partial_fit, name all classes in the first call: "
+            "partial_fit(X, y, classes=...)."
+        )
+    return y if y.dtype == classes.dtype else classes[np.searchsorted(classes, y)]
 
 
 class RegressorTargetEncoder(transformers.RegressorTargetEncoder):

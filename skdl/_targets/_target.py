@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skdl._backend import keras
-from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder
+from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder, unseen_labels
 from skdl._targets._metrics import check_metrics
 from skdl._targets._output import check_output, fitting_outputs
 
@@ -255,10 +255,10 @@ class ClassTarget(DiscreteTarget):
         """Refuse labels of validation rows that training has not."""
         if not self.has_classes:
             return
-        unseen = np.setdiff1d(y, self.encoder.classes_)
-        if unseen.size:
+        unseen = unseen_labels(y, self.encoder.classes_)
+        if unseen:
             raise ValueError(
-                f"y_val contains labels that y does not: {unseen.tolist()}; classes of y: "
+                f"y_val contains labels that y does not: {unseen}; classes of y: "
                 f"{self.encoder.classes_.tolist()}. Validate on rows of these classes only."
             )
 
