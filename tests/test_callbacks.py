@@ -24,7 +24,6 @@ from sklearn.preprocessing import StandardScaler, scale
 
 import skdl._training._epoch_tasks
 from skdl import DNNClassifier, DNNRegressor, KerasClassifier, Pipeline, make_pipeline
-from skdl._engine._epochs import TrainProgram
 
 ENGINES = ["compiled", "keras"]
 
@@ -396,8 +395,8 @@ def test_watching_changes_nothing(cancer, engine):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Count the calls of programs, of Keras's hooks around epochs, and the copies of models."""
-    counts = {"programs": 0, "hooks": 0, "copies": 0}
+    """Count the calls of Keras's hooks around epochs, and the copies of models."""
+    counts = {"hooks": 0, "copies": 0}
 
     def count(owner, name, what):
         original = getattr(owner, name)
@@ -408,25 +407,15 @@ def counted(monkeypatch):
 
         monkeypatch.setattr(owner, name, counting)
 
-    count(TrainProgram, "run", "programs")
     count(keras.callbacks.CallbackList, "on_epoch_begin", "hooks")
     count(keras.callbacks.CallbackList, "on_epoch_end", "hooks")
     count(skdl._training._epoch_tasks, "copy_model", "copies")
     return counts
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_without_callbacks_many_epochs_run_in_one_call_of_a_program(cancer, counted, early_stopping):
-    clf = net(epochs=60, engine="compiled", early_stopping=early_stopping, n_iter_no_change=60)
-    clf.set_callbacks(Events()).set_callbacks()  # set, and taken away again
-    assert clf.fit(*cancer).n_iter_ == 60
-    assert counted.pop("programs") < 10  # calls last half a second at most, the first ones less
-    assert counted == {"hooks": 0, "copies": 0}
-
-
 def test_a_callback_that_asks_for_no_estimator_has_no_model_copied(cancer, counted):
     net(epochs=6, engine="compiled").set_callbacks(Events()).fit(*cancer)
-    assert counted == {"programs": 6, "hooks": 12, "copies": 0}
+    assert counted == {"hooks": 12, "copies": 0}
 
 
 def test_callbacks_that_share_a_task_share_its_copy(cancer, counted):

@@ -16,7 +16,7 @@ from tensorflow.python.ops import gen_resource_variable_ops
 
 from skdl import _engine
 from skdl._backend import keras, quick_variables, seeded, tf
-from skdl._engine import _data, _epochs, _rules, _store, _widths
+from skdl._engine import _data, _epochs, _store
 
 N, D = 75, 6  # two full batches of 32, and a partial one
 rng = np.random.default_rng(0)
@@ -54,12 +54,6 @@ def train(model, x=X, y=Y, sample_weight=None, *, engine="compiled", epochs=4, b
     return _engine.train(
         model, x, y, sample_weight, engine=engine, epochs=epochs, batch_size=batch_size, seed=seed, **args
     )
-
-
-@pytest.fixture
-def xla(monkeypatch):
-    """Let short trainings take XLA, as long ones do."""
-    monkeypatch.setattr(_rules, "XLA_STEPS", 1)
 
 
 def same_bits(a, b):
@@ -157,10 +151,8 @@ CASES = {
 }
 
 
-# Each of these differs from the others in what XLA has to compile. Where a model asks for XLA, dropout
-# has other random numbers; there is a test of its quality.
+# Each of these differs from the others in what XLA has to compile.
 WITH_XLA = (
-    "dropout",
     *("weighted validation", "momentum", "adamw", "schedule", "clipnorm", "ema", "accumulation"),
     *("batch normalisation", "penalties", "sample weights", "regression", "two outputs", "own train_step"),
 )
@@ -169,11 +161,11 @@ WITH_XLA = (
 @pytest.mark.parametrize(
     ("case", "with_xla"), [(case, False) for case in CASES] + [(case, True) for case in WITH_XLA]
 )
-def test_weights_and_history_equal_those_of_keras(case, with_xla, monkeypatch):
-    monkeypatch.setattr(_rules, "XLA_STEPS", 1 if with_xla else 10**9)
+def test_weights_and_history_equal_those_of_keras(case, with_xla):
     make, args = CASES[case]
     args = {"x": X, "y": Y, "epochs": 3, **args}
     ours, theirs = make(), make()
+    ours.jit_compile = theirs.jit_compile = with_xla
     history = train(ours, **args, shuffle=False)
     assert (history.engine, history.reason) == ("compiled", None)
     args = {"batch_size": 32, "validation_batch_size": args.get("batch_size", 32), **args}
@@ -221,7 +213,7 @@ def test_both_paths_visit_the_rows_in_the_same_order(engine):
 
 
 @pytest.mark.parametrize("conv", [False, True])
-def test_same_bits_cold_and_warm(conv, xla):
+def test_same_bits_cold_and_warm(conv):
     def run():
         model = mlp(inner=[lambda: keras.layers.Dropout(0.5)])
         if conv:
@@ -266,18 +258,6 @@ def test_same_bits_in_another_process():
     train(model, epochs=130)
     here = np.concatenate([w.ravel() for w in model.get_weights()]).tobytes().hex()
     assert done.stdout.split()[-1] == here
-
-
-def test_a_search_over_widths_compiles_one_program(xla):
-    _engine.clear_caches()
-
-    def search():
-        for units in (11, 12):
-            for learning_rate in (1e-3, 1e-2):
-                for n in (70, 71, 72, 73, 75):
-                    train(mlp(units=units, learning_rate=learning_rate), x=X[:n], y=Y[:n])
-
-    assert traced(search)[1] == 1
 
 
 @pytest.mark.parametrize(
@@ -364,7 +344,7 @@ def test_stateful_random_operations_are_not_shared():
     assert same_bits(first, run())
 
 
-def test_a_fitted_model_keeps_its_weights(xla):
+def test_a_fitted_model_keeps_its_weights():
     first, second = mlp(), mlp(seed=1)
     train(first)
     before = [w.copy() for w in first.get_weights()]
@@ -373,7 +353,7 @@ def test_a_fitted_model_keeps_its_weights(xla):
     assert not same_bits(before, second.get_weights())
 
 
-def test_two_threads_give_what_each_gives_alone(xla):
+def test_two_threads_give_what_each_gives_alone():
     def run(seed, out):
         for i in range(2):
             model = mlp(units=10 + i, seed=seed)
@@ -387,14 +367,13 @@ def test_two_threads_give_what_each_gives_alone(xla):
     together = {seed: [] for seed in (1, 2)}
     threads = [threading.Thread(target=run, args=item) for item in together.items()]
     _, n = traced(lambda: ([t.start() for t in threads], [t.join() for t in threads]))
-    assert n == 1
+    assert n == 2  # two widths
     for seed in alone:
         assert len(together[seed]) == 2
         assert all(same_bits(a, b) for a, b in zip(alone[seed], together[seed], strict=True))
 
 
 def test_programs_are_kept_by_their_size(monkeypatch):
-    monkeypatch.setattr(_widths, "LAYERS", frozenset())  # each width has a program
     _engine.clear_caches()
     train(mlp(units=2), epochs=1)
     (program,) = _store._programs.values()
@@ -409,8 +388,7 @@ def test_programs_are_kept_by_their_size(monkeypatch):
     assert n == 1
 
 
-def test_many_architectures_in_turn_compile_once(monkeypatch):
-    monkeypatch.setattr(_widths, "LAYERS", frozenset())  # each width has a program
+def test_many_architectures_in_turn_compile_once():
     _engine.clear_caches()
     for expected in (10, 0):
         assert traced(lambda: [train(mlp(units=units), epochs=1) for units in range(20, 30)])[1] == expected
@@ -487,7 +465,7 @@ def test_what_is_dropped_is_gone_at_once():
         gc.enable()
 
 
-def test_operations_remember_the_users_code_alone(xla):
+def test_operations_remember_the_users_code_alone():
     class Looking(keras.Sequential):
         def call(self, inputs, training=None):
             x = super().call(inputs, training=training)
@@ -543,7 +521,6 @@ def test_all_variables_of_a_training_are_made_by_the_same_kernels(monkeypatch):
 @pytest.mark.parametrize("case", ["dense", "dropout", "validation", "own train_step", "nan"])
 @pytest.mark.parametrize("with_xla", [False, True])
 def test_an_epoch_in_parts_is_the_same_epoch(case, with_xla, monkeypatch):
-    monkeypatch.setattr(_rules, "XLA_STEPS", 1 if with_xla else 10**9)
     make, args = CASES["dense" if case == "nan" else case]
     args = {"x": X, "y": Y, "epochs": 3, "batch_size": 8, **args}
     if case == "nan":
@@ -556,6 +533,7 @@ def test_an_epoch_in_parts_is_the_same_epoch(case, with_xla, monkeypatch):
         monkeypatch.setattr(_engine._training, "_SECONDS", seconds)
         calls.clear()
         model = make()
+        model.jit_compile = with_xla
         callbacks = [keras.callbacks.TerminateOnNaN()] if case == "nan" else []
         history = train(model, callbacks=callbacks, **args)
         return len(calls), repr(history.history), model.get_weights()
@@ -579,56 +557,6 @@ def test_training_goes_on_where_it_stopped():
 # Early stopping
 
 
-@pytest.mark.parametrize("restore", [False, True])
-@pytest.mark.parametrize(
-    "args",
-    [
-        {"patience": 2},
-        {"patience": 0, "monitor": "loss", "min_delta": 0.1},
-        {"patience": 3, "monitor": "val_accuracy", "baseline": 0.5},
-        {"patience": 3, "monitor": "val_accuracy", "baseline": 0.99},
-        {"patience": 1, "start_from_epoch": 4},
-        {"patience": 2, "mode": "max"},
-        {"patience": np.inf, "min_delta": 1e-3},
-    ],
-    ids=str,
-)
-def test_early_stopping_inside_a_program_is_that_of_keras(args, restore):
-    watched = ["best", "wait", "best_epoch", "stopped_epoch", "min_delta", "monitor_op"]
-    noise = np.random.default_rng(3).integers(0, 3, N)
-    results = []
-    for others in ([], [keras.callbacks.LambdaCallback()]):
-        stopper = keras.callbacks.EarlyStopping(restore_best_weights=restore, **args)
-        model = mlp(learning_rate=0.1)
-        history = train(
-            model,
-            X,
-            noise,
-            validation_data=(X[:30], noise[::-1][:30]),
-            epochs=12,
-            callbacks=[stopper, *others],
-        )
-        state = [getattr(stopper, name) for name in watched]
-        results.append((history.history, history.epoch, state, model.stop_training, model.get_weights()))
-        if restore:
-            results[-1][-1].extend(stopper.best_weights)
-    (*inside, weights), (*outside, expected) = results
-    assert inside == outside
-    assert same_bits(weights, expected)
-
-
-def test_early_stopping_goes_on_from_block_to_block(monkeypatch):
-    stopper = lambda: keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True)  # noqa: E731
-    noise = np.random.default_rng(3).integers(0, 3, N)
-    args = {"validation_data": (X[:30], noise[::-1][:30]), "epochs": 12}
-    one, many = mlp(learning_rate=0.1), mlp(learning_rate=0.1)
-    expected = train(one, X, noise, callbacks=[stopper()], **args)
-    monkeypatch.setattr(_engine._training, "_SECONDS", 0.0)
-    history = train(many, X, noise, callbacks=[stopper()], **args)
-    assert history.history == expected.history
-    assert same_bits(one.get_weights(), many.get_weights())
-
-
 def test_early_stopping_warns_of_what_is_not_there():
     with pytest.warns(UserWarning, match="val_loss"):
         train(mlp(), callbacks=[keras.callbacks.EarlyStopping()], epochs=1)
@@ -640,7 +568,7 @@ of_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:Deprecati
 
 
 @of_keras
-def test_reduce_lr_on_plateau(xla):
+def test_reduce_lr_on_plateau():
     results = {}
     for engine in ("compiled", "keras"):
         callback = keras.callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=0.2, factor=0.5)
@@ -698,7 +626,7 @@ def test_tensorboard(tmp_path):
     assert "TensorBoard looks at every batch" in reason
 
 
-def test_terminate_on_nan(capsys, xla):
+def test_terminate_on_nan(capsys):
     weights = W.copy()
     weights[40] = np.nan
     results = []
@@ -879,50 +807,10 @@ def test_an_untraceable_step_goes_to_keras():
         train(mlp(cls=Untraceable))
 
 
-def test_what_xla_cannot_compile_runs_without(xla):
-    class Deduplicated(keras.layers.Layer):
-        def call(self, x):
-            return x + 0 * tf.stop_gradient(tf.raw_ops.Unique(x=tf.stop_gradient(tf.reshape(x, [-1]))).y[0])
-
-    def run():
-        model = mlp(inner=[Deduplicated])
-        return [train(model, epochs=2).history["loss"], *model.get_weights()]
-
-    first = run()
-    second, n = traced(run)
-    assert n == 0
-    assert same_bits(first, second)
-    expected = mlp()
-    np.testing.assert_allclose(train(expected, epochs=2).history["loss"], first[0], atol=1e-4)
-
-
 def test_failure_in_a_training_is_raised():
     with pytest.raises(tf.errors.InvalidArgumentError, match="label"):
         train(mlp(), y=Y + 5)
     assert train(mlp()).engine == "compiled"
-
-
-def test_rule_for_xla():
-    def wants_xla(model, **rule):
-        n_weights = sum(weight.numpy().size for weight in model.trainable_weights)
-        return _rules.wants_xla(model, n_weights=n_weights, **rule)
-
-    model = mlp()
-    rule = {"n_rows": 320, "batch_size": 32, "epochs": 300}
-    assert wants_xla(model, **rule)
-    assert not wants_xla(model, **{**rule, "epochs": 2})
-    assert not wants_xla(model, **{**rule, "batch_size": 321})
-    conv = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()])
-    conv.compile("sgd", "mse")
-    assert not wants_xla(conv, **rule)
-    large = {"n_rows": 10**6, "batch_size": 20_000, "epochs": 20}
-    assert not wants_xla(mlp(units=500), **large)
-    assert wants_xla(mlp(units=5), **large)
-    assert wants_xla(mlp(units=500), **{**large, "epochs": 100})
-    noisy = mlp(inner=[lambda: keras.layers.GaussianNoise(0.3)])
-    assert not wants_xla(noisy, **rule)
-    noisy.jit_compile = True
-    assert wants_xla(noisy, **rule)
 
 
 # The forward pass

@@ -1,8 +1,6 @@
 """Training and the forward pass: where the time of an estimator goes."""
 
 from skdl._engine._data import epoch_order, n_rows, rows_of, take, without_lists
-from skdl._engine._deferred import Deferred, defer, n_making
-from skdl._engine._early_stopping import FiniteEarlyStopping
 from skdl._engine._forward import forward
 from skdl._engine._rules import why_not
 from skdl._engine._snapshot import Snapshot
@@ -10,15 +8,11 @@ from skdl._engine._store import clear_caches, compilations, set_cache_limit
 from skdl._engine._train import train
 
 __all__ = [
-    "Deferred",
-    "FiniteEarlyStopping",
     "Snapshot",
     "clear_caches",
     "compilations",
-    "defer",
     "epoch_order",
     "forward",
-    "n_making",
     "n_rows",
     "rows_of",
     "set_cache_limit",

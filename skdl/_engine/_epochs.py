@@ -7,11 +7,9 @@ only the Python between the steps goes.
 import numpy as np
 
 from skdl._backend import private, tf
-from skdl._engine import _early_stopping
 from skdl._engine._data import tensors
-from skdl._engine._dropout import draw
 from skdl._engine._pass import Pass, call_if, function_of
-from skdl._engine._program import Program, resized
+from skdl._engine._program import Program
 
 
 class TrainProgram(Program):
@@ -30,8 +28,6 @@ class TrainProgram(Program):
         Whether the model is of Keras's own parts alone.
     optimise : bool
         As for `Program`.
-    stopping : {None, "stop", "restore"}
-        Evaluate an ``EarlyStopping`` callback, and keep the best weights or not.
     stop_on_nan : bool
 
     Attributes
@@ -58,13 +54,12 @@ class TrainProgram(Program):
         xla,
         keras_only,
         optimise,
-        stopping,
         stop_on_nan,
     ):
         with private.without_graph_optimiser(not optimise):
             how = {"xla": xla, "keras_only": keras_only}
             reset = function_of(model.reset_metrics)
-            alone = validation is None and stopping is None and not stop_on_nan
+            alone = validation is None and not stop_on_nan
             training = Pass(
                 *(model, "train_step", train),
                 batch_size=batch_size,
@@ -84,88 +79,55 @@ class TrainProgram(Program):
         self.n_train_names = len(training.names)
         self.from_metrics = all(p.from_metrics for p in passes)
         self.n_carried = len(training.specs)
-        self.n_drawing = len(training.drawing)
         self._launched = (training.chunk_steps, batch_size) if training.ends_epochs else None
         self.nothing_carried = [np.zeros((), s.dtype.as_numpy_dtype) for s in training.specs]
         variables = private.training_variables(model)
-        self._stopping = stopping
-        self._weights = model.weights if stopping == "restore" else []
-        places = {id(variable): i for i, variable in enumerate(variables)}
-        self._weight_places = [places[id(w)] for w in self._weights]
-        self._state_places = [places[id(layer.seed_generator.state)] for layer in training.drawing]
-        settings = stopping, self._weight_places, self._state_places, [p.settings for p in passes]
+        settings = [p.settings for p in passes]
         parts += [part for p in passes for part in p.parts]
         super().__init__(parts, variables, settings, optimise=optimise)
 
     def _loop(self):
         if self._training.ends_epochs:
             return self._training.chunk
-        training, testing, weights = self._training, self._testing, self._weights
-        state_specs = [
-            *_early_stopping.STATE_SPECS,
-            # Of any shape: the graph must not depend on the width of layers.
-            *(tf.TensorSpec([None] * len(w.shape), w.value.dtype) for w in weights),
-        ]
-        rule_specs = list(_early_stopping.RULE_SPECS)
-        if self._stopping is None:
-            rule_specs, state_specs = [], []
+        training, testing = self._training, self._testing
 
-        def pack(state):
-            return _early_stopping.Stopping(*state[:5], tuple(state[5:]))
-
-        def epochs(
-            orders, begin, end, evaluate, first_epoch, carried, units, rule, state, data, validation_data
-        ):
+        def epochs(orders, begin, end, evaluate, carried, data, validation_data):
             def validate():
                 self._reset()
                 nothing = [tf.zeros(s.shape, s.dtype) for s in testing.specs]
                 _, carried = testing(validation_data, tf.range(tf.shape(validation_data[0])[0]), nothing)
                 return testing.logs(carried)
 
-            def finish(e, carried, state):
+            def finish(e, carried):
                 logs = training.logs(carried)
                 if testing:
                     skipped = tf.fill([len(testing.names)], tf.constant(np.nan, tf.float64))
                     logs = tf.concat([logs, tf.cond(evaluate[e], validate, lambda: skipped)], 0)
-                stop = tf.constant(False)
-                if state:
-                    updated, stop = _early_stopping.update(
-                        pack(state), _early_stopping.Rule(*rule), first_epoch + e, logs, weights
-                    )
-                    state = [*updated[:5], *updated.weights]
-                return logs, stop, list(state)
+                return logs
 
-            def epoch(e, stop, steps, history, carried, state):
+            def epoch(e, steps, history, carried):
                 call_if(begin, self._reset)
-                steps, carried = training(data, orders[e], carried, units)
+                steps, carried = training(data, orders[e], carried)
                 nothing = tf.zeros([len(self.names)], tf.float64)
-                logs, stop, state = tf.cond(
-                    end,
-                    lambda: finish(e, carried, state),
-                    lambda: (nothing, tf.constant(False), [tf.identity(s) for s in state]),
-                )
-                return e + 1, stop, steps, history.write(e, logs), carried, state
+                logs = tf.cond(end, lambda: finish(e, carried), lambda: nothing)
+                return e + 1, steps, history.write(e, logs), carried
 
             n_epochs = tf.shape(orders)[0]
             history = tf.TensorArray(tf.float64, n_epochs, element_shape=(len(self.names),))
-            done, stop, steps, history, carried, state = tf.while_loop(
-                lambda e, stop, *_: (e < n_epochs) & ~stop,
+            _, steps, history, carried = tf.while_loop(
+                lambda e, *_: e < n_epochs,
                 epoch,
-                (tf.constant(0), tf.constant(False), tf.constant(0), history, list(carried), list(state)),
+                (tf.constant(0), tf.constant(0), history, list(carried)),
                 parallel_iterations=1,
             )
-            return history.stack()[:done], stop, steps, carried, state
+            return history.stack(), steps, carried
 
         arguments = [
             tf.TensorSpec((None, None), tf.int32),
             tf.TensorSpec((), tf.bool),
             tf.TensorSpec((), tf.bool),
             tf.TensorSpec((None,), tf.bool),
-            tf.TensorSpec((), tf.int32),
             training.specs,
-            [tf.TensorSpec((2,), tf.int32)] * self.n_drawing,
-            rule_specs,
-            state_specs,
             training.layout.specs,
             testing.layout.specs if testing else [],
         ]
@@ -181,25 +143,10 @@ class TrainProgram(Program):
         for traced in filter(None, (self._training, self._testing)):
             # Its functions refer to it, and it to them.
             vars(traced).clear()
-        self._training = self._testing = self._reset = self._weights = None
+        self._training = self._testing = self._reset = None
 
-    def run(
-        self,
-        handles,
-        orders,
-        *,
-        begin,
-        end,
-        evaluate,
-        first_epoch,
-        carried,
-        stopping,
-        data,
-        validation_data,
-        shapes,
-        units=(),
-    ):
-        """Train for as many epochs as there are orders, or until it stops early.
+    def run(self, handles, orders, *, begin, end, evaluate, carried, data, validation_data):
+        """Train for as many epochs as there are orders.
 
         Parameters
         ----------
@@ -212,54 +159,34 @@ class TrainProgram(Program):
             Whether these are the beginning and the end of epochs.
         evaluate : ndarray of bool of shape (n_epochs,)
             After which epochs to validate.
-        first_epoch : int
         carried : list of scalar
             Logs of the part before; ``nothing_carried`` at the beginning.
-        stopping : tuple (Rule, Stopping) or None
         data, validation_data : nested tf.Tensor; the latter may be None
-        shapes : tuple of tuple
-            Of the variables while they are trained, see `skdl._engine._widths.padded_shapes`.
-        units : list of (int, int)
-            Of each layer that draws, see `skdl._engine._dropout.drawn`.
 
         Returns
         -------
-        history : ndarray of shape (n_epochs_done, n_names)
+        history : ndarray of shape (n_epochs, n_names)
             NaN where an epoch was not validated; of no meaning where it did not end.
-        stop : bool
         steps : int
             Made in the last epoch.
         carried : list of scalar
-        state : Stopping or None
         """
         if self._launched:
-            history = self._launch(handles, orders, begin, tf.nest.flatten(data), units)
-            return history, False, -(-orders.shape[1] // self._launched[1]), [], None
-        rule, state = stopping or ((), None)
-        weights = state.weights if state else ()
-        best = [resized(w, shapes[i]) for w, i in zip(weights, self._weight_places, strict=True)]
-        history, stop, steps, *rest = self(
+            history = self._launch(handles, orders, begin, tf.nest.flatten(data))
+            return history, -(-orders.shape[1] // self._launched[1]), []
+        history, steps, *carried = self(
             handles,
             tensors(orders),
             tf.constant(begin),
             tf.constant(end),
             tf.constant(evaluate),
-            tf.constant(first_epoch, tf.int32),
             *map(tf.constant, carried),
-            *map(tf.constant, units),
-            *rule,
-            *(state[:5] if state else ()),
-            *best,
             *tf.nest.flatten(data),
             *(tf.nest.flatten(validation_data) if validation_data is not None else ()),
         )
-        rest = tf.nest.flatten(rest)
-        carried, rest = [c.numpy() for c in rest[: self.n_carried]], rest[self.n_carried :]
-        best = tuple(resized(new, tuple(w.shape)) for new, w in zip(rest[5:], weights, strict=True))
-        state = _early_stopping.Stopping(*rest[:5], best) if stopping else None
-        return history.numpy(), bool(stop), int(steps), carried, state
+        return history.numpy(), int(steps), [c.numpy() for c in tf.nest.flatten(carried)]
 
-    def _launch(self, handles, orders, begin, data, units):
+    def _launch(self, handles, orders, begin, data):
         """Run epochs without a look at what is between them, and return their logs.
 
         One launch of XLA may go on from one epoch to the next.
@@ -279,11 +206,7 @@ class TrainProgram(Program):
             n_steps = len(steps[0])
             steps = [np.pad(s, [(0, most - n_steps), *[(0, 0)] * (s.ndim - 1)]) for s in steps]
             *flags, these = map(tf.constant, steps)
-            numbers = [
-                draw(handles[place], each, n_steps, most, size)
-                for place, each in zip(self._state_places, units, strict=True)
-            ]
             batches = [tf.gather(t, these) for t in data]
-            *_, found = tf.nest.flatten(self(handles, *flags, *batches, *numbers))
+            *_, found = tf.nest.flatten(self(handles, *flags, *batches))
             logs.append(found.numpy()[:n_steps])
         return np.concatenate(logs)[in_epoch - 1 :: in_epoch]

@@ -7,10 +7,8 @@ import numpy as np
 from skdl._backend import keras, private, tf
 from skdl._engine import _keras_only, _probe, _store
 from skdl._engine._data import n_rows, take, tensors
-from skdl._engine._deferred import Deferred
 from skdl._engine._program import Layout, Program
 from skdl._engine._rules import heavy, treats_rows_alone
-from skdl._engine._widths import of_any_width
 
 # Bounds of the rows of one pass: enough to make its overhead small, few enough to keep
 # the memory of a prediction constant. Between them, what the layers put out for these
@@ -91,7 +89,7 @@ def forward(model, x, *, batch_size=None):
 
     Parameters
     ----------
-    model : keras.Model or Deferred
+    model : keras.Model
     x : array, sparse matrix, or list or dict of arrays
     batch_size : int, default=None
         Rows of one pass; None means as many as take some 16 MB.
@@ -101,18 +99,13 @@ def forward(model, x, *, batch_size=None):
     ndarray, or list or dict of ndarray
         As ``keras.Model.predict`` returns them, at a hundredth of its cost per call.
     """
-    if isinstance(model, Deferred):
-        outputs = _without_model(model, x, batch_size)
-        if outputs is not None:
-            return outputs
-        model = model.model
     n = n_rows(x)
     try:
         block = int(batch_size or _block(model))
         first = tensors(take(x, slice(0, 1))) if n else None
         program = _find(model, first, block) if n else None
         if program is not None:
-            return _run(program, lambda: program.lent(model.variables), x, n, block, first)
+            return _run(program, [v.value.handle for v in model.variables], x, n, block, first)
     except private.Unavailable as error:
         _probe.unavailable(error)
         block = int(batch_size or _ROWS[0])
@@ -123,38 +116,21 @@ def forward(model, x, *, batch_size=None):
     return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def _without_model(network, x, batch_size):
-    """Return the outputs of a trained network that has no Keras model; None where it needs one."""
-    template, n = network.template, n_rows(x)
-    if template is None or not n:
-        return None
-    block = int(batch_size or _block(template.model, more=network.more_units()))
-    first = tensors(take(x, slice(0, 1)))
-    try:
-        program = _find(template.model, first, block)
-        if program is None or not program.shared:
-            return None
-        return _run(program, lambda: network.lent(program), x, n, block, first)
-    except private.Unavailable:
-        return None
-
-
-def _run(program, lent, x, n, block, first):
+def _run(program, handles, x, n, block, first):
     # Not the whole input at once: as a tensor it is a copy, and what is sparse is dense.
     row_bytes = sum(t.dtype.size * t.shape.num_elements() for t in tf.nest.flatten(first))
     many = max(1, _CALL_BYTES // (block * max(row_bytes, 1))) * block
     parts = []
     for start in range(0, n, many):
         data = tensors(take(x, slice(start, start + many)))
-        with lent() as handles:
-            parts.append([output.numpy() for output in program(handles, *tf.nest.flatten(data))])
+        parts.append([output.numpy() for output in program(handles, *tf.nest.flatten(data))])
     flat = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*parts, strict=True)]
     return tf.nest.pack_sequence_as(program.structure, flat)
 
 
-def _block(model, more=0):
-    """Return how many rows to pass at once, from the sizes of the layers' outputs, and more."""
-    numbers = 1 + more
+def _block(model):
+    """Return how many rows to pass at once, from the sizes of the layers' outputs."""
+    numbers = 1
     for layer in private.flat_layers(model, include_self=False):
         try:
             shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.output)]
@@ -177,7 +153,7 @@ def _find(model, first, block):
     place = layout.key, block, variables, _keras_only.environment()
     if place in kept:
         return kept[place]
-    described = _keras_only.describe(model, of_any_width=of_any_width)
+    described = _keras_only.describe(model)
     key = described and ("forward", described, layout.key, block)
     pad = described is not None and treats_rows_alone(model)
     try:

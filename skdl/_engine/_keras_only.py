@@ -64,13 +64,9 @@ def _is_own_function(thing):
 
 
 class _Writer:
-    """Describes objects; one for each model, since it numbers what it meets.
+    """Describes objects; one for each model, since it numbers what it meets."""
 
-    Of layers in ``of_any_width`` the number of units is left out.
-    """
-
-    def __init__(self, model, variables, of_any_width):
-        self.of_any_width = frozenset(map(id, of_any_width))
+    def __init__(self, model, variables):
         self.variables = {id(v): i for i, v in enumerate(variables)}
         self.seen = {}
         # Keras numbers the layers of a process: of such names only their place matters.
@@ -137,16 +133,7 @@ class _Writer:
         return tuple(
             (name, self.describe(found[name]))
             for name in sorted(found)
-            if name not in _RECORDS
-            and name != "name"
-            and not self.is_wrapper(thing, name, found[name])
-            and not self.is_width(thing, name)
-        )
-
-    def is_width(self, thing, name):
-        """Whether an attribute is the number of units of a layer of any width, or of one before."""
-        return (name == "units" and id(thing) in self.of_any_width) or (
-            name == "_input_spec" and bool(self.of_any_width)
+            if name not in _RECORDS and name != "name" and not self.is_wrapper(thing, name, found[name])
         )
 
     def is_wrapper(self, thing, name, value):
@@ -213,7 +200,7 @@ def environment():
     )
 
 
-def describe(model, names=None, *, of_any_width=None):
+def describe(model, names=None):
     """Describe what a model computes, where it is made of Keras's own classes alone.
 
     Parameters
@@ -223,8 +210,6 @@ def describe(model, names=None, *, of_any_width=None):
     names : list of str, default=None
         Of the results of a training step; the loss, the metrics and the optimizer are
         included then. None for the forward pass alone.
-    of_any_width : callable, default=None
-        From the model and the variables to the layers whose number of units is left out.
 
     Returns
     -------
@@ -232,7 +217,7 @@ def describe(model, names=None, *, of_any_width=None):
         Equal for models that compute the same. None where the model has to be traced.
     """
     try:
-        key = _describe(model, names, of_any_width)
+        key = _describe(model, names)
         hash(key)
     except Exception:
         # What can't be described, for whatever reason, is traced.
@@ -240,12 +225,11 @@ def describe(model, names=None, *, of_any_width=None):
     return key
 
 
-def _describe(model, names, of_any_width):
+def _describe(model, names):
     if private.watches_operations() or type(model) not in private.functional_classes():
         return None
     variables = model.variables if names is None else private.training_variables(model)
-    of_any_width = of_any_width(model, variables) if of_any_width is not None else ()
-    writer = _Writer(model, variables, of_any_width)
+    writer = _Writer(model, variables)
     key = [environment(), writer.describe(model)]
     if names is not None:
         loss, metrics = private.compiled_parts(model)
@@ -259,7 +243,7 @@ def _describe(model, names, of_any_width):
             len(names),
         ]
     # Otherwise the shapes follow from the input and the units of the layers.
-    key.append(tuple(_of_variable(v, len(v.shape) if of_any_width else tuple(v.shape)) for v in variables))
+    key.append(tuple(_of_variable(v, tuple(v.shape)) for v in variables))
     for variable in variables:
         key.append((writer.describe(variable.regularizer), writer.describe(variable.constraint)))
     key.append(tuple((type(layer), layer.trainable) for layer in private.flat_layers(model)))

@@ -3,28 +3,16 @@
 import numpy as np
 
 from skdl._backend import private, tf
-from skdl._engine._dropout import drawing_layers, drawn
 from skdl._engine._program import NotCompilable, may_use_gpu
 from skdl._engine._traced import Graph
 
 # Rows gathered for one launch of an XLA program: enough to hide what a launch costs, few enough to
 # stay in a processor's cache. A launch costs 0.2 ms, and from Python 0.6.
 CHUNK_BYTES, CHUNK_STEPS, MORE_STEPS = 2**22, 32, 512
-# Bytes of the random numbers of a row in a layer: a guess, since the program serves all widths.
-_NUMBERS_BYTES = 2**10
 
 
 def _carried(logs, names):
     return [tf.nest.flatten(logs[name])[0] for name in names]
-
-
-def _drawn_before(model, method, keras_only):
-    """Return the layers whose random numbers are drawn before the steps, or None: XLA can't be used."""
-    # Who asks for XLA gets its numbers, as from Keras's fit.
-    if method == "test_step" or model.jit_compile:
-        return []
-    layers = drawing_layers(model)
-    return layers if keras_only or not layers else None
 
 
 def call_if(condition, function):
@@ -81,25 +69,17 @@ class Pass:
         For XLA: position of an array that holds class labels, and the number of classes.
     takes_fewer : bool
         Whether the smaller batch is compiled with XLA, too.
-    drawing : list of keras.layers.Dropout
-        Those whose random numbers are drawn before the steps.
     ends_epochs : bool
         Whether XLA compiles what ends and begins an epoch, too.
     """
 
     def __init__(self, model, method, layout, *, batch_size, xla, keras_only, stop_on_nan=False, reset=None):
         self.layout, self.batch_size, self.stop_on_nan = layout, batch_size, stop_on_nan
-        drawing = _drawn_before(model, method, keras_only) if xla else []
-        xla, self.drawing = xla and drawing is not None, drawing or []
         concrete = self._trace(getattr(model, method))
         graph = Graph(concrete) if xla else None
         xla = xla and graph.safe_in_xla(keras_only=keras_only, drawing=bool(model.jit_compile))
         # Tried out on processors alone.
         self.takes_fewer = xla and graph.safe_for_fewer_rows() and not may_use_gpu()
-        if self.drawing and not self.takes_fewer:
-            # The smaller batch would draw in its own way.
-            xla, self.drawing = False, []
-            concrete = self._trace(getattr(model, method))
         self.labels = graph.label_bounds() if xla else []
         self.parts = [concrete]
         logs = concrete.structured_outputs
@@ -129,12 +109,12 @@ class Pass:
         # All that the pass does with its parts. The names themselves have no meaning to it.
         self.settings = (
             *(layout.key, batch_size, self.chunk is not None, self.takes_fewer, self.ends_epochs),
-            *(len(self.drawing), stop_on_nan, len(self.names)),
+            *(stop_on_nan, len(self.names)),
             *([sorted(logs).index(name) for name in carried], stop_on_nan and "loss" in carried),
         )
 
     def _trace(self, method):
-        self.step = self.layout.function(method, n_numbers=len(self.drawing))
+        self.step = self.layout.function(method)
         return self.step.get_concrete_function()
 
     def _go_on(self, more, logs):
@@ -146,13 +126,12 @@ class Pass:
     def _chunk(self):
         """Return an XLA program of up to ``self.chunk_steps`` batches."""
         row_bytes = sum(s.dtype.size * np.prod(s.shape[1:], dtype=int) for s in self.layout.specs)
-        row_bytes += _NUMBERS_BYTES * len(self.drawing)
         most = MORE_STEPS if self.ends_epochs else CHUNK_STEPS
         self.chunk_steps = int(np.clip(CHUNK_BYTES // (row_bytes * self.batch_size), 1, most))
         flags = [tf.TensorSpec((self.chunk_steps,), tf.bool)] * self.ends_epochs
         specs = [
             tf.TensorSpec((self.chunk_steps, self.batch_size, *s.shape[1:]), s.dtype)
-            for s in self.layout.with_numbers(len(self.drawing))
+            for s in self.layout.specs
         ]
 
         arguments = [tf.TensorSpec((self.chunk_steps,), tf.int32), flags, self.specs, specs]
@@ -183,7 +162,7 @@ class Pass:
 
         return chunk
 
-    def __call__(self, flat, order, logs, units=()):
+    def __call__(self, flat, order, logs):
         """Return the number of steps made and the logs that are carried.
 
         Parameters
@@ -193,8 +172,6 @@ class Pass:
             Rows to visit.
         logs : list of tf.Tensor
             Those carried from the part of the pass before, or zeros.
-        units : list of tf.Tensor of shape (2,)
-            Of each layer that draws, see `skdl._engine._dropout.drawn`.
         """
         n = tf.size(order)
         size = self.batch_size
@@ -214,10 +191,7 @@ class Pass:
             rows = order[done * size : tf.minimum((done + most) * size, in_chunks)]
             n_rows = tf.clip_by_value(tf.size(rows) - size * tf.range(most), 0, size)
             rows = tf.reshape(tf.pad(rows, [[0, most * size - tf.size(rows)]]), (most, size))
-            states = [layer.seed_generator.state.value for layer in self.drawing]
-            n_steps = tf.math.count_nonzero(n_rows, dtype=tf.int32)
-            numbers = [drawn(*each, n_steps, most, size) for each in zip(states, units, strict=True)]
-            steps, logs, _ = self.chunk(n_rows, *logs, *(tf.gather(t, rows) for t in flat), *numbers)
+            steps, logs, _ = self.chunk(n_rows, *logs, *(tf.gather(t, rows) for t in flat))
             return done + steps, logs
 
         done, logs = tf.while_loop(

@@ -14,7 +14,7 @@ from skdl._engine import _store
 from skdl._engine._data import tensors
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._prepare import build
-from skdl._engine._program import Layout, shapes_of
+from skdl._engine._program import Layout
 
 # Releases of Keras and TensorFlow with which the tests run.
 TESTED = {("3.15", "2.21")}
@@ -127,26 +127,21 @@ def _trained():
             xla=False,
             keras_only=True,
             optimise=False,
-            stopping=None,
             stop_on_nan=False,
         )
 
     program = _store.find(None, trace, kind="probe", seed=0)
     variables = private.training_variables(model)
-    with program.lent(variables) as handles:
-        history, *_ = program.run(
-            handles,
-            _ORDERS,
-            begin=True,
-            end=True,
-            evaluate=np.zeros(len(_ORDERS), bool),
-            first_epoch=0,
-            carried=program.nothing_carried,
-            stopping=None,
-            data=data,
-            validation_data=None,
-            shapes=shapes_of(variables),
-        )
+    history, *_ = program.run(
+        [v.value.handle for v in variables],
+        _ORDERS,
+        begin=True,
+        end=True,
+        evaluate=np.zeros(len(_ORDERS), bool),
+        carried=program.nothing_carried,
+        data=data,
+        validation_data=None,
+    )
     return np.concatenate([history.ravel(), *(np.ravel(w) for w in model.get_weights())])
 
 

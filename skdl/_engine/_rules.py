@@ -4,15 +4,6 @@ import numpy as np
 
 from skdl._backend import keras, private, tf
 from skdl._engine._data import leaves, why_not_arrays
-from skdl._engine._dropout import drawing_layers
-
-# XLA saves some 0.1 ms of each step of a dense network, whatever the size of its batches, and takes
-# 0.4 to 0.8 s to compile. So it repays within one training from the second number of steps on.
-# Below it repays in searches, which fit the same network again and again: from the first number on,
-# where the arithmetic of a step, in floating-point operations, takes less time than it saves. The
-# rule looks at the training alone and never at what is compiled already, or the bits of a result
-# would depend on what ran before.
-XLA_STEPS, _MANY_STEPS, _SMALL_STEP = 200, 4_000, 2**24
 
 # On a CPU, XLA's convolutions are several times slower than TensorFlow's own; it unrolls
 # or emulates what loops over time or sorts; and it makes the gradient of an embedding
@@ -201,41 +192,20 @@ def _treats_rows_alone(layer):
     return type(layer) in _ROWS_ALONE and (activation is None or activation in ELEMENTWISE)
 
 
-def work(n_weights, n_rows):
-    """Return how many floating-point operations a training of dense layers makes.
-
-    One product for the output and two for the gradients, of a multiplication and an addition each.
-    """
-    return 6 * n_weights * n_rows
-
-
-def wants_xla(model, *, n_weights, n_rows, batch_size, epochs):
-    """Whether to compile a training with XLA.
+def wants_xla(model, *, n_rows, batch_size):
+    """Whether to compile a training with XLA: where the user compiled the model with it.
 
     Parameters
     ----------
     model : keras.Model
-    n_weights : int
-        How many numbers are trained.
-    n_rows, batch_size, epochs : int
+    n_rows, batch_size : int
 
     Returns
     -------
     bool
-        False where the batches are never full (XLA would compile anew for each number
-        of rows), where the steps are too few to repay it, for layers that XLA is slow
-        at or can't compile, and for noise: XLA takes longer to draw random numbers than it
-        saves, and draws others than Keras's ``fit``. A model compiled with
-        ``jit_compile=True`` gets what it asks. Whether XLA computes the same is another
-        question, which the graph answers.
+        False where the batches are never full (XLA would compile anew for each number of rows), and
+        for layers that XLA can't compile. Whether XLA computes the same is another question, which
+        the graph answers.
     """
-    full = n_rows // batch_size
-    layers = private.flat_layers(model)
-    if full == 0 or not all(layer.supports_jit for layer in layers):
-        return False
-    if model.jit_compile:
-        return True
-    steps = full * epochs
-    if steps < XLA_STEPS or heavy(model) or drawing_layers(model) is None:
-        return False
-    return steps >= _MANY_STEPS or work(n_weights, batch_size) <= _SMALL_STEP
+    jit_compile = model.jit_compile and all(layer.supports_jit for layer in private.flat_layers(model))
+    return bool(jit_compile) and n_rows >= batch_size

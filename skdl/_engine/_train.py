@@ -5,7 +5,6 @@ import contextlib
 from skdl._backend import keras, private
 from skdl._engine import _probe
 from skdl._engine._data import dense_where_small
-from skdl._engine._deferred import Deferred
 from skdl._engine._keras_fit import keras_fit
 from skdl._engine._program import NotCompilable
 from skdl._engine._rules import why_not
@@ -33,7 +32,7 @@ def train(
 
     Parameters
     ----------
-    model : keras.Model or Deferred
+    model : keras.Model
         Compiled. Its weights are the starting weights.
     x, y : array, sparse matrix (``x`` only), or list or dict of arrays
         Rows to train on, encoded as the model takes them.
@@ -85,12 +84,6 @@ def train(
         **fit_args,
     }
     loop = {"epochs": epochs, "initial_epoch": initial_epoch, "shuffle": shuffle, "seed": seed}
-    if isinstance(model, Deferred):
-        history = model.replay(x, y, sample_weight, settings, loop) if engine != "keras" else None
-        if history is not None:
-            history.engine, history.reason = "compiled", None
-            return history
-        model = model.model
     reason = "engine='keras' was asked for"
     if engine != "keras":
         history, reason, error = _train_compiled(model, x, y, sample_weight, settings, loop)

@@ -1,21 +1,18 @@
 """One training by a compiled program: its data, its program, its epochs and its callbacks."""
 
-import math
 import time
 import warnings
 
 import numpy as np
 
 from skdl._backend import keras, private, tf
-from skdl._engine import _early_stopping, _keras_only, _store
+from skdl._engine import _keras_only, _store
 from skdl._engine._data import epoch_orders, n_rows, take, tensors
-from skdl._engine._dropout import drawing_layers
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._prepare import build
-from skdl._engine._program import Layout, NotCompilable, shapes_of
+from skdl._engine._program import Layout, NotCompilable
 from skdl._engine._rules import acts_before_training, heavy, wants_xla
 from skdl._engine._snapshot import Snapshot
-from skdl._engine._widths import of_any_width, padded_shapes, units
 
 # Bounds of one call of a program, in seconds and in rows: so that it can be interrupted
 # from the keyboard, and the orders of its epochs stay small. The first call makes few
@@ -95,11 +92,7 @@ class Training:
         if validation_data is not None:
             self.validation = tensors(packed(*(*validation_data, None, None)[:3]))
         self.stop_on_nan = any(type(c) is keras.callbacks.TerminateOnNaN for c in callbacks)
-        self.stopper = self._evaluable_stopper()
         self._find()
-        if self.stopper is not None and self.stopper.monitor not in self._names():
-            self.stopper = None
-            self._find()
         self.block_steps = max(_FIRST_STEPS, self.program.compiled.block_steps // _FASTER)
 
     def _build(self, data):
@@ -112,80 +105,25 @@ class Training:
         except Exception as error:
             raise NotCompilable(_reason(error, "building it")) from error
 
-    def _evaluable_stopper(self):
-        """Return the early stopping that the program can evaluate, or None.
-
-        Next to other callbacks, or where there is something to print or to complain
-        about, the callback itself looks after each epoch; the result is the same.
-        """
-        kinds = keras.callbacks.EarlyStopping, _early_stopping.FiniteEarlyStopping
-        if self.verbose or len(self.callbacks) != 1 or type(self.callbacks[0]) not in kinds:
-            return None
-        (stopper,) = self.callbacks
-        names = set(self.model.get_metrics_result())
-        if self.validation is not None and self.validation_freq == 1:
-            names |= {f"val_{name}" for name in names}
-        return stopper if stopper.monitor in names else None
-
     def _find(self):
         """Find the program for the model as it is now."""
         model = self.model
         self.metric_names = self._metric_names()
-        epochs = self.epochs - self.initial_epoch
-        n_weights = self._n_weights()
-        xla = wants_xla(model, n_weights=n_weights, n_rows=self.n, batch_size=self.batch_size, epochs=epochs)
-        self.program = self._program(xla)
+        self.program = self._program(wants_xla(model, n_rows=self.n, batch_size=self.batch_size))
         if self.program.compiled.not_for_xla or not self._labels_in_range():
             self.program = self._program(xla=False)
-        self._set_shapes()
         self._found_for = self._structure()
 
     def _metric_names(self):
         return list(self.model.get_metrics_result())
 
     def _goes_one_by_one(self):
-        """Whether something acts after each epoch.
-
-        Copying the variables to other shapes would then take longer than short epochs.
-        """
-        return self.stopper is None and bool(self.callbacks or self.verbose)
-
-    def _set_shapes(self):
-        """Find the shapes that the variables have in the program."""
-        model, own = self.model, self._own_shapes()
-        variables = private.training_variables(model)
-        if self.described is None or not self.program.xla or self._goes_one_by_one():
-            self.shapes = own
-        else:
-            n_rows = self.n * (self.epochs - self.initial_epoch)
-            self.shapes = padded_shapes(model, variables, own, n_rows=n_rows)
-        drawing = drawing_layers(model) if self.program.n_drawing else []
-        self.units = list(
-            zip(*(units(drawing, model, variables, each) for each in (own, self.shapes)), strict=True)
-        )
-
-    def _own_shapes(self):
-        """Return the shapes of the variables in the network that is trained."""
-        return shapes_of(private.training_variables(self.model))
-
-    def _n_weights(self):
-        """Return how many numbers the training changes."""
-        trained = set(map(id, self.model.trainable_weights))
-        variables = private.training_variables(self.model)
-        return sum(
-            math.prod(shape)
-            for variable, shape in zip(variables, self._own_shapes(), strict=True)
-            if id(variable) in trained
-        )
-
-    def _lent(self):
-        """Return a context in which there are handles to run the program with."""
-        return self.program.lent(private.training_variables(self.model), self.shapes)
+        """Whether something acts after each epoch."""
+        return bool(self.callbacks or self.verbose)
 
     def _program(self, xla):
         model, train, validation = self.model, Layout(self.data), None
-        how = {"of_any_width": None if xla and self._goes_one_by_one() else of_any_width}
-        self.described = self._described(self.metric_names, **how)
+        self.described = _keras_only.describe(model, self.metric_names)
         if self.validation is not None:
             validation = Layout(self.validation)
         settings = {
@@ -194,7 +132,6 @@ class Training:
             "xla": xla,
             "keras_only": self.described is not None,
             "optimise": heavy(model),
-            "stopping": self.stopper and ("restore" if self.stopper.restore_best_weights else "stop"),
             "stop_on_nan": self.stop_on_nan,
         }
         key = self.described
@@ -209,13 +146,6 @@ class Training:
             except Exception as error:
                 raise NotCompilable(_reason(error, "tracing it")) from error
 
-        return self._found(key, trace)
-
-    def _described(self, names, **how):
-        return _keras_only.describe(self.model, names, **how)
-
-    def _found(self, key, trace):
-        """Return the program of a key, traced where there is none."""
         # What a model draws while it is traced must not repeat when training goes on.
         return _store.find(key, trace, kind="training", seed=(self.seed + self.initial_epoch) % 2**32)
 
@@ -248,30 +178,27 @@ class Training:
         names = self.metric_names
         return [*names, *(f"val_{name}" for name in names if len(program.names) > len(names))]
 
-    def _train(self, epochs, stopping=None, n_visited=None):
+    def _train(self, epochs, n_visited=None):
         """Train the first of some epochs, as many as fit into one call.
 
         Parameters
         ----------
         epochs : range
-        stopping : tuple (Rule, Stopping), default=None
         n_visited : int, default=None
             Train one epoch on so many of its rows.
 
         Returns
         -------
         rows : ndarray of shape (n_epochs_done, n_names)
-        stop : bool
         steps : int
             Made in the last epoch.
-        state : Stopping or None
         validated : ndarray of bool of shape (n_epochs_done,)
         """
         n_epochs = min(len(epochs), self.block_steps // self.steps, max(1, _ORDERS // self.n))
         epochs = epochs[: max(1, n_epochs)]
         orders = epoch_orders(self.n, seed=self.seed, epochs=epochs, shuffle=self.shuffle)[:, :n_visited]
         evaluate = np.array([_should_validate(epoch, self.validation_freq) for epoch in epochs])
-        args = {"evaluate": evaluate, "first_epoch": epochs[0], "stopping": stopping}
+        args = {"evaluate": evaluate}
         carried, begin, steps = self.program.nothing_carried, True, 0
         if n_epochs == 0:
             # An epoch that takes long goes in parts.
@@ -279,36 +206,36 @@ class Training:
             visited = 0
             while whole.shape[1] - visited > self.block_steps * self.batch_size:
                 part = whole[:, visited : visited + self.block_steps * self.batch_size]
-                _, _, done, carried, _ = self._call(part, begin=begin, end=False, carried=carried, **args)
+                _, done, carried = self._call(part, begin=begin, end=False, carried=carried, **args)
                 begin, visited, steps = False, visited + part.shape[1], steps + done
                 if done * self.batch_size < part.shape[1]:
                     visited = whole.shape[1]  # the loss is not finite
             orders = whole[:, visited:]
-        rows, stop, done, _, state = self._call(orders, begin=begin, end=True, carried=carried, **args)
-        return rows, stop, steps + done, state, evaluate[: len(rows)]
+        rows, done, _ = self._call(orders, begin=begin, end=True, carried=carried, **args)
+        return rows, steps + done, evaluate[: len(rows)]
 
     def _call(self, orders, **args):
         """Run the program, and measure how many steps a call may make."""
-        proven = self.program.compiled.proven
-        if self.program.xla and self.shapes not in proven:
+        compiled = self.program.compiled
+        if self.program.xla and not compiled.proven:
             result = self._prove(orders, **args)
         else:
             started = time.perf_counter()
             result = self._run(orders, **args)
             seconds = time.perf_counter() - started
-            if self.shapes in proven:
+            if compiled.proven:
                 steps = max(1, -(-orders.size // self.batch_size))
                 fit = int(steps * _SECONDS / max(seconds, 1e-6))
                 self.block_steps = int(np.clip(fit, 1, _FASTER * self.block_steps))
                 self.program.compiled.block_steps = self.block_steps
-        self.program.compiled.proven.add(self.shapes)
+        self.program.compiled.proven = True
         self.has_begun = True
         return result
 
     def _run(self, orders, **args):
         data = {"data": self.data, "validation_data": self.validation}
-        with self._lent() as handles:
-            return self.program.run(handles, orders, **data, shapes=self.shapes, units=self.units, **args)
+        handles = [v.value.handle for v in private.training_variables(self.model)]
+        return self.program.run(handles, orders, **data, **args)
 
     def _prove(self, orders, **args):
         """Run an XLA program for the first time; where XLA can't compile it, another one.
@@ -322,7 +249,6 @@ class Training:
         except tf.errors.OpError:
             before.restore()
             failed, self.program = self.program, self._program(xla=False)
-            self._set_shapes()
             result = self._run(orders, **args)
             failed.compiled.not_for_xla = True
             return result
@@ -369,14 +295,11 @@ class Training:
         return model.history
 
     def _in_blocks(self, first, history):
-        names, logs, state, stop, rule = self._names(), None, None, False, None
-        if self.stopper is not None:
-            rule = _early_stopping.rule(self.stopper, names)
-            state = _early_stopping.start(self.stopper, self.model)
-        while first < self.epochs and not stop:
+        names, logs = self._names(), None
+        while first < self.epochs:
             epochs = range(first, self.epochs)
             try:
-                rows, stop, _, state, evaluate = self._train(epochs, rule and (rule, state))
+                rows, _, evaluate = self._train(epochs)
             except KeyboardInterrupt:
                 self.interrupted = True
                 break
@@ -386,8 +309,6 @@ class Training:
                 for name, value in logs.items():
                     history.history.setdefault(name, []).append(value)
             first += len(rows)
-        if self.stopper is not None:
-            _early_stopping.finish(self.stopper, state, stop)
         return logs
 
     def _one_by_one(self, first, callbacks):
@@ -399,7 +320,7 @@ class Training:
                 self._find()
             # Keras looks at stop_training after each batch.
             n_visited = self.batch_size if self.model.stop_training else None
-            rows, _, steps, _, (validated,) = self._train(range(epoch, epoch + 1), n_visited=n_visited)
+            rows, steps, (validated,) = self._train(range(epoch, epoch + 1), n_visited=n_visited)
             names = self._names()
             logs = self._logs(rows[0], names, validated)
             for callback in self.callbacks:

@@ -1,7 +1,6 @@
 """What all estimators share: the way from parameters and data to a trained model."""
 
 import contextlib
-import functools
 import logging
 import sys
 import warnings
@@ -113,6 +112,7 @@ class KerasEstimator(
     method ``_keras_build_fn`` that returns a model.
     """
 
+    model_: Any
     history_: dict[str, list[float]]
     best_epoch_: int
     n_iter_: int
@@ -182,37 +182,10 @@ class KerasEstimator(
 
     # State.
 
-    @functools.cached_property
-    def model_(self) -> Any:
-        """The Keras model."""
-        self._make_deferred_model()
-        if "model_" not in vars(self):
-            raise AttributeError("model_")
-        return vars(self)["model_"]
-
-    def _make_deferred_model(self):
-        """Let there be a Keras model where it was to be made when somebody asks for it."""
-        deferred = vars(self).get("_deferred")
-        if deferred is not None:
-            if "model_" not in vars(self):  # set by the user, or by another thread
-                vars(self)["model_"] = deferred.model
-            vars(self).pop("_deferred", None)
-
-    @property
-    def _trained_network(self):
-        """What is trained and predicts: the Keras model, or what stands for it until it is asked for."""
-        deferred = vars(self).get("_deferred")
-        # A model that the user has set takes precedence.
-        return self.model_ if deferred is None or deferred.has_model or "model_" in vars(self) else deferred
-
-    def __getstate__(self):
-        self._make_deferred_model()
-        return super().__getstate__()
-
     @property
     def initialized_(self) -> bool:
         """Whether there is a model, so that `predict` can be called."""
-        return "_deferred" in vars(self) or hasattr(self, "model_")
+        return hasattr(self, "model_")
 
     @property
     def current_epoch(self) -> int:
@@ -378,7 +351,7 @@ class KerasEstimator(
             )
         return X
 
-    def _initialize(self, X, y=None, *, classes=None, split=None, plan=None):
+    def _initialize(self, X, y=None, *, classes=None, split=None):
         """Validate the data, learn from it, and build the model.
 
         Subclasses written for scikeras override it with X and y alone.
@@ -391,8 +364,6 @@ class KerasEstimator(
         split : callable, default=None
             From X and y to rows to train on and rows to validate on. The latter teach
             encoders nothing but which classes there are.
-        plan : Plan, default=None
-            How the model is going to be trained, if it is at once.
 
         Returns
         -------
@@ -418,20 +389,10 @@ class KerasEstimator(
         row = encoded(self.feature_encoder_, _engine.take(train.X, slice(0, 1)))
         self._row_shape = getattr(row, "shape", (1,))[1:]
         build_seed, self._seed = self._draw_seeds(2)
-        deferred = None if plan is None else self._defer(plan, build_seed)
-        if deferred is not None:
-            vars(self).pop("model_", None)
-            self._deferred = deferred
-            return X, y
-        vars(self).pop("_deferred", None)
         spec, builder = self._spec(), self._find_builder()
         with seeded(build_seed, user_code=runs_user_code(spec, builder)):
             self.model_ = build(spec, builder, self._get_metadata())
         return X, y
-
-    def _defer(self, plan, seed):
-        """Return a network that needs no Keras model until somebody asks for it, or None."""
-        return None
 
     def _unfitted_target_encoder(self, classes):
         return self.target_encoder
@@ -596,7 +557,7 @@ class KerasEstimator(
             if continues:
                 X, y = self._validate_data(data.X, data.y)
             else:
-                how = {"classes": classes, "split": split, "plan": plan}
+                how = {"classes": classes, "split": split}
                 how = {name: value for name, value in how.items() if has_param(self._initialize, name)}
                 X, y = self._initialize(data.X, data.y, **how)
             target = self._target
@@ -617,7 +578,7 @@ class KerasEstimator(
             before = self._history() if plan.initial_epoch else {}
             validated = None if held_out is None else (held_out.where(), held_out.weight)
             train, held_out, plan = self._arrange(train, held_out, plan)
-            criterion = Criterion.of(plan.scoring, self._trained_network, self)
+            criterion = Criterion.of(plan.scoring, self.model_, self)
 
             stopper = None if plan.patience is None else criterion.early_stopping(plan.patience)
             epochs = range(plan.initial_epoch, plan.initial_epoch + plan.epochs)
@@ -626,7 +587,7 @@ class KerasEstimator(
             def learn(history):
                 if backup is not None:
                     history = backup.whole(history)
-                greater = criterion.greater_is_better(self._trained_network)
+                greater = criterion.greater_is_better(self.model_)
                 return learnt_from(history, before, plan.validates, criterion.name, greater)
 
             first, last = [], []
@@ -639,9 +600,7 @@ class KerasEstimator(
                 last = [*last, stopper]
             if backup is not None:
                 first, last = [*first, backup], [*last, backup]
-            history = fit_model(
-                self._trained_network, train, held_out, plan, seed=self._seed, first=first, last=last
-            )
+            history = fit_model(self.model_, train, held_out, plan, seed=self._seed, first=first, last=last)
             self.engine_, self.engine_reason_ = history.engine, history.reason
             self.callbacks_ = plan.callbacks
             vars(self).update(learn(history.history))
@@ -654,7 +613,7 @@ class KerasEstimator(
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        diverged = divergence(self._trained_network, self.history_)
+        diverged = divergence(self.model_, self.history_)
         if plan.patience is not None and not history.interrupted:
             diverged = diverged or late_divergence(self.history_, self.best_epoch_)
         if diverged:
@@ -667,16 +626,6 @@ class KerasEstimator(
 
     def _prepare_model(self, x, target):
         """Make sure that the model is compiled and fits the encoded data."""
-        deferred = vars(self).get("_deferred")
-        facts = deferred.facts if deferred is not None else None
-        if facts is None:
-            facts = self._facts_of_model(x)
-            if deferred is not None:
-                deferred.remember(facts)
-        target.match(*facts)
-
-    def _facts_of_model(self, x):
-        """Return loss, metrics and shapes of the outputs of the model, compiled; x is an encoded row."""
         if any(self.model_ is getattr(self, name, None) for name in ("model", "build_fn")):
             self.model_ = copy_model(self.model_)
         compile_model(self.model_, self._spec())
@@ -687,7 +636,7 @@ class KerasEstimator(
             metrics = private.given_metrics(self.model_)
         except private.Unavailable:  # then Keras refuses those that don't fit
             metrics = []
-        return self.model_.loss, metrics, shapes
+        target.match(self.model_.loss, metrics, shapes)
 
     def _arrange(self, train, held_out, plan):
         """Return encoded rows as the model takes them, and what remained open of the plan."""
@@ -707,11 +656,11 @@ class KerasEstimator(
         if any(map(acts_on_predict, keras.tree.flatten(getattr(self, "callbacks", None) or []))):
             callbacks += [each for each in self._make_callbacks("callbacks") if acts_on_predict(each)]
         callbacks += self._make_callbacks("predict__callbacks", of_call=kwargs.get("callbacks"))
-        outputs = predict_outputs(self._trained_network, x, **{**routed, **kwargs, "callbacks": callbacks})
+        outputs = predict_outputs(self.model_, x, **{**routed, **kwargs, "callbacks": callbacks})
         n = count_nan(outputs)
         if n:
             # As labels they would be the first class.
-            reason = divergence(self._trained_network, self._history()) or (
+            reason = divergence(self.model_, self._history()) or (
                 "Its weights are finite: are there very large values in X?"
             )
             raise ValueError(f"{type(self).__name__} predicts NaN for {n} of {X.shape[0]} rows. {reason}")

@@ -130,7 +130,7 @@ class KerasClassifierMixin(ClassifierMixin):
 
     def _predict_raw(self, X, **kwargs):
         outputs = super()._predict_raw(X, **kwargs)
-        network = self._trained_network
+        network = self.model_
         return probabilities(outputs, network.loss) if network.compiled else outputs
 
     def predict_proba(self, X: MatrixLike, **kwargs: Unpack[PredictArguments]) -> NDArray[Any]:

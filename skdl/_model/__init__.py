@@ -4,7 +4,7 @@ from skdl._model._arguments import PREDICT_PARAMS, check_arguments
 from skdl._model._builder import build, find_builder, runs_user_code
 from skdl._model._callbacks import acts_on_predict, make_callbacks
 from skdl._model._compile import compile_model
-from skdl._model._networks import cnn, layer_sizes, mlp
+from skdl._model._networks import cnn, mlp
 from skdl._model._predict import count_nan, predict_outputs
 from skdl._model._shapes import check_input, output_shapes
 from skdl._model._spec import ModelSpec
@@ -20,7 +20,6 @@ __all__ = [
     "compile_model",
     "count_nan",
     "find_builder",
-    "layer_sizes",
     "make_callbacks",
     "mlp",
     "output_shapes",

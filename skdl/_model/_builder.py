@@ -4,7 +4,6 @@ import functools
 import warnings
 import weakref
 
-from skdl import _engine
 from skdl._backend import keras, tf
 from skdl._model._arguments import check_routed_params
 from skdl._model._compile import compile_kwargs
@@ -103,14 +102,11 @@ def build(spec, builder, meta):
         kwargs["params"] = copies_in(spec.params)
     if wants("compile_kwargs"):
         kwargs["compile_kwargs"] = compile_kwargs(spec.compile_params)
-    new, n_making = [], _engine.n_making()
+    new = []
 
     def noted(next_creator, **arguments):
-        variable = next_creator(**arguments)
-        # A builder may ask a fitted estimator for its model, which is made then.
-        if _engine.n_making() == n_making:
-            new.append(variable)
-        return variable
+        new.append(next_creator(**arguments))
+        return new[-1]
 
     with tf.variable_creator_scope(noted):
         model = builder(**kwargs)

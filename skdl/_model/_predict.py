@@ -11,7 +11,7 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, **args):
 
     Parameters
     ----------
-    model : keras.Model or Deferred
+    model : keras.Model
     x : array or sparse matrix of n_samples rows, or nested lists or dicts of them
     callbacks : list of keras.callbacks.Callback, default=()
     batch_size : int, default=None
@@ -26,7 +26,6 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, **args):
     """
     batch_size = _engine.n_rows(x) if batch_size == -1 else batch_size
     if callbacks or args.get("verbose") or args.get("steps") is not None:
-        model = model.model if isinstance(model, _engine.Deferred) else model
         # In the middle of a training, where a scorer predicts, they belong to the training.
         before = [(private.watched_model(each), getattr(each, "params", None)) for each in callbacks]
         try:

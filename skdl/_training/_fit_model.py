@@ -4,7 +4,7 @@ import contextlib
 import inspect
 
 from skdl import _engine
-from skdl._backend import keras, private
+from skdl._backend import private
 
 
 def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
@@ -12,7 +12,7 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
 
     Parameters
     ----------
-    model : keras.Model or Deferred
+    model : keras.Model
     train : Rows
         Encoded.
     held_out : Rows or None
@@ -56,9 +56,8 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
     finally:
         # They are the user's, and would keep the model alive and be pickled with it.
         with contextlib.suppress(private.Unavailable):
-            if isinstance(model, keras.Model):
-                # Keras would begin the next training there, too.
-                private.set_restored_epoch(model, None)
+            # Keras would begin the next training there, too.
+            private.set_restored_epoch(model, None)
             for callback in plan.callbacks:
                 private.set_watched_model(callback, None)
     if history.interrupted and _is_one_of_many():

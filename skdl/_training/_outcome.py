@@ -64,7 +64,7 @@ def divergence(model, history):
 
     Parameters
     ----------
-    model : keras.Model or Deferred
+    model : keras.Model
     history : dict of str to list of float
 
     Returns

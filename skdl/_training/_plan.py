@@ -154,12 +154,6 @@ class Plan:
         validation = n if self.validation_batch_size == -1 else self.validation_batch_size or training
         return training, validation
 
-    @property
-    def is_plain(self):
-        """Whether nothing acts between the epochs, and nothing is asked of Keras's ``fit`` itself."""
-        asked = self.callbacks or self.verbose or self.fit_args or self.initial_epoch
-        return not asked and self.patience is None and self.scoring == "loss" and self.engine != "keras"
-
     def validates(self, index):
         """Whether the ``index``-th epoch of this training ends with a validation, as Keras decides it."""
         every, epoch = self.fit_args.get("validation_freq", 1), self.initial_epoch + index + 1

@@ -8,7 +8,7 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import _safe_indexing
 
 from skdl._backend import keras, private
-from skdl._engine import FiniteEarlyStopping
+from skdl._training._early_stopping import FiniteEarlyStopping
 
 
 @dataclass(frozen=True)

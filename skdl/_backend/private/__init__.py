@@ -12,7 +12,6 @@ from skdl._backend.private._graphs import (
     dismantle,
     first_rows,
     is_stateful,
-    new_handles,
     op_determinism_enabled,
     short_call_stacks,
     tensorflow_has_started,
@@ -30,7 +29,6 @@ from skdl._backend.private._models import (
     build_all,
     compiled_metric_names,
     compiled_parts,
-    custom_object_scope,
     decayed,
     flat_layers,
     functional_classes,
@@ -50,7 +48,6 @@ from skdl._backend.private._models import (
     set_monitor_op,
     set_restored_epoch,
     set_watched_model,
-    slots,
     snake_case,
     sublayers,
     training_variables,
@@ -59,7 +56,6 @@ from skdl._backend.private._models import (
 from skdl._backend.private._needed import missing_names
 from skdl._backend.private._randomness import (
     keras_seeded,
-    numbers_of_dropout,
     quick_variables,
 )
 from skdl._backend.private._saving import (
@@ -101,7 +97,6 @@ __all__ = [
     "calls_of",
     "compiled_metric_names",
     "compiled_parts",
-    "custom_object_scope",
     "decayed",
     "dismantle",
     "dynamic_backend_class",
@@ -132,10 +127,8 @@ __all__ = [
     "mean_metric",
     "missing_names",
     "nests_output",
-    "new_handles",
     "node_class",
     "node_key",
-    "numbers_of_dropout",
     "op_determinism_enabled",
     "profiles_no_batches",
     "quick_variables",
@@ -147,7 +140,6 @@ __all__ = [
     "set_restored_epoch",
     "set_watched_model",
     "short_call_stacks",
-    "slots",
     "snake_case",
     "sublayers",
     "table_settings",

@@ -5,7 +5,6 @@ import functools
 import inspect
 import sys
 
-from skdl._backend._start import tf
 from skdl._backend.private._guard import guarded
 
 # The context of the process.
@@ -91,33 +90,6 @@ def callable_part(concrete):
 def call(function, arguments, captures):
     """Run the result of `callable_part`."""
     return function.call_with_captures(arguments, {}, captures)
-
-
-@guarded
-def new_handles(tensors, told):
-    """Return handles of new variables with some values.
-
-    TensorFlow builds the kernels of a function anew for handles that tell other shapes.
-
-    Parameters
-    ----------
-    tensors : list of tf.Tensor
-    told : list of bool
-        Whether each handle tells its shape.
-
-    Returns
-    -------
-    list of tf.Tensor
-    """
-    from tensorflow.python.eager.context import anonymous_name
-
-    handles, name = [], anonymous_name()
-    for tensor, tells in zip(tensors, told, strict=True):
-        shape = tensor.shape if tells else tf.TensorShape(None)
-        handle = tf.raw_ops.VarHandleOp(dtype=tensor.dtype, shape=shape, shared_name=name)
-        tf.raw_ops.AssignVariableOp(resource=handle, value=tensor)
-        handles.append(handle)
-    return handles
 
 
 @guarded

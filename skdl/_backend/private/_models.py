@@ -142,25 +142,6 @@ def decayed(optimizer):
 
 
 @guarded
-def slots(optimizer):
-    """Return each variable that an optimizer keeps for one of the model's, and that one.
-
-    Returns
-    -------
-    list of (keras.Variable, keras.Variable)
-    """
-    trained = optimizer._trainable_variables
-    lists = [kept for kept in vars(optimizer).values() if isinstance(kept, list) and kept is not trained]
-    return [
-        (slot, variable)
-        for kept in lists
-        if len(kept) == len(trained)
-        for slot, variable in zip(kept, trained, strict=True)
-        if isinstance(slot, keras.Variable) and slot.shape == variable.shape
-    ]
-
-
-@guarded
 def training_variables(model):
     """Return the variables that training a model reads or writes, in a fixed order.
 
@@ -225,12 +206,6 @@ def compiled_metric_names(model):
     given = getattr(model._compile_metrics, "_user_metrics", None)
     metrics = [metric for metric in keras.tree.flatten(given) if metric is not None]
     return [m if isinstance(m, str) else getattr(m, "name", getattr(m, "__name__", "")) for m in metrics]
-
-
-@guarded
-def custom_object_scope():
-    """Return what names mean in this thread, by ``keras.saving.custom_object_scope``: a dict."""
-    return keras.src.backend.common.global_state.get_global_attribute("custom_objects_scope_dict", {})
 
 
 @guarded

@@ -44,31 +44,6 @@ def _make_variable(context, next_creator, **kwargs):
 # Random numbers.
 
 
-@guarded
-def numbers_of_dropout(numbers):
-    """Let dropout layers take their random numbers from a list, while they are traced in this thread.
-
-    Parameters
-    ----------
-    numbers : list of tf.Tensor
-        In the order of the calls. Those that are taken are removed.
-
-    Returns
-    -------
-    context manager
-    """
-    from tensorflow.python.ops import stateless_random_ops
-
-    thread, draw = threading.get_ident(), stateless_random_ops.stateless_random_uniform
-
-    def take(*args, **kwargs):
-        if threading.get_ident() != thread or not numbers:
-            return draw(*args, **kwargs)
-        return numbers.pop(0)
-
-    return _replaced([(stateless_random_ops, "stateless_random_uniform", take)])
-
-
 def _replaced(attributes):
     # Looked up here, where a missing name is still told as one.
     return _exchanged(attributes, [(module, name, getattr(module, name)) for module, name, _ in attributes])
