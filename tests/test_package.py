@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "_backend": set(),
     "_scikeras": {"_backend"},
+    "_dense": set(),
     "_engine": {"_backend"},
     "_persistence": {"_backend"},
     "_documentation": set(),

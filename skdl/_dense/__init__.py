@@ -1,0 +1,22 @@
+"""Dense networks in NumPy: Keras's arithmetic without TensorFlow."""
+
+from skdl._dense._evaluate import evaluate, predict
+from skdl._dense._chain import Network, NotDense
+from skdl._dense._optimizers import finish_training
+from skdl._dense._reading import network_of
+from skdl._dense._state import State, blank_state, initial_state, n_seeds
+from skdl._dense._train_epoch import train_epoch
+
+__all__ = [
+    "Network",
+    "NotDense",
+    "State",
+    "blank_state",
+    "evaluate",
+    "finish_training",
+    "initial_state",
+    "n_seeds",
+    "network_of",
+    "predict",
+    "train_epoch",
+]

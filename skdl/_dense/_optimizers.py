@@ -1,0 +1,333 @@
+"""Optimizers, on one flat array of all weights.
+
+Keras 3.15: ``keras/src/optimizers/<name>.py``, what they have in common in ``base_optimizer.py`` and
+``keras/src/backend/tensorflow/optimizer.py``. Numbers of a step (powers of the betas, for example) are
+computed in the float type of the weights, as there: ``1 - 0.999`` in float32 is off by 5e-5 of itself.
+
+`OPTIMIZERS` gives for each name the settings with Keras's defaults, a function ``slots(s)`` that names the
+arrays that it keeps, and a function ``step(s, lr, t, state)`` for step ``t``, counted from 1, that returns
+``update(w, g, slots, a, b)``. This changes the weights ``w`` and the slots in place; ``g`` is their gradient,
+``a`` and ``b`` are for intermediate values. Slots are in groups; Keras's list of variables goes through the
+weights for each group.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Rule(NamedTuple):
+    """An entry of `OPTIMIZERS`."""
+
+    defaults: dict
+    slots: object
+    step: object
+
+
+def _sgd(s, lr, t, state):
+    momentum, nesterov = s["momentum"], s["nesterov"]
+
+    def update(w, g, slots, a, b):
+        np.multiply(g, lr, out=a)
+        if not momentum:
+            w -= a
+            return
+        (m,) = slots
+        m *= momentum
+        m -= a
+        if nesterov:
+            np.multiply(m, momentum, out=b)
+            b -= a
+            w += b
+        else:
+            w += m
+
+    return update
+
+
+def _move(m, g, share, a):
+    """Move ``m`` by a share of its distance to ``g``: ``m += (g - m) * share``."""
+    np.subtract(g, m, out=a)
+    a *= share
+    m += a
+
+
+def _adam(s, lr, t, state):
+    # Kingma and Ba 2015, in the order of the end of their section 2: epsilon is "epsilon hat".
+    one = type(lr)
+    correction_1, correction_2 = 1 - one(s["beta_1"]) ** one(t), 1 - one(s["beta_2"]) ** one(t)
+    alpha = lr * one(math.sqrt(correction_2)) / correction_1
+
+    def update(w, g, slots, a, b):
+        m, v, *largest = slots
+        _move(m, g, 1 - s["beta_1"], a)
+        np.multiply(g, g, out=b)
+        _move(v, b, 1 - s["beta_2"], a)
+        if largest:
+            v = np.maximum(largest[0], v, out=largest[0])
+        np.sqrt(v, out=b)
+        b += s["epsilon"]
+        np.multiply(m, alpha, out=a)
+        a /= b
+        w -= a
+
+    return update
+
+
+def _nadam(s, lr, t, state):
+    # Dozat 2016, with the schedule of momentum of its appendix.
+    one = type(lr)
+    beta_1, beta_2, decay = one(s["beta_1"]), one(s["beta_2"]), one(0.96)
+    now = beta_1 * (1 - one(0.5) * decay ** one(t))
+    after = beta_1 * (1 - one(0.5) * decay ** one(t + 1))
+    product = state.momentum_product = one(state.momentum_product) * now
+    of_m, of_g = after / (1 - product * after), (1 - now) / (1 - product)
+    correction_2 = 1 - beta_2 ** one(t)
+
+    def update(w, g, slots, a, b):
+        m, v = slots
+        _move(m, g, 1 - beta_1, a)
+        np.multiply(g, g, out=b)
+        _move(v, b, 1 - beta_2, a)
+        np.divide(v, correction_2, out=b)
+        np.sqrt(b, out=b)
+        b += s["epsilon"]
+        np.multiply(m, of_m, out=a)
+        a += g * of_g
+        a *= lr
+        a /= b
+        w -= a
+
+    return update
+
+
+def _adamax(s, lr, t, state):
+    # Kingma and Ba 2015, section 7.1, with an epsilon.
+    one = type(lr)
+    correction = 1 - one(s["beta_1"]) ** one(t)
+
+    def update(w, g, slots, a, b):
+        m, u = slots
+        _move(m, g, 1 - s["beta_1"], a)
+        np.abs(g, out=a)
+        u *= s["beta_2"]
+        np.maximum(u, a, out=u)
+        np.add(u, s["epsilon"], out=b)
+        b *= correction
+        np.multiply(m, lr, out=a)
+        a /= b
+        w -= a
+
+    return update
+
+
+def _adagrad(s, lr, t, state):
+    def update(w, g, slots, a, b):
+        (total,) = slots
+        np.multiply(g, g, out=a)
+        total += a
+        np.add(total, s["epsilon"], out=b)
+        np.sqrt(b, out=b)
+        np.multiply(g, lr, out=a)
+        a /= b
+        w -= a
+
+    return update
+
+
+def _rmsprop(s, lr, t, state):
+    momentum, rest = s["momentum"], 1 - s["rho"]
+
+    def update(w, g, slots, a, b):
+        v, *more = slots
+        np.multiply(g, g, out=a)
+        a *= rest
+        v *= s["rho"]
+        v += a
+        np.copyto(b, v)
+        if s["centered"]:
+            mean = more[-1]
+            np.multiply(g, rest, out=a)
+            mean *= s["rho"]
+            mean += a
+            np.multiply(mean, mean, out=a)
+            b -= a
+        b += s["epsilon"]
+        np.sqrt(b, out=b)
+        np.multiply(g, lr, out=a)
+        a /= b
+        if momentum:
+            more[0] *= momentum
+            more[0] += a
+            w -= more[0]
+        else:
+            w -= a
+
+    return update
+
+
+def _lion(s, lr, t, state):
+    # Chen et al. 2023, Symbolic discovery of optimization algorithms.
+    one = type(lr)
+    beta_1, beta_2 = one(s["beta_1"]), one(s["beta_2"])
+
+    def update(w, g, slots, a, b):
+        (m,) = slots
+        np.multiply(m, beta_1, out=a)
+        np.multiply(g, 1 - beta_1, out=b)
+        a += b
+        np.sign(a, out=a)
+        a *= lr
+        w -= a
+        m *= beta_2
+        np.multiply(g, 1 - beta_2, out=b)
+        m += b
+
+    return update
+
+
+_BETAS = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+_ADAM = {"learning_rate": 0.001, **_BETAS, "amsgrad": False}
+
+
+def _adam_slots(s):
+    return [("momentum", "velocity")] + [("velocity_hat",)] * bool(s["amsgrad"])
+
+
+def _rmsprop_slots(s):
+    return (
+        [("velocity",)]
+        + [("momentum",)] * (s["momentum"] > 0)
+        + [("average_gradient",)] * bool(s["centered"])
+    )
+
+
+OPTIMIZERS = {
+    "SGD": Rule(
+        {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False},
+        lambda s: [("momentum",)] * (s["momentum"] != 0),
+        _sgd,
+    ),
+    "Adam": Rule(_ADAM, _adam_slots, _adam),
+    "AdamW": Rule({**_ADAM, "weight_decay": 0.004}, _adam_slots, _adam),
+    "Nadam": Rule({"learning_rate": 0.001, **_BETAS}, lambda s: [("momentum", "velocity")], _nadam),
+    "Adamax": Rule({"learning_rate": 0.001, **_BETAS}, lambda s: [("momentum", "norm")], _adamax),
+    "Adagrad": Rule(
+        {"learning_rate": 0.001, "initial_accumulator_value": 0.1, "epsilon": 1e-7},
+        lambda s: [("accumulator",)],
+        _adagrad,
+    ),
+    "RMSprop": Rule(
+        {"learning_rate": 0.001, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
+        _rmsprop_slots,
+        _rmsprop,
+    ),
+    "Lion": Rule({"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.99}, lambda s: [("momentum",)], _lion),
+}
+
+# What all optimizers have (``base_optimizer.py``).
+COMMON = {
+    "weight_decay": None,
+    "clipnorm": None,
+    "global_clipnorm": None,
+    "clipvalue": None,
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "exclude_from_weight_decay": (),
+}
+
+
+def _clipping(s, gradient, parts):
+    """Return a function that limits the gradient in place, or None."""
+    if s["clipnorm"]:
+
+        def clip():
+            for part in parts:
+                part *= s["clipnorm"] / max(_norm(part), s["clipnorm"])
+
+    elif s["global_clipnorm"]:
+
+        def clip():
+            norm, limit = _norm(gradient), s["global_clipnorm"]
+            np.multiply(gradient, limit * np.minimum(1 / norm, 1 / limit) + (norm - norm), out=gradient)
+
+    elif s["clipvalue"]:
+
+        def clip():
+            np.clip(gradient, -s["clipvalue"], s["clipvalue"], out=gradient)
+
+    else:
+        return None
+    return clip
+
+
+def _norm(array):
+    flat = array.reshape(-1)
+    return np.sqrt(np.dot(flat, flat))
+
+
+# So many elements of a few arrays stay in the processor's cache through a step.
+_CHUNK = 16384
+
+
+def optimizer_step(state, gradient):
+    """Return a function that applies the gradient to the weights of a state.
+
+    Parameters
+    ----------
+    state : State
+    gradient : ndarray of shape (n_weights,)
+        Is read, and changed, at each call.
+
+    Returns
+    -------
+    callable ()
+        Changes weights, slots, averages and the number of iterations in place.
+    """
+    optimizer, w = state.network.optimizer, state.weights
+    s, rule = dict(optimizer.settings), OPTIMIZERS[optimizer.name]
+    one = w.dtype.type
+    parts = state.views(gradient)
+    clip = _clipping(s, gradient, parts)
+    decayed = [part for i, part in enumerate(state.views(w)) if i not in s["exclude_from_weight_decay"]]
+    if len(decayed) == len(parts):
+        decayed = [w]
+    a, b = np.empty((2, min(len(w), _CHUNK)), w.dtype)
+    chunks = []
+    for start in range(0, len(w), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        n = len(w[part])
+        chunks.append((w[part], gradient[part], tuple(state.slots[:, part]), a[:n], b[:n]))
+
+    def step():
+        lr = one(state.current_learning_rate())
+        if clip:
+            clip()
+        if s["weight_decay"] is not None:
+            for part in decayed:
+                part -= part * one(s["weight_decay"]) * lr
+        update = rule.step(s, lr, state.iterations + 1, state)
+        for chunk in chunks:
+            update(*chunk)
+        if s["use_ema"]:
+            _average(s, state)
+        state.iterations += 1
+
+    return step
+
+
+def _average(s, state):
+    """Move the averages of the weights, and put them in place of the weights where it is time to."""
+    momentum = s["ema_momentum"] if state.iterations else 0.0
+    state.averages *= momentum
+    state.averages += state.weights * (1 - momentum)
+    if s["ema_overwrite_frequency"] and (state.iterations + 1) % s["ema_overwrite_frequency"] == 0:
+        state.weights[...] = state.averages
+
+
+def finish_training(state):
+    """Put the averages in place of the weights, where there are any, as Keras does at the end of ``fit``."""
+    if dict(state.network.optimizer.settings)["use_ema"]:
+        state.weights[...] = state.averages

@@ -1,0 +1,171 @@
+"""Networks in NumPy against the same networks in Keras: random ones, batch by batch."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+
+from skdl import _dense
+
+N_NETWORKS = int(os.environ.get("SKDL_DENSE_NETWORKS", 40))
+ACTIVATIONS = (
+    "relu leaky_relu relu6 celu elu selu softplus softsign squareplus soft_shrink sparse_plus silu gelu tanh "
+    "tanh_shrink sigmoid sparse_sigmoid hard_sigmoid hard_silu hard_tanh hard_shrink linear mish log_sigmoid "
+    "softmax log_softmax"
+).split()
+
+
+def pair(layer):
+    return type(layer).__name__, layer.get_config()
+
+
+def described(model, loss, metrics, weighted_metrics, dtype="float32"):
+    """Return the network that the parts of a compiled Keras model describe."""
+    return _dense.network_of(
+        model.input_shape[1:],
+        [pair(layer) for layer in model.layers],
+        loss=loss,
+        optimizer=pair(model.optimizer),
+        metrics=metrics,
+        weighted_metrics=weighted_metrics,
+        dtype=dtype,
+    )
+
+
+def state_of(model, network):
+    """Return the state of a Keras model that has not been trained."""
+    state = _dense.blank_state(network)
+    state.set_weights(model.get_weights())
+    generators = [layer.seed_generator for layer in model.layers if getattr(layer, "rate", 0)]
+    state.draws[...] = np.array([g.state.numpy() for g in generators], np.int64).reshape(-1, 2)
+    return state
+
+
+def keras_epoch(model, x, y, weight, order, batch_size):
+    """Train a Keras model for one epoch in a given order, and return its logs."""
+    w = None if weight is None else weight[order]
+    history = model.fit(
+        x[order], y[order], sample_weight=w, batch_size=batch_size, shuffle=False, epochs=1, verbose=0
+    )
+    return {name: values[0] for name, values in history.history.items()}
+
+
+def random_optimizer(rng):
+    common = {}
+    if rng.random() < 0.3:
+        common[rng.choice(["clipnorm", "global_clipnorm", "clipvalue"])] = float(rng.choice([0.01, 0.5]))
+    if rng.random() < 0.2:
+        common |= {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": rng.choice([None, 7])}
+    if rng.random() < 0.2:
+        common["weight_decay"] = 0.01
+    schedules = keras.optimizers.schedules
+    rate = rng.choice(
+        [
+            1e-3,
+            1e-2,
+            schedules.ExponentialDecay(1e-2, 7, 0.8, staircase=bool(rng.random() < 0.5)),
+            schedules.PiecewiseConstantDecay([3, 9], [1e-2, 1e-3, 1e-4]),
+            schedules.CosineDecay(1e-3, 20, warmup_target=1e-2, warmup_steps=5),
+            schedules.PolynomialDecay(1e-2, 10, power=2.0, cycle=True),
+            schedules.InverseTimeDecay(1e-2, 5, 0.5),
+        ]
+    )
+    rate = float(rate) if isinstance(rate, float) else rate
+    name, extra = rng.choice(
+        [
+            ("SGD", {}),
+            ("SGD", {"momentum": 0.9}),
+            ("SGD", {"momentum": 0.9, "nesterov": True}),
+            ("Adam", {}),
+            ("Adam", {"amsgrad": True}),
+            ("AdamW", {}),
+            ("Nadam", {}),
+            ("Adamax", {}),
+            ("Adagrad", {}),
+            ("RMSprop", {}),
+            ("RMSprop", {"momentum": 0.5, "centered": True, "epsilon": 1e-3}),
+            ("Lion", {}),
+        ]
+    )
+    if name == "Lion":
+        rate = 1e-4
+    return getattr(keras.optimizers, name)(rate, **extra, **common)
+
+
+def random_case(seed):
+    rng = np.random.default_rng(seed)
+    keras.utils.set_random_seed(seed)
+    n_inputs, n, batch_size = int(rng.integers(1, 40)), int(rng.integers(20, 200)), int(rng.integers(1, 65))
+    n = min(n, 20 * batch_size)
+    penalty = rng.choice([None, keras.regularizers.L2(0.01), keras.regularizers.L1(0.001)])
+    penalty = penalty if rng.random() < 0.4 else None
+    layers = [keras.Input((n_inputs,))]
+    normalized = rng.random() < 0.2 and batch_size > 8
+    if rng.random() < 0.2:
+        layers.append(keras.layers.Dropout(0.1))
+    for _ in range(rng.integers(0, 4)):
+        units = int(rng.integers(1, 131))
+        activation = str(rng.choice(ACTIVATIONS)) if rng.random() < 0.7 else "relu"
+        layers.append(keras.layers.Dense(units, activation=activation, kernel_regularizer=penalty))
+        if normalized:
+            layers.append(keras.layers.BatchNormalization(momentum=0.9))
+        if rng.random() < 0.3:
+            layers.append(keras.layers.Dropout(float(rng.choice([0.1, 0.5]))))
+    kind = rng.choice(["binary", "multilabel", "sparse", "onehot", "regression"])
+    k = {"binary": 1, "regression": int(rng.integers(1, 4))}.get(kind, int(rng.integers(2, 8)))
+    if kind == "regression":
+        y = rng.normal(size=(n, k)).astype("float32")
+        name = str(rng.choice(["MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh"]))
+        loss, output = getattr(keras.losses, name)(), "linear"
+        metrics = [keras.metrics.MeanSquaredError(), keras.metrics.RootMeanSquaredError()]
+    elif kind in ("binary", "multilabel"):
+        y = rng.integers(0, 2, (n, k)).astype("float32")
+        loss = keras.losses.BinaryCrossentropy(label_smoothing=float(rng.choice([0, 0.1])))
+        output = "sigmoid"
+        metrics = [keras.metrics.BinaryAccuracy(name="accuracy")]
+    else:
+        classes, output = rng.integers(0, k, n), "softmax"
+        y = classes if kind == "sparse" else np.eye(k, dtype="float32")[classes]
+        loss = {
+            "sparse": keras.losses.SparseCategoricalCrossentropy,
+            "onehot": keras.losses.CategoricalCrossentropy,
+        }[kind]()
+        metric = {
+            "sparse": keras.metrics.SparseCategoricalAccuracy,
+            "onehot": keras.metrics.CategoricalAccuracy,
+        }[kind]
+        metrics = [metric(name="accuracy")]
+    layers.append(keras.layers.Dense(k, activation=output))
+    x = rng.normal(size=(n, n_inputs)).astype("float32")
+    weight = rng.random(n).astype("float32") * 2 if rng.random() < 0.4 else None
+    weighted = [type(metrics[0])(name="accuracy")] if rng.random() < 0.3 and kind != "regression" else []
+    return rng, keras.Sequential(layers), loss, metrics, weighted, x, y, weight, batch_size, normalized
+
+
+@pytest.mark.parametrize("seed", range(N_NETWORKS))
+def test_a_random_network_trains_as_in_keras(seed):
+    rng, model, loss, metrics, weighted, x, y, weight, batch_size, normalized = random_case(seed)
+    model.compile(random_optimizer(rng), loss, metrics=metrics, weighted_metrics=weighted, jit_compile=False)
+    loss_config = {**loss.get_config(), **({"delta": 1.0} if type(loss).__name__ == "Huber" else {})}
+    network = described(
+        model, (type(loss).__name__, loss_config), [pair(m) for m in metrics], [pair(m) for m in weighted]
+    )
+    state = state_of(model, network)
+    for _ in range(max(1, min(3, 60 // -(-len(x) // batch_size)))):
+        order = rng.permutation(len(x))
+        expected = keras_epoch(model, x, y, weight, order, batch_size)
+        logs = _dense.train_epoch(state, x, y, weight, order, batch_size)
+        _dense.finish_training(state)
+        assert list(logs) == list(expected)
+        assert logs == pytest.approx(expected, rel=1e-2 if normalized else 1e-4, abs=1e-5)
+    tolerance = {"rtol": 1e-2, "atol": 1e-2} if normalized else {"rtol": 1e-4, "atol": 1e-5}
+    np.testing.assert_allclose(_dense.predict(state, x), model.predict(x, verbose=0), **tolerance)
+    evaluated = model.evaluate(x, y, sample_weight=weight, batch_size=batch_size, verbose=0, return_dict=True)
+    assert _dense.evaluate(state, x, y, weight) == pytest.approx(evaluated, rel=tolerance["rtol"], abs=1e-4)
+    if normalized:
+        return
+    for ours, theirs in zip(state.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, **tolerance)
+    for ours, theirs in zip(state.optimizer_variables(), model.optimizer.variables, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-3, atol=1e-5)
