@@ -119,7 +119,48 @@ def regressor(model, **kwargs):
     return KerasRegressor(model, **{"loss": "mse", "optimizer": "adam", "random_state": 0, **kwargs})
 
 
-OWN = [Times, Net, absolute, times_two, own_net]
+def decaying(**left_out):
+    """An optimizer that decays the weights fast, but for those left out."""
+    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.9)
+    optimizer.exclude_from_weight_decay(**left_out)
+    return optimizer
+
+
+def with_undecayed_kernel(meta):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dense(1)])
+    model.compile(decaying(var_list=[model.layers[0].kernel]), "mse")
+    return model
+
+
+def with_undecayed_bias(meta):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dense(1)])
+    optimizers = keras.optimizers.OptimizerMap(
+        decaying(var_names=["bias"]), {".*kernel": keras.optimizers.Adam()}
+    )
+    model.compile(keras.optimizers.MultiOptimizer(optimizers), "mse")
+    return model
+
+
+class Hasty(keras.optimizers.SGD):
+    """An optimizer whose configuration leaves out what it was made with."""
+
+    def __init__(self, haste=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.haste = haste
+
+
+class Scaled(keras.losses.Loss):
+    """A loss whose configuration leaves out what it was made with."""
+
+    def __init__(self, factors=(1.0,), **kwargs):
+        super().__init__(**kwargs)
+        self.factors = factors
+
+    def call(self, y_true, y_pred):
+        return self.factors[0] * keras.ops.square(y_true - y_pred)
+
+
+OWN = [Times, Net, absolute, times_two, own_net, with_undecayed_kernel, with_undecayed_bias]
 SETTINGS = {"epochs": 2, "random_state": 0}
 
 
@@ -155,6 +196,22 @@ def make(name):
         "own layer": (regressor(times_two), X, Y),
         "own model": (regressor(own_net), X, Y),
         "own loss": (regressor(times_two, loss=absolute), X, Y),
+        "undecayed by name": (
+            regressor(times_two, optimizer=decaying(var_names=["bias", "w$"]), epochs=2),
+            X,
+            Y,
+        ),
+        "undecayed in an optimizer": (
+            DNNRegressor(
+                (3,),
+                optimizer=keras.optimizers.LossScaleOptimizer(decaying(var_names=["bias"])),
+                **SETTINGS,
+            ),
+            X,
+            Y,
+        ),
+        "undecayed kernel": (KerasRegressor(with_undecayed_kernel, random_state=0), X, Y),
+        "several optimizers": (KerasRegressor(with_undecayed_bias, random_state=0), X, Y),
         "pipeline": (make_pipeline(StandardScaler(), SMOTE(random_state=0), net), X, Y),
         "imblearn's pipeline": (make_imblearn_pipeline(RandomUnderSampler(random_state=0), net), X, Y),
         "search": (
@@ -217,14 +274,22 @@ def test_a_loaded_estimator_is_as_it_was(fitted, name, tmp_path):
         assert again.history_ == estimator.history_
 
 
-@pytest.mark.parametrize("name", ["classifier", "regressor", "own layer", "own model"])
+UNDECAYED = ["undecayed by name", "undecayed in an optimizer", "undecayed kernel", "several optimizers"]
+
+
+@pytest.mark.parametrize("name", ["classifier", "regressor", "own layer", "own model", *UNDECAYED])
 def test_training_goes_on_as_without_the_file(name, tmp_path):
     estimator, rows, target = make(name)
-    estimator.set_params(**({"early_stopping": False} if name == "regressor" else {})).fit(rows, target)
-    skdl.save(estimator, tmp_path / "estimator.skdl")
-    again = skdl.load(tmp_path / "estimator.skdl", trusted=OWN).partial_fit(rows, target)
-    ahead = estimator.partial_fit(rows, target)
-    assert_array_equal(again.predict(rows), ahead.predict(rows))
+    estimator.set_params(**({"early_stopping": False} if name == "regressor" else {}))
+    skdl.save(estimator, tmp_path / "unfitted.skdl")
+    skdl.save(estimator.fit(rows, target), tmp_path / "estimator.skdl")
+    unfitted = skdl.load(tmp_path / "unfitted.skdl", trusted=OWN).fit(rows, target)
+    assert_array_equal(unfitted.predict(rows), estimator.predict(rows))
+    again = skdl.load(tmp_path / "estimator.skdl", trusted=OWN)
+    assert_array_equal(
+        again.partial_fit(rows, target).predict(rows), estimator.partial_fit(rows, target).predict(rows)
+    )
+    assert_array_equal(again.fit(rows, target).predict(rows), unfitted.predict(rows))
 
 
 def test_an_unfitted_estimator_is_saved(tmp_path):
@@ -286,6 +351,68 @@ def test_a_model_that_its_configuration_does_not_restore_is_not_saved(build, mes
     with pytest.raises((TypeError, ValueError), match=message):
         skdl.save(reg, tmp_path / "reg.skdl")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"optimizer": Hasty(2.0)}, "Hasty comes back .* its attribute 'haste' is 2.0, and 1.0 when it is"),
+        ({"loss": Scaled((2.0,))}, "Scaled comes back .* its attribute 'factors' is 2.0, and 1.0 when"),
+    ],
+)
+def test_what_its_configuration_does_not_restore_is_not_saved(params, message, tmp_path):
+    reg = regressor(times_two, **params)
+    with pytest.raises(ValueError, match=message):
+        skdl.save(reg, tmp_path / "reg.skdl")
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+    model.compile(**{"loss": "mse", **params})
+    with pytest.raises(ValueError, match=message):
+        skdl.save(KerasRegressor(model, random_state=0).fit(X, Y), tmp_path / "reg.skdl")
+
+
+def test_variables_of_another_model_that_are_not_decayed_are_not_saved(tmp_path):
+    other = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+    reg = DNNRegressor((3,), optimizer=decaying(var_list=[other.layers[0].bias]))
+    with pytest.raises(TypeError, match=r"belong to another model.*var_names=\[...\]"):
+        skdl.save(reg, tmp_path / "reg.skdl")
+    with pytest.raises(TypeError, match=r"belong to another model.*var_names=\[...\]"):
+        reg.fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quantize` method")
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_a_quantized_network_is_saved_without_the_state_of_its_optimizer(mode, tmp_path):
+    net = DNNClassifier((8,), epochs=1, random_state=0).fit(X, Y)
+    exact = net.predict_proba(X)
+    net.model_.quantize(mode)
+    with pytest.warns(UserWarning, match="was quantized.* state of its optimizer is not saved"):
+        skdl.save(net, tmp_path / "net.skdl")
+    again = skdl.load(tmp_path / "net.skdl")
+    assert_array_equal(again.predict_proba(X), net.predict_proba(X))
+    assert np.abs(again.predict_proba(X) - exact).max() > 0
+    assert again.model_.layers[0].kernel.dtype == "int8"
+    assert again.partial_fit(X, Y).n_iter_ == 2
+
+
+@pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quantize` method")
+def test_a_quantized_network_that_does_not_come_back_is_said_to_be_quantized(tmp_path):
+    net = DNNClassifier((8,), epochs=1, random_state=0).fit(X, Y)
+    net.model_.quantize("float8")
+    with (
+        pytest.warns(UserWarning, match="was quantized"),
+        pytest.raises(ValueError, match=r"is quantized in a way.*pickle"),
+    ):
+        skdl.save(net, tmp_path / "net.skdl")
+
+
+def test_a_network_whose_layers_were_frozen_later_is_saved(tmp_path):
+    net = regressor(times_two, epochs=2).fit(X, Y)
+    net.model_.layers[0].trainable = False
+    with pytest.warns(UserWarning, match="frozen or thawed"):
+        skdl.save(net, tmp_path / "net.skdl")
+    again = skdl.load(tmp_path / "net.skdl", trusted=OWN)
+    assert_array_equal(again.predict(X), net.predict(X))
+    assert not again.model_.layers[0].trainable
 
 
 def test_a_class_of_a_function_is_not_saved(tmp_path):

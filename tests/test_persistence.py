@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from skdl import DNNClassifier, KerasClassifier, KerasRegressor
+from skdl import DNNClassifier, DNNRegressor, KerasClassifier, KerasRegressor
 from skdl._backend import keras, tf
 from skdl._persistence import Packed, copied, copy_model
 
@@ -297,6 +297,29 @@ def test_a_copy_of_a_model_goes_on_alike_and_apart(name):
 def test_a_copy_is_compiled_alike(name):
     model = trained(around(Linear()), **COMPILED[name]())
     assert_goes_on_alike(model, copy_model(model))
+
+
+@pytest.mark.parametrize("trained_before", [False, True])
+def test_a_copy_of_a_model_decays_the_same_variables(trained_before):
+    model = around(layers.Dense(3))
+    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.9)
+    optimizer.exclude_from_weight_decay(var_list=[model.layers[0].kernel], var_names=["_2/bias"])
+    model.compile(optimizer, "mse")
+    if trained_before:
+        model.fit(X, Y, verbose=0)
+    again = copy_model(model)
+    for each in (model, again):
+        each.fit(X, Y, verbose=0, shuffle=False)
+    for one, other in zip(model.weights, again.weights, strict=True):
+        assert_array_equal(one, other)
+
+
+def test_a_parameter_of_an_optimizer_leaves_what_it_does_not_decay():
+    optimizer = keras.optimizers.AdamW(0.5, weight_decay=0.9)
+    optimizer.exclude_from_weight_decay(var_names=["kernel", "bias"])
+    reg = DNNRegressor((3,), optimizer=optimizer, optimizer__learning_rate=0.1, epochs=2, random_state=0)
+    plain = DNNRegressor((3,), optimizer="adam", learning_rate=0.1, epochs=2, random_state=0)
+    assert_array_equal(reg.fit(X, Y).predict(X), plain.fit(X, Y).predict(X))
 
 
 def test_tables_are_copied():

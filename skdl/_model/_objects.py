@@ -2,7 +2,7 @@
 
 import inspect
 
-from skdl._persistence import copied
+from skdl._persistence import copied, remade
 from skdl._routing import nearest
 from skdl._scikeras import try_to_convert_strings_to_classes, unflatten_params
 
@@ -66,4 +66,4 @@ def copy_with(instance, params):
             f"{type(instance).__name__} has no parameter {name!r}.{nearest(name, config)} "
             f"It has: {sorted(config)}."
         )
-    return type(instance).from_config({**config, **params})
+    return remade(instance, params)

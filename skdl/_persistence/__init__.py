@@ -6,7 +6,7 @@ from sklearn.base import BaseEstimator
 
 from skdl._persistence._files import load, save
 from skdl._persistence._graph import Flat, PacksItself, flatten, holds_keras, unflatten
-from skdl._persistence._safe import from_plain, to_plain
+from skdl._persistence._safe import from_plain, remade, to_plain
 
 __all__ = [
     "PacksStateMixin",
@@ -14,6 +14,7 @@ __all__ = [
     "copies_in",
     "copy_model",
     "load",
+    "remade",
     "save",
 ]
 

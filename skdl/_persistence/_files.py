@@ -52,6 +52,12 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         If something can't be restored without code: a lambda, a function or class defined in a
         function, a layer without ``get_config``. Use ``pickle`` or ``joblib`` for these.
 
+    Warns
+    -----
+    UserWarning
+        If a network was quantized, or layers were frozen or thawed, after its training: the state of
+        its optimizer is left out.
+
     See Also
     --------
     load : Load the file.

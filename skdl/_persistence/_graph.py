@@ -211,7 +211,7 @@ class _Flattener(cloudpickle.Pickler):
                 values.append(np.array(part.numpy()))
             else:
                 self._of_callback = isinstance(part, keras.callbacks.Callback)
-                self._dump(_state(part), part)
+                self._dump(_state(part, self.parts), part)
                 kinds.append(_kind(part))
         # Read before the states, hence in a stream of their own.
         of_kinds = _Flattener(self._share)
@@ -346,8 +346,8 @@ def _arguments(variable):
     }
 
 
-def _state(part):
-    """Return the attributes of a part that make up its state."""
+def _state(part, parts):
+    """Return the attributes of a part that make up its state; models among the others know variables."""
     state = part.__getstate__()
     if not isinstance(state, dict):
         return state
@@ -371,7 +371,8 @@ def _state(part):
         if isinstance(part, private.function_class()) and "_nodes" in state:
             state["_nodes"] = _ByOperation(private.calls_of(part))
     elif isinstance(part, keras.optimizers.Optimizer):
-        state = {name: _by_variable(value, part) for name, value in state.items()}
+        variables = _variables(part, parts)
+        state = {name: _by_variable(value, variables) for name, value in state.items()}
     return state
 
 
@@ -385,12 +386,51 @@ class _ByVariable(NamedTuple):
     items: list
 
 
-def _by_variable(value, optimizer):
-    if not isinstance(value, dict) or not value:
-        return value
+class _Variables(NamedTuple):
+    """A set of an optimizer that holds the ids of variables."""
+
+    variables: list
+
+
+def _variables(optimizer, parts):
+    """Return the variables that an optimizer refers to, by the key that it has for each."""
     variables = private.variable_keys(optimizer)
-    if not value.keys() <= variables.keys():
+    if optimizer.built or private.undecayed(optimizer) is None:
+        return variables
+    # It may have been told which variables of a model not to decay.
+    models = [part for part in parts if isinstance(part, keras.Model)]
+    variables.update({private.variable_key(optimizer, v): v for model in models for v in model.variables})
+    check_undecayed(optimizer, variables)
+    return variables
+
+
+def check_undecayed(optimizer, variables):
+    """Refuse an optimizer that excludes from weight decay what is not among some variables.
+
+    Parameters
+    ----------
+    optimizer : keras.optimizers.Optimizer
+    variables : dict
+        By the key that the optimizer has for each.
+
+    Raises
+    ------
+    TypeError
+    """
+    keys, _ = private.undecayed(optimizer) or ((), None)
+    if not set(keys) <= variables.keys():
+        raise TypeError(
+            f"{_described(optimizer)} excludes variables from weight decay that a copy or a file of it does "
+            "not have, since they belong to another model. Name them instead: "
+            "exclude_from_weight_decay(var_names=[...])."
+        )
+
+
+def _by_variable(value, variables):
+    if not isinstance(value, dict | set) or not value or not set(value) <= variables.keys():
         return value
+    if isinstance(value, set):
+        return _Variables([variables[key] for key in value])
     return _ByVariable([(variables[key], item) for key, item in value.items()])
 
 
@@ -518,6 +558,8 @@ def _set_state(part, state):
     for name, value in (state or {}).items():
         if isinstance(value, _ByVariable):
             value = {private.variable_key(part, variable): item for variable, item in value.items}
+        elif isinstance(value, _Variables):
+            value = {private.variable_key(part, variable) for variable in value.variables}
         elif isinstance(value, _ByOperation):
             value = {private.node_key(*call) for call in value.calls}
         vars(part)[name] = value

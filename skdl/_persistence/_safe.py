@@ -3,12 +3,14 @@
 import io
 import json
 import types
+import warnings
 import zipfile
 
 import numpy as np
 
 from skdl._backend import keras, private, seeded
 from skdl._persistence._graph import (
+    check_undecayed,
     flatten,
     flatten_parts,
     holds_keras,
@@ -49,8 +51,10 @@ def to_plain(thing):
             _refuse_namesake(name, writer.known[name], "one of Keras's")
         check_importable(writer.known[name])
     plain["known"] = {name: writer.known[name] for name in sorted(used)}
-    for model, written in zip(writer.originals, writer.models, strict=True):
+    for model, written in zip(writer.as_written, writer.models, strict=True):
         _check_same(model, _read_model(written, plain["known"]))
+    for part, written in writer.configured:
+        _check_alike(part, _read(written, [], plain["known"]))
     return plain
 
 
@@ -76,7 +80,8 @@ def from_plain(plain):
 
 class _Writer:
     def __init__(self, thing):
-        self.models, self.originals, self.configs = [], [], []
+        self.models, self.originals, self.as_written = [], [], []
+        self.configs, self.configured = [], []
         self.known = _custom_objects(thing)
 
     def written(self, value):
@@ -84,11 +89,14 @@ class _Writer:
             return {"kind": "model", "position": self._position(value)}
         if isinstance(value, private.saveable_class()):
             variables = value.variables if isinstance(value, keras.Layer) else []
-            return {
+            written = {
                 "kind": "config",
                 "config": self._config(value),
                 "variables": [v.numpy() for v in variables],
+                "undecayed": _undecayed(value),
             }
+            self.configured.append((value, written))
+            return written
         if isinstance(value, keras.callbacks.Callback):
             state = {
                 name: self.written(None if _is_made_anew(attribute) else attribute)
@@ -111,8 +119,9 @@ class _Writer:
             if known is model:
                 return position
         file = io.BytesIO()
+        written = _with_fitting_optimizer(model, self.known)
         try:
-            private.save_model(model, file)
+            private.save_model(written, file)
         except OSError:  # Keras writes into a temporary folder
             raise
         except Exception as error:
@@ -122,13 +131,49 @@ class _Writer:
             ) from error
         self.configs.append(_config_in(file))
         self.originals.append(model)
-        self.models.append({"file": file.getvalue(), "seeds": [seed.numpy() for seed in _seeds(model)]})
+        self.as_written.append(written)
+        self.models.append(
+            {
+                "file": file.getvalue(),
+                "seeds": [seed.numpy() for seed in _seeds(written)],
+                "undecayed": _undecayed(getattr(written, "optimizer", None), written.weights),
+            }
+        )
         return len(self.models) - 1
 
     def _config(self, value):
         config = keras.saving.serialize_keras_object(value)
         self.configs.append(config)
         return json.dumps(config)
+
+
+def _with_fitting_optimizer(model, known):
+    """Return a model whose optimizer is built for the weights that are trained now: a copy, where needed.
+
+    That is how Keras's format restores it. An optimizer is built by the first training, and is one for
+    other weights after ``quantize``, or where layers were frozen later.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or (
+        optimizer.built
+        and private.variable_keys(optimizer).keys()
+        == {private.variable_key(optimizer, weight) for weight in model.trainable_variables}
+    ):
+        return model
+    copy = unflatten(flatten(model, share=True))
+    if optimizer.built:
+        warnings.warn(
+            f"The model {model.name!r} was quantized, or layers were frozen or thawed, since its training. "
+            "The state of its optimizer is not saved: partial_fit begins with a new one after loading.",
+            UserWarning,
+            stacklevel=2,
+        )
+        undecayed = _undecayed(copy.optimizer, copy.weights)
+        with keras.saving.custom_object_scope(known):
+            copy.optimizer = type(optimizer).from_config(optimizer.get_config())
+        _leave_undecayed(copy.optimizer, undecayed, copy.weights)
+    copy.optimizer.build(copy.trainable_variables)
+    return copy
 
 
 def check_importable(value):
@@ -158,6 +203,61 @@ def _is_made_anew(attribute):
 def _seeds(model):
     """Return the states of a model's seed generators, which Keras's format leaves out."""
     return [generator.state for generator in private.seed_generators(model)]
+
+
+def remade(part, params=()):
+    """Make an optimizer or metric anew by its configuration.
+
+    Parameters
+    ----------
+    part : optimizer or metric
+    params : dict of str to object, default=()
+        Values of the configuration to change.
+
+    Returns
+    -------
+    optimizer or metric
+    """
+    again = type(part).from_config({**part.get_config(), **dict(params)})
+    _leave_undecayed(again, _undecayed(part))
+    return again
+
+
+def _optimizers(part):
+    """Return an optimizer and those inside of it; none for other parts."""
+    if not isinstance(part, keras.optimizers.Optimizer):
+        return []
+    inner = [*getattr(part, "optimizers", ()), getattr(part, "inner_optimizer", None)]
+    return [part, *(each for optimizer in inner for each in _optimizers(optimizer))]
+
+
+def _undecayed(part, weights=None):
+    """Return what configurations of optimizers leave out: the weights that are not decayed.
+
+    A list with a dict for each optimizer, or None where it decays all weights.
+    """
+    return [_undecayed_by(optimizer, weights) for optimizer in _optimizers(part)]
+
+
+def _undecayed_by(optimizer, weights):
+    told = private.undecayed(optimizer)
+    if told is None:
+        return None
+    keys, pattern = told
+    positions = {private.variable_key(optimizer, weight): i for i, weight in enumerate(weights or ())}
+    if weights is None or not optimizer.built:
+        check_undecayed(optimizer, positions)
+    return {"pattern": pattern, "positions": sorted(positions[key] for key in keys & positions.keys())}
+
+
+def _leave_undecayed(part, undecayed, weights=None):
+    """Undo `_undecayed`. Files of before it have none."""
+    for optimizer, told in zip(_optimizers(part), undecayed, strict=False):
+        if told is not None:
+            optimizer.exclude_from_weight_decay(
+                [weights[position] for position in told["positions"]],
+                None if told["pattern"] is None else [told["pattern"]],
+            )
 
 
 def _custom_objects(thing):
@@ -222,6 +322,7 @@ def _read(node, models, known):
             thing = keras.saving.deserialize_keras_object(config, custom_objects=known, safe_mode=True)
         for variable, value in zip(getattr(thing, "variables", ()), node["variables"], strict=False):
             variable.assign(value)
+        _leave_undecayed(thing, node.get("undecayed", ()))
         return thing
     if kind == "callback":
         if not issubclass(node["class"], keras.callbacks.Callback):
@@ -243,6 +344,7 @@ def _read_model(written, known):
         model = private.load_model(file, known)
     for state, value in zip(_seeds(model), written["seeds"], strict=True):
         state.assign(value)
+    _leave_undecayed(getattr(model, "optimizer", None), written.get("undecayed", ()), model.weights)
     return model
 
 
@@ -260,12 +362,70 @@ def _check_same(model, restored):
         # Of a copy, since a call may draw numbers, and dropout may be on in it.
         outputs = [each(rows, training=False) for each in (unflatten(flatten(model, share=True)), restored)]
         same = _equal(*(list(map(np.asarray, keras.tree.flatten(each))) for each in outputs))
+    if not same and any(_is_quantized(layer) for layer in private.flat_layers(model)):
+        raise ValueError(
+            f"The model {model.name!r} is quantized in a way that Keras's format does not restore as it is. "
+            "Use pickle, or quantize it after loading."
+        )
     if not same:
         raise ValueError(
             f"The model {model.name!r} comes back from its configuration as another: its weights or outputs "
             "differ. Let get_config of its classes return all that they were made with, or use pickle, "
             "which needs no configuration."
         )
+    if model.compiled:
+        for one, other in ((model.optimizer, restored.optimizer), (model.loss, restored.loss)):
+            _check_alike(one, other)
+
+
+def _is_quantized(layer):
+    return isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy)
+
+
+def _check_alike(one, other):
+    """Refuse to write an optimizer, loss or metric that comes back with another attribute."""
+    found = _difference(one, other)
+    if found is not None:
+        part, name, value, restored = found
+        raise ValueError(
+            f"{type(part).__name__} comes back from its configuration as another: its attribute {name!r} is "
+            f"{value!r}, and {restored!r} when it is loaded. Let its get_config return all that it was made "
+            "with, or use pickle, which needs no configuration."
+        )
+
+
+# What a part may have gained by being used.
+_GAINED = {"built", "_built", "_lock"}
+_PLAIN = bool | int | float | str | bytes | np.generic | np.ndarray
+
+
+def _difference(one, other, owner=None, name=""):
+    """Find an attribute that differs: the part that has it, its name and both values; or None."""
+    parts = (
+        keras.optimizers.Optimizer,
+        keras.optimizers.schedules.LearningRateSchedule,
+        keras.losses.Loss,
+        keras.metrics.Metric,
+    )
+    both = one, other
+    if isinstance(one, parts) and type(one) is type(other):
+        items = [(one, key, value, vars(other).get(key)) for key, value in vars(one).items()]
+    elif isinstance(one, _PLAIN):
+        return None if np.array_equal(*both) or repr(one) == repr(other) else (owner, name, *both)
+    elif name.startswith("_"):  # lists and dicts of Keras's own, some by the ids of variables
+        return None
+    elif all(isinstance(each, list | tuple) for each in both):
+        items = [(owner, name, *pair) for pair in zip(*both, strict=False)]
+    elif all(isinstance(each, dict) for each in both):
+        items = [(owner, name, value, other.get(key)) for key, value in one.items()]
+    else:
+        return None
+    found = (
+        _difference(value, restored, part, attribute)
+        for part, attribute, value, restored in items
+        if attribute not in _GAINED
+    )
+    return next((each for each in found if each is not None), None)
 
 
 def _equal(ones, others):

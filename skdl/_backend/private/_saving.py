@@ -97,6 +97,15 @@ def variable_key(optimizer, variable):
 
 
 @guarded
+def undecayed(optimizer):
+    """Return what ``exclude_from_weight_decay`` was told, or None: the keys of variables, and a pattern."""
+    if not hasattr(optimizer, "_exclude_from_weight_decay"):
+        return None
+    pattern = optimizer._exclude_from_weight_decay_pattern
+    return set(optimizer._exclude_from_weight_decay), None if pattern is None else pattern.pattern
+
+
+@guarded
 def calls_of(function):
     """Return the calls that belong to a functional model: pairs of an operation and a number."""
     operations = {id(op): op for op in function._operations}
