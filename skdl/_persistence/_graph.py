@@ -77,6 +77,9 @@ class Flat(NamedTuple):
         The values of the variables, in the order of the parts.
     given : list
         What is not copied but handed on, such as functions, classes and estimators.
+    atoms : list of str and numpy.dtype
+        Each once, by its value. Which of them are one object differs between an object and its
+        copy, and equal objects must have equal pickles.
     states : bytes
         Pickles of the object and of each part's state, one after the other.
     """
@@ -84,6 +87,7 @@ class Flat(NamedTuple):
     kinds: bytes
     values: list
     given: list
+    atoms: list
     states: bytes
 
 
@@ -124,11 +128,11 @@ def unflatten(flat):
     object
         A copy that shares nothing with the original but ``flat.given``.
     """
-    kinds = _Unflattener(flat.kinds, (), flat.given).load()
+    kinds = _Unflattener(flat.kinds, (), flat).load()
     values = iter(flat.values)
     with quick_variables(), tf.init_scope():
         parts = [_shell(kind, values) for kind in kinds]
-    states = _Unflattener(flat.states, parts, flat.given)
+    states = _Unflattener(flat.states, parts, flat)
     thing = states.load()
     pairs = [(part, states.load()) for part in parts if not isinstance(part, tf.Variable)]
     # Optimizers last, since they ask variables for their keys.
@@ -198,6 +202,7 @@ class _Flattener(cloudpickle.Pickler):
         self._share = share
         # The objects themselves, which also keeps their ids unique.
         self.parts, self.given, self.positions = [], [], {}
+        self.atoms = {}  # with their positions
         self._roles = {}  # by type
         self._globals = set()  # ids of the dicts of globals of functions
         self._of_callback = False
@@ -215,9 +220,9 @@ class _Flattener(cloudpickle.Pickler):
                 kinds.append(_kind(part))
         # Read before the states, hence in a stream of their own.
         of_kinds = _Flattener(self._share)
-        of_kinds.given, of_kinds.positions = self.given, self.positions
+        of_kinds.given, of_kinds.positions, of_kinds.atoms = self.given, self.positions, self.atoms
         of_kinds.dump(kinds)
-        return Flat(of_kinds.stream.getvalue(), values, self.given, self.stream.getvalue())
+        return Flat(of_kinds.stream.getvalue(), values, self.given, list(self.atoms), self.stream.getvalue())
 
     def _dump(self, state, part):
         try:
@@ -240,18 +245,22 @@ class _Flattener(cloudpickle.Pickler):
 
     def persistent_id(self, obj):
         kind = type(obj)
+        if kind is str:
+            return self.atoms.setdefault(obj, len(self.atoms))
         if kind not in self._roles:
             self._roles[kind] = _role(kind)
         role = self._roles[kind]
+        if role == "atom":
+            return self.atoms.setdefault(obj, len(self.atoms))
         if role == "part":
-            return "part", self._position(obj, self.parts)
+            return True, self._position(obj, self.parts)
         if (
             (role == "given" and not self._enters)
             or (role == "reference" and self._is_given(obj))
             or (role == "shared" and self._share)
             or (kind is dict and id(obj) in self._globals)
         ):
-            return "given", self._position(obj, self.given)
+            return False, self._position(obj, self.given)
         return None
 
     def _position(self, obj, table):
@@ -272,8 +281,10 @@ class _Flattener(cloudpickle.Pickler):
         if kind is private.dynamic_backend_class():
             return kind, (private.backend_name(obj),)
         if private.is_tracked_collection(kind):
-            plain = dict(obj) if isinstance(obj, dict) else list(obj)
+            plain = dict(obj) if isinstance(obj, dict) else _in_order(obj)
             return _tracked, (kind, plain, obj.tracker)
+        if isinstance(obj, dict) and not issubclass(kind, dict):
+            return kind, (obj.__wrapped__,)  # TensorFlow's, around a dict of an attribute
         if self._share and isinstance(obj, types.FunctionType):
             self._globals.add(id(obj.__globals__))
             return _of_function(obj)
@@ -305,7 +316,7 @@ class _Collector(_Flattener):
 class _Probe(_Flattener):
     def persistent_id(self, obj):
         pid = super().persistent_id(obj)
-        if pid is not None and pid[0] == "part":
+        if isinstance(pid, tuple) and pid[0]:
             raise _FoundError
         return pid
 
@@ -316,6 +327,8 @@ def _role(kind):
         return "part"
     if issubclass(kind, _BY_REFERENCE):
         return "reference"
+    if issubclass(kind, np.dtype):
+        return "atom"
     if issubclass(kind, PacksItself):
         return "given"
     return "shared" if issubclass(kind, types.CodeType | tf.distribute.Strategy) else "itself"
@@ -373,7 +386,16 @@ def _state(part, parts):
     elif isinstance(part, keras.optimizers.Optimizer):
         variables = _variables(part, parts)
         state = {name: _by_variable(value, variables) for name, value in state.items()}
-    return state
+    # A copy has them in another order: some are made with the object, before its state is set.
+    return dict(sorted(state.items()))
+
+
+def _in_order(items):
+    """Return a list of items; those of a set sorted, where they can be: its order is an accident."""
+    try:
+        return sorted(items) if isinstance(items, set) else list(items)
+    except TypeError:
+        return list(items)
 
 
 def _is_wrapper(name, value):
@@ -430,7 +452,7 @@ def _by_variable(value, variables):
     if not isinstance(value, dict | set) or not value or not set(value) <= variables.keys():
         return value
     if isinstance(value, set):
-        return _Variables([variables[key] for key in value])
+        return _Variables([variable for key, variable in variables.items() if key in value])
     return _ByVariable([(variables[key], item) for key, item in value.items()])
 
 
@@ -519,13 +541,15 @@ def _of_table(table):
 
 
 class _Unflattener(pickle.Unpickler):
-    def __init__(self, stream, parts, given):
+    def __init__(self, stream, parts, flat):
         super().__init__(io.BytesIO(stream))
-        self._tables = {"part": parts, "given": given}
+        self._parts, self._flat = parts, flat
 
     def persistent_load(self, pid):
-        table, position = pid
-        return self._tables[table][position]
+        if isinstance(pid, int):
+            return self._flat.atoms[pid]
+        is_part, position = pid
+        return (self._parts if is_part else self._flat.given)[position]
 
 
 def _kind(part):

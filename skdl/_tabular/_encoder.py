@@ -208,8 +208,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         )
         self.columns_ = ColumnTransformer(
             [
-                ("numeric", _Numbers(), np.flatnonzero(~categorical)),
-                ("categorical", one_hot, np.flatnonzero(categorical)),
+                # Lists, since joblib hashes the strides of an empty array, and a copy has others.
+                ("numeric", _Numbers(), np.flatnonzero(~categorical).tolist()),
+                ("categorical", one_hot, np.flatnonzero(categorical).tolist()),
             ],
             sparse_threshold=0,
         )
@@ -242,7 +243,9 @@ class _Numbers(TransformerMixin, BaseEstimator):
     """Impute medians, scale, and tell what was missing; scaled numbers come first."""
 
     def fit(self, X, y=None):
-        self.imputer_ = SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True)
+        # Without gaps the indicator would hold an empty array, see above.
+        gaps = bool(np.isnan(X).any())
+        self.imputer_ = SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=gaps)
         X = self.imputer_.fit_transform(X)
         self.n_numbers_ = self.imputer_.n_features_in_
         self.clipper_ = RobustClipper().fit(X[:, : self.n_numbers_])
