@@ -169,3 +169,50 @@ def test_a_random_network_trains_as_in_keras(seed):
         np.testing.assert_allclose(ours, theirs, **tolerance)
     for ours, theirs in zip(state.optimizer_variables(), model.optimizer.variables, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-3, atol=1e-5)
+
+
+OUTPUTS_AND_LOSSES = [
+    ("sigmoid", "CategoricalCrossentropy", {}),  # of logits: Keras goes back behind softmax and sigmoid
+    ("softmax", "BinaryCrossentropy", {}),
+    ("softmax", "CategoricalCrossentropy", {"label_smoothing": 0.1}),
+    ("linear", "CategoricalCrossentropy", {"from_logits": True}),
+    ("linear", "SparseCategoricalCrossentropy", {"from_logits": True}),
+    ("linear", "BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.1}),
+    ("hard_sigmoid", "BinaryCrossentropy", {}),
+    ("hard_sigmoid", "CategoricalCrossentropy", {}),
+    ("hard_sigmoid", "SparseCategoricalCrossentropy", {}),
+    ("softplus", "Poisson", {}),
+    ("softmax", "KLDivergence", {}),
+    ("tanh", "Hinge", {}),
+    ("tanh", "SquaredHinge", {}),
+    ("softmax", "CategoricalHinge", {}),
+    ("linear", "MeanAbsolutePercentageError", {}),
+    ("softplus", "MeanSquaredLogarithmicError", {}),
+]
+
+
+@pytest.mark.parametrize(("output", "name", "settings"), OUTPUTS_AND_LOSSES)
+def test_a_loss_behind_an_output_is_kerass(output, name, settings):
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    x, classes = rng.normal(size=(40, 5)).astype("float32"), rng.integers(0, 3, 40)
+    y = classes if name.startswith("Sparse") else np.eye(3, dtype="float32")[classes]
+    parts = [keras.Input((5,)), keras.layers.Dense(3)]
+    model = keras.Sequential([*parts, keras.layers.Activation(output)])
+    metrics = [name] if hasattr(keras.metrics, name) else []
+    metrics = [
+        getattr(keras.metrics, each)(**settings) if "Cross" in each else getattr(keras.metrics, each)()
+        for each in metrics
+    ]
+    model.compile(
+        keras.optimizers.SGD(0.1), getattr(keras.losses, name)(**settings), metrics=metrics, jit_compile=False
+    )
+    network = described(model, (name, settings), [pair(metric) for metric in metrics], [])
+    state = state_of(model, network)
+    weight = rng.random(40).astype("float32")
+    expected = keras_epoch(model, x, y, weight, np.arange(40), 16)
+    assert _dense.train_epoch(state, x, y, weight, np.arange(40), 16) == pytest.approx(expected, rel=1e-5)
+    for ours, theirs in zip(state.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    evaluated = model.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
+    assert _dense.evaluate(state, x, y, weight) == pytest.approx(evaluated, rel=1e-5)

@@ -1,12 +1,11 @@
-"""Activations and their derivatives, as Keras 3.15 computes them with TensorFlow.
+"""Activations and their derivatives.
 
-Keras: ``keras/src/activations/activations.py`` and ``keras/src/backend/tensorflow/nn.py``. At a kink the
-derivative is TensorFlow's (``tensorflow/core/kernels/relu_op_functor.h`` for the rectifiers), since
-inputs of exactly zero are frequent: rows of zeros, units that are all off.
+Keras 3.15: ``keras/src/activations/activations.py`` and ``keras/src/backend/tensorflow/nn.py``. At a kink the
+derivative is TensorFlow's, since inputs of exactly zero are frequent: rows of zeros, units that are all off.
 
-`ACTIVATIONS` gives for each name two functions. ``forward(z, y, **settings)`` writes the values at ``z``
-into ``y``. ``backward(g, z, y, **settings)`` multiplies ``g``, the gradient with respect to ``y``, by the
-derivative, in place.
+`ACTIVATIONS` gives for each name two functions. ``forward(z, y, **settings)`` writes the values at ``z`` into
+``y``. ``backward(g, z, y, **settings)`` multiplies ``g``, the gradient with respect to ``y``, by the
+derivative.
 """
 
 import math
@@ -14,8 +13,43 @@ import math
 import numpy as np
 from scipy.special import erf
 
-# Klambauer et al. 2017, Self-Normalizing Neural Networks.
-_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+def sigmoid(z):
+    """Return the logistic function."""
+    return 1 / (1 + np.exp(-z))
+
+
+def softplus(z):
+    """Return ``log(1 + exp(z))``."""
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+def softmax(z):
+    """Return the softmax of each row."""
+    y = np.exp(z - np.maximum.reduce(z, axis=1, keepdims=True))
+    y /= np.add.reduce(y, axis=1, keepdims=True)
+    return y
+
+
+def log_softmax(z):
+    """Return the logarithm of the softmax of each row."""
+    z = z - z.max(axis=1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+def _plain(function, derivative):
+    """Return an entry of the table for a function of one number; ``derivative(z, y)`` may use its value."""
+
+    def forward(z, y, **settings):
+        y[...] = function(z, **settings)
+
+    def backward(g, z, y, **settings):
+        g *= derivative(z, y, **settings)
+
+    return forward, backward
+
+
+# The frequent ones without arrays for intermediate values.
 
 
 def _relu(z, y):
@@ -26,227 +60,11 @@ def _relu_backward(g, z, y):
     np.multiply(g, y > 0, out=g)
 
 
-def _relu6(z, y):
-    np.clip(z, 0, 6, out=y)
-
-
-def _relu6_backward(g, z, y):
-    g *= (z > 0) & (z < 6)
-
-
-def _leaky_relu(z, y, negative_slope=0.2):
-    np.multiply(z, negative_slope, out=y)
-    np.maximum(z, y, out=y) if negative_slope <= 1 else np.copyto(y, z, where=z > 0)
-
-
-def _leaky_relu_backward(g, z, y, negative_slope=0.2):
-    np.multiply(g, negative_slope, out=g, where=z <= 0)
-
-
-def _elu(z, y, alpha=1.0):
-    np.minimum(z, 0, out=y)
-    np.expm1(y, out=y)
-    y *= alpha
-    np.copyto(y, z, where=z > 0)
-
-
-def _elu_backward(g, z, y, alpha=1.0):
-    # TensorFlow's EluGrad, of the function with alpha = 1; where it is 0 the derivative is 1.
-    np.multiply(g, y + alpha, out=g, where=y < 0)
-    if alpha != 1:
-        np.multiply(g, alpha, out=g, where=z == 0)
-
-
-def _celu(z, y, alpha=1.0):
-    np.add(np.maximum(z, 0), alpha * np.expm1(np.minimum(z, 0) / alpha), out=y)
-
-
-def _celu_backward(g, z, y, alpha=1.0):
-    # Both the maximum and the minimum give their gradient at zero: it is 2 there.
-    g *= (z >= 0) + (z <= 0) * np.exp(np.minimum(z, 0) / alpha)
-
-
-def _selu(z, y):
-    _elu(z, y, _SELU_ALPHA)
-    y *= _SELU_SCALE
-
-
-def _selu_backward(g, z, y):
-    negative = y < 0
-    np.multiply(g, y + _SELU_SCALE * _SELU_ALPHA, out=g, where=negative)
-    np.multiply(g, _SELU_SCALE, out=g, where=~negative)
-
-
 def _sigmoid(z, y):
     np.negative(z, out=y)
     np.exp(y, out=y)
     y += 1
     np.reciprocal(y, out=y)
-
-
-def sigmoid(z):
-    """Return the logistic function of an array."""
-    y = np.empty_like(z)
-    _sigmoid(z, y)
-    return y
-
-
-def _sigmoid_backward(g, z, y):
-    g *= y
-    g *= 1 - y
-
-
-def _tanh(z, y):
-    np.tanh(z, out=y)
-
-
-def _tanh_backward(g, z, y):
-    g *= 1 - y * y
-
-
-def softplus(z):
-    """Return ``log(1 + exp(z))`` of an array."""
-    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
-
-
-def _softplus(z, y):
-    y[...] = softplus(z)
-
-
-def _softplus_backward(g, z, y):
-    g *= sigmoid(z)
-
-
-def _log_sigmoid(z, y):
-    np.negative(softplus(-z), out=y)
-
-
-def _log_sigmoid_backward(g, z, y):
-    g *= sigmoid(-z)
-
-
-def _softsign(z, y):
-    np.divide(z, 1 + np.abs(z), out=y)
-
-
-def _softsign_backward(g, z, y):
-    g /= (1 + np.abs(z)) ** 2
-
-
-def _silu(z, y):
-    _sigmoid(z, y)
-    y *= z
-
-
-def _silu_backward(g, z, y):
-    s = sigmoid(z)
-    g *= s * (1 + z * (1 - s))
-
-
-def _gelu(z, y, approximate=False):
-    y[...] = 0.5 * z * (1 + (np.tanh(_gelu_inner(z)) if approximate else erf(z * math.sqrt(0.5))))
-
-
-def _gelu_inner(z):
-    """Hendrycks and Gimpel 2016, Gaussian Error Linear Units: the argument of the approximation."""
-    return math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)
-
-
-def _gelu_backward(g, z, y, approximate=False):
-    if approximate:
-        t = np.tanh(_gelu_inner(z))
-        g *= 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z * z)
-    else:
-        density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
-        g *= 0.5 * (1 + erf(z * math.sqrt(0.5))) + z * density
-
-
-def _mish(z, y):
-    np.multiply(z, np.tanh(softplus(z)), out=y)
-
-
-def _mish_backward(g, z, y):
-    t = np.tanh(softplus(z))
-    g *= t + z * (1 - t * t) * sigmoid(z)
-
-
-def _exponential(z, y):
-    np.exp(z, out=y)
-
-
-def _exponential_backward(g, z, y):
-    g *= y
-
-
-def _hard_sigmoid(z, y):
-    np.clip(z + 3, 0, 6, out=y)
-    y /= 6
-
-
-def _hard_sigmoid_backward(g, z, y):
-    g *= ((z > -3) & (z < 3)) / z.dtype.type(6)
-
-
-def _hard_silu(z, y):
-    _hard_sigmoid(z, y)
-    y *= z
-
-
-def _hard_silu_backward(g, z, y):
-    g *= np.clip(z + 3, 0, 6) / 6 + z * ((z > -3) & (z < 3)) / 6
-
-
-def _hard_tanh(z, y):
-    np.clip(z, -1, 1, out=y)
-
-
-def _hard_tanh_backward(g, z, y):
-    g *= (z >= -1) & (z <= 1)
-
-
-def _soft_shrink(z, y, threshold=0.5):
-    y[...] = np.where(z > threshold, z - threshold, np.where(z < -threshold, z + threshold, 0))
-
-
-def _shrink_backward(g, z, y, threshold=0.5):
-    g *= np.abs(z) > threshold
-
-
-def _hard_shrink(z, y, threshold=0.5):
-    np.multiply(z, np.abs(z) > threshold, out=y)
-
-
-def _tanh_shrink(z, y):
-    np.subtract(z, np.tanh(z), out=y)
-
-
-def _tanh_shrink_backward(g, z, y):
-    g *= np.tanh(z) ** 2
-
-
-def _sparse_plus(z, y):
-    y[...] = np.where(z <= -1, 0, np.where(z < 1, 0.25 * (z + 1) ** 2, z))
-
-
-def _sparse_plus_backward(g, z, y):
-    g *= np.where(z <= -1, 0, np.where(z < 1, 0.5 * (z + 1), 1)).astype(z.dtype)
-
-
-def _sparse_sigmoid(z, y):
-    np.clip(0.5 * (z + 1), 0, 1, out=y)
-
-
-def _sparse_sigmoid_backward(g, z, y):
-    g *= 0.5 * ((z > -1) & (z < 1)).astype(z.dtype)
-
-
-def _squareplus(z, y, b=4):
-    np.add(z, np.sqrt(z * z + b), out=y)
-    y /= 2
-
-
-def _squareplus_backward(g, z, y, b=4):
-    g *= 0.5 * (1 + z / np.sqrt(z * z + b))
 
 
 def _softmax(z, y):
@@ -255,56 +73,113 @@ def _softmax(z, y):
     np.divide(y, np.add.reduce(y, axis=1, keepdims=True), out=y)
 
 
-def softmax(z):
-    """Return the softmax of each row."""
-    y = np.empty_like(z)
-    _softmax(z, y)
-    return y
+# These two take whole rows.
 
 
 def _softmax_backward(g, z, y):
-    np.multiply(y, g - np.add.reduce(g * y, axis=1, keepdims=True), out=g)
-
-
-def log_softmax(z):
-    """Return the logarithm of the softmax of each row."""
-    z = z - z.max(axis=1, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-
-
-def _log_softmax(z, y):
-    y[...] = log_softmax(z)
+    np.multiply(y, g - (g * y).sum(axis=1, keepdims=True), out=g)
 
 
 def _log_softmax_backward(g, z, y):
     g -= np.exp(y) * g.sum(axis=1, keepdims=True)
 
 
+# TensorFlow's derivatives of elu and selu look at the sign of the value.
+
+
+def _elu(z, alpha=1.0):
+    return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
+
+
+def _elu_derivative(z, y, alpha=1.0):
+    return np.where(z > 0, 1, y + alpha) if alpha != 1 else np.where(y < 0, y + 1, 1)
+
+
+# Klambauer et al. 2017, Self-Normalizing Neural Networks.
+_SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def _selu_derivative(z, y):
+    return np.where(y < 0, y + _SCALE * _ALPHA, _SCALE)
+
+
+def _celu_derivative(z, y, alpha=1.0):
+    # Of max(z, 0) + alpha * expm1(min(z, 0) / alpha): at zero both parts give theirs.
+    return (z >= 0) + (z <= 0) * np.exp(np.minimum(z, 0) / alpha)
+
+
+# Hendrycks and Gimpel 2016, Gaussian Error Linear Units.
+
+
+def _gelu(z):
+    return 0.5 * z * (1 + erf(z * math.sqrt(0.5)))
+
+
+def _gelu_derivative(z, y):
+    return 0.5 * (1 + erf(z * math.sqrt(0.5))) + z * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+
+
+def _silu_derivative(z, y):
+    return sigmoid(z) * (1 + z * (1 - sigmoid(z)))
+
+
+def _mish_derivative(z, y):
+    t = np.tanh(softplus(z))
+    return t + z * (1 - t * t) * sigmoid(z)
+
+
+def _hard_sigmoid(z):
+    return np.clip(z + 3, 0, 6) / 6
+
+
+def _hard_silu_derivative(z, y):
+    return _hard_sigmoid(z) + z * ((z > -3) & (z < 3)) / 6
+
+
+def _sparse_plus(z):
+    return np.where(z <= -1, 0, np.where(z < 1, 0.25 * (z + 1) ** 2, z))
+
+
+def _sparse_plus_derivative(z, y):
+    return np.where(z <= -1, 0, np.where(z < 1, 0.5 * (z + 1), 1))
+
+
+# TensorFlow keeps the slope in float32.
+
+
+def _leaky_relu(z, negative_slope=0.2):
+    return np.where(z > 0, z, z * np.float32(negative_slope))
+
+
+def _leaky_relu_derivative(z, y, negative_slope=0.2):
+    return np.where(z > 0, np.float32(1), np.float32(negative_slope))
+
+
 ACTIVATIONS = {
-    "celu": (_celu, _celu_backward),
-    "elu": (_elu, _elu_backward),
-    "exponential": (_exponential, _exponential_backward),
-    "gelu": (_gelu, _gelu_backward),
-    "hard_shrink": (_hard_shrink, _shrink_backward),
-    "hard_sigmoid": (_hard_sigmoid, _hard_sigmoid_backward),
-    "hard_silu": (_hard_silu, _hard_silu_backward),
-    "hard_tanh": (_hard_tanh, _hard_tanh_backward),
-    "leaky_relu": (_leaky_relu, _leaky_relu_backward),
-    "log_sigmoid": (_log_sigmoid, _log_sigmoid_backward),
-    "log_softmax": (_log_softmax, _log_softmax_backward),
-    "mish": (_mish, _mish_backward),
+    "celu": _plain(lambda z: np.maximum(z, 0) + np.expm1(np.minimum(z, 0)), _celu_derivative),
+    "elu": _plain(_elu, _elu_derivative),
+    "exponential": _plain(np.exp, lambda z, y: y),
+    "gelu": _plain(_gelu, _gelu_derivative),
+    "hard_shrink": _plain(lambda z: z * (np.abs(z) > 0.5), lambda z, y: np.abs(z) > 0.5),
+    "hard_sigmoid": _plain(_hard_sigmoid, lambda z, y: ((z > -3) & (z < 3)) / 6),
+    "hard_silu": _plain(lambda z: z * _hard_sigmoid(z), _hard_silu_derivative),
+    "hard_tanh": _plain(lambda z: np.clip(z, -1, 1), lambda z, y: (z >= -1) & (z <= 1)),
+    "leaky_relu": _plain(_leaky_relu, _leaky_relu_derivative),
+    "log_sigmoid": _plain(lambda z: -softplus(-z), lambda z, y: sigmoid(-z)),
+    "log_softmax": (_plain(log_softmax, None)[0], _log_softmax_backward),
+    "mish": _plain(lambda z: z * np.tanh(softplus(z)), _mish_derivative),
     "relu": (_relu, _relu_backward),
-    "relu6": (_relu6, _relu6_backward),
-    "selu": (_selu, _selu_backward),
-    "sigmoid": (_sigmoid, _sigmoid_backward),
-    "silu": (_silu, _silu_backward),
-    "soft_shrink": (_soft_shrink, _shrink_backward),
+    "relu6": _plain(lambda z: np.clip(z, 0, 6), lambda z, y: (z > 0) & (z < 6)),
+    "selu": _plain(lambda z: _SCALE * _elu(z, _ALPHA), _selu_derivative),
+    "sigmoid": (_sigmoid, _plain(None, lambda z, y: y * (1 - y))[1]),
+    "silu": _plain(lambda z: z * sigmoid(z), _silu_derivative),
+    "soft_shrink": _plain(lambda z: z - np.clip(z, -0.5, 0.5), lambda z, y: np.abs(z) > 0.5),
     "softmax": (_softmax, _softmax_backward),
-    "softplus": (_softplus, _softplus_backward),
-    "softsign": (_softsign, _softsign_backward),
-    "sparse_plus": (_sparse_plus, _sparse_plus_backward),
-    "sparse_sigmoid": (_sparse_sigmoid, _sparse_sigmoid_backward),
-    "squareplus": (_squareplus, _squareplus_backward),
-    "tanh": (_tanh, _tanh_backward),
-    "tanh_shrink": (_tanh_shrink, _tanh_shrink_backward),
+    "softplus": _plain(softplus, lambda z, y: sigmoid(z)),
+    "softsign": _plain(lambda z: z / (1 + np.abs(z)), lambda z, y: 1 / (1 + np.abs(z)) ** 2),
+    "sparse_plus": _plain(_sparse_plus, _sparse_plus_derivative),
+    "sparse_sigmoid": _plain(lambda z: np.clip(0.5 * (z + 1), 0, 1), lambda z, y: 0.5 * (np.abs(z) < 1)),
+    "squareplus": _plain(lambda z: (z + np.sqrt(z * z + 4)) / 2, lambda z, y: y / np.sqrt(z * z + 4)),
+    "tanh": _plain(np.tanh, lambda z, y: 1 - y * y),
+    "tanh_shrink": _plain(lambda z: z - np.tanh(z), lambda z, y: np.tanh(z) ** 2),
 }

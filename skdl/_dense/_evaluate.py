@@ -4,55 +4,9 @@ import numpy as np
 
 from skdl._dense._activations import ACTIVATIONS
 from skdl._dense._row_losses import target_of, values_of
-from skdl._dense._chain import Activation, BatchNormalization, Dense
 
-# Elements of the input and of the widest layer for which rows are computed at a time.
+# Numbers of a layer's output that are computed at a time.
 _CHUNK = 2**20
-
-
-def forward(state, x):
-    """Return what goes into the last activation, and the output.
-
-    Parameters
-    ----------
-    state : State
-    x : ndarray of shape (n, n_inputs)
-        Of the network's float type.
-
-    Returns
-    -------
-    logits, output : ndarray of shape (n, n_units)
-        The same array where the last layer is no activation.
-    """
-    network = state.network
-    weights, moving = iter(state.views(state.weights)), iter(state.moving())
-    before = x
-    for layer in network.layers:
-        before = x
-        if isinstance(layer, Dense):
-            x = x @ next(weights)
-            if layer.bias:
-                x += next(weights)
-        elif isinstance(layer, Activation):
-            x = np.empty_like(before)
-            ACTIVATIONS[layer.name][0](before, x, **dict(layer.settings))
-        elif isinstance(layer, BatchNormalization):
-            gamma = next(weights) if layer.gamma else 1
-            beta = next(weights) if layer.beta else 0
-            mean, variance = next(moving), next(moving)
-            scale = gamma / np.sqrt(variance + layer.epsilon)
-            x = x * scale + (beta - mean * scale)
-    return before if isinstance(network.layers[-1], Activation) else x, x
-
-
-def rows_of(network, x):
-    """Return rows as the network takes them: flat, of its float type, without a copy where they are."""
-    return np.asarray(x, network.dtype).reshape(len(x), network.n_inputs)
-
-
-def _chunks(network, n):
-    size = max(1, _CHUNK // max(network.widths))
-    return [slice(start, start + size) for start in range(0, n, size)]
 
 
 def predict(state, x):
@@ -66,24 +20,24 @@ def predict(state, x):
     Returns
     -------
     ndarray of shape (n, n_units)
-        Of the network's float type.
+        Of the network's float type. The last bits of a row may depend on the rows beside it, as in any BLAS.
     """
-    network = state.network
-    output = np.empty((len(x), network.widths[-1]), network.dtype)
+    output = np.empty((len(x), state.network.layers[-1].n_units), state.weights.dtype)
     with np.errstate(all="ignore"):
-        for chunk in _chunks(network, len(x)):
-            output[chunk] = forward(state, rows_of(network, x[chunk]))[1]
+        for chunk in _chunks(state.network, len(x)):
+            output[chunk] = _forward(state, rows_of(state.network, x[chunk]))[1]
     return output
 
 
 def evaluate(state, x, y, weight=None):
-    """Return loss and metrics as ``keras.Model.evaluate`` does, whatever its batches.
+    """Return loss and metrics as ``keras.Model.evaluate`` does; its batches make no difference.
 
     Parameters
     ----------
     state : State
     x : ndarray of shape (n, *input_shape)
     y : ndarray of shape (n,) or (n, n_units)
+        Class numbers where the loss takes these.
     weight : ndarray of shape (n,), default=None
 
     Returns
@@ -91,63 +45,72 @@ def evaluate(state, x, y, weight=None):
     dict of str to float
         In the order of their names, as Keras's logs.
     """
-    network, sums = state.network, 0
+    sums = 0
     with np.errstate(all="ignore"):
-        for chunk in _chunks(network, len(x)):
-            predicted = forward(state, rows_of(network, x[chunk]))
-            sums = sums + sums_of(network, *predicted, y[chunk], None if weight is None else weight[chunk])
-        return logs_of(network, sums, penalty(state))
+        for chunk in _chunks(state.network, len(x)):
+            weights = None if weight is None else weight[chunk]
+            outputs = _forward(state, rows_of(state.network, x[chunk]))
+            sums = sums + sums_of(state.network, *outputs, y[chunk], weights)
+        l1, l2 = penalty_factors(state)
+        return logs_of(state.network, sums, l1 @ np.abs(state.weights) + l2 @ np.square(state.weights))
 
 
-def sums_of(network, logits, output, y, weight):
-    """Return the sums over some rows of loss and metrics, and how much each row counts.
+def _chunks(network, n):
+    size = max(1, _CHUNK // max(max(layer.n_inputs, layer.n_units) for layer in network.layers))
+    return [slice(start, start + size) for start in range(0, n, size)]
 
-    Returns
-    -------
-    ndarray of shape (1 + n_metrics, 2)
-        Weighted sum and sum of the weights; of the loss, the number of rows.
+
+def rows_of(network, x):
+    """Return rows as the first layer takes them: flat, of the network's float type."""
+    return np.asarray(x, network.dtype).reshape(len(x), network.layers[0].n_inputs)
+
+
+def _forward(state, x):
+    """Return the input of the last layer and its output."""
+    weights, moving = iter(state.views(state.weights)), iter(state.moving())
+    for layer in state.network.layers:
+        before = x
+        arrays = {v.name: next(weights if v.trainable else moving) for v in layer.variables}
+        if layer.kind == "dense":
+            x = x @ arrays["kernel"]
+            x += arrays.get("bias", 0)
+        elif layer.kind == "batch_normalization":
+            scale = arrays.get("gamma", 1) / np.sqrt(arrays["moving_variance"] + layer.settings["epsilon"])
+            x = x * scale + (arrays.get("beta", 0) - arrays["moving_mean"] * scale)
+        elif layer.kind != "dropout":
+            x = np.empty_like(before)
+            ACTIVATIONS[layer.kind][0](before, x, **layer.settings)
+    return before, x
+
+
+def sums_of(network, before, output, y, weight):
+    """Return the weighted sums of loss and metrics over some rows, and the sums of the weights: (n, 2).
+
+    The loss counts each row once, whatever its weight. Sums are in float64, where Keras adds up in float32.
     """
-    sums = np.empty((1 + len(network.metrics), 2))
-    for i, loss in enumerate((network.loss, *network.metrics)):
-        target = target_of(loss, y, output.shape[1], output.dtype)
-        values = values_of(loss, target, logits if loss.logits else output)
-        w = weight if loss.weighted else None
-        # In float64, where Keras adds up in float32.
-        sums[i] = np.sum(values if w is None else values * w, dtype=float), len(y) if w is None else w.sum()
-    sums[0, 0] *= network.loss_weight
-    sums[0, 1] = len(y)
-    return sums
+    sums = []
+    for measure in (network.loss, *network.metrics):
+        t = target_of(measure, y, output.shape[1], output.dtype)
+        values = values_of(measure, t, before if measure.logits else output)
+        if weight is None or not measure.weighted:
+            sums.append((values.sum(dtype=float), len(y)))
+        else:
+            sums.append(((values * weight).sum(dtype=float), weight.sum(dtype=float)))
+    sums[0] = sums[0][0] * network.loss_weight, len(y)
+    return np.array(sums)
 
 
 def logs_of(network, sums, penalty):
-    """Return logs from what `sums_of` gave for all rows, and the mean penalty."""
-    sums, counts = sums.T
-    means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts != 0)
-    means[0] += penalty
-    logs = {"loss": float(means[0])}
-    for metric, mean in zip(network.metrics, means[1:], strict=True):
+    """Return logs from what `sums_of` gave for all rows, and the mean penalty of the steps."""
+    loss, *means = np.divide(*sums.T, out=np.zeros(len(sums)), where=sums[:, 1] != 0)
+    logs = {"loss": float(loss + penalty)}
+    for metric, mean in zip(network.metrics, means, strict=True):
         logs[metric.name] = float(np.sqrt(mean) if metric.root else mean)
     return dict(sorted(logs.items()))
 
 
 def penalty_factors(state):
-    """Return the factors of the penalties of each weight.
-
-    Returns
-    -------
-    l1, l2 : ndarray of shape (n_weights,) or None
-        None where they are zero throughout.
-    """
-    variables = [v for of_layer in state.network.variables for v in of_layer if v.trainable]
-    sizes, dtype = [v.size for v in variables], state.weights.dtype
-    factors = (
-        np.repeat(np.array([getattr(v, key) for v in variables], dtype), sizes) for key in ("l1", "l2")
-    )
-    return tuple(f if f.any() else None for f in factors)
-
-
-def penalty(state):
-    """Return the sum of the penalties of the weights."""
-    l1, l2 = penalty_factors(state)
-    w = state.weights
-    return (0.0 if l1 is None else float(l1 @ np.abs(w))) + (0.0 if l2 is None else float(l2 @ (w * w)))
+    """Return the factors ``l1`` and ``l2`` of each weight's penalties."""
+    trained = [v for layer in state.network.layers for v in layer.variables if v.trainable]
+    factors = np.array([(v.l1, v.l2) for v in trained], state.weights.dtype)
+    return np.repeat(factors, [v.size for v in trained], axis=0).T.copy()

@@ -4,29 +4,33 @@ Keras 3.15: ``keras/src/optimizers/<name>.py``, what they have in common in ``ba
 ``keras/src/backend/tensorflow/optimizer.py``. Numbers of a step (powers of the betas, for example) are
 computed in the float type of the weights, as there: ``1 - 0.999`` in float32 is off by 5e-5 of itself.
 
-`OPTIMIZERS` gives for each name the settings with Keras's defaults, a function ``slots(s)`` that names the
-arrays that it keeps, and a function ``step(s, lr, t, state)`` for step ``t``, counted from 1, that returns
-``update(w, g, slots, a, b)``. This changes the weights ``w`` and the slots in place; ``g`` is their gradient,
-``a`` and ``b`` are for intermediate values. Slots are in groups; Keras's list of variables goes through the
-weights for each group.
+`OPTIMIZERS` gives for each name a `Rule`. Its ``step(s, lr, t, state)`` returns, for settings ``s`` and step
+``t``, counted from 1, a function ``update(w, g, slots, a, b)``. This changes the weights ``w`` and the
+optimizer's arrays ``slots`` in place; ``g`` is the gradient, ``a`` and ``b`` are for intermediate values.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 
 class Rule(NamedTuple):
-    """An entry of `OPTIMIZERS`."""
+    """Settings with Keras's defaults; names of the slots, in the groups of Keras's variables; the step."""
 
     defaults: dict
-    slots: object
-    step: object
+    slots: Callable
+    step: Callable
+
+
+def _cast(number, one):
+    """Return one of Python's numbers as ``ops.cast`` does: by way of float32."""
+    return one(np.float32(number))
 
 
 def _sgd(s, lr, t, state):
-    momentum, nesterov = s["momentum"], s["nesterov"]
+    momentum, nesterov = _cast(s["momentum"], type(lr)), s["nesterov"]
 
     def update(w, g, slots, a, b):
         np.multiply(g, lr, out=a)
@@ -56,7 +60,7 @@ def _move(m, g, share, a):
 def _adam(s, lr, t, state):
     # Kingma and Ba 2015, in the order of the end of their section 2: epsilon is "epsilon hat".
     one = type(lr)
-    correction_1, correction_2 = 1 - one(s["beta_1"]) ** one(t), 1 - one(s["beta_2"]) ** one(t)
+    correction_1, correction_2 = 1 - _cast(s["beta_1"], one) ** one(t), 1 - _cast(s["beta_2"], one) ** one(t)
     alpha = lr * one(math.sqrt(correction_2)) / correction_1
 
     def update(w, g, slots, a, b):
@@ -78,7 +82,7 @@ def _adam(s, lr, t, state):
 def _nadam(s, lr, t, state):
     # Dozat 2016, with the schedule of momentum of its appendix.
     one = type(lr)
-    beta_1, beta_2, decay = one(s["beta_1"]), one(s["beta_2"]), one(0.96)
+    beta_1, beta_2, decay = _cast(s["beta_1"], one), _cast(s["beta_2"], one), _cast(0.96, one)
     now = beta_1 * (1 - one(0.5) * decay ** one(t))
     after = beta_1 * (1 - one(0.5) * decay ** one(t + 1))
     product = state.momentum_product = one(state.momentum_product) * now
@@ -105,7 +109,7 @@ def _nadam(s, lr, t, state):
 def _adamax(s, lr, t, state):
     # Kingma and Ba 2015, section 7.1, with an epsilon.
     one = type(lr)
-    correction = 1 - one(s["beta_1"]) ** one(t)
+    correction = 1 - _cast(s["beta_1"], one) ** one(t)
 
     def update(w, g, slots, a, b):
         m, u = slots
@@ -170,7 +174,7 @@ def _rmsprop(s, lr, t, state):
 def _lion(s, lr, t, state):
     # Chen et al. 2023, Symbolic discovery of optimization algorithms.
     one = type(lr)
-    beta_1, beta_2 = one(s["beta_1"]), one(s["beta_2"])
+    beta_1, beta_2 = _cast(s["beta_1"], one), _cast(s["beta_2"], one)
 
     def update(w, g, slots, a, b):
         (m,) = slots
@@ -187,43 +191,31 @@ def _lion(s, lr, t, state):
     return update
 
 
-_BETAS = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
-_ADAM = {"learning_rate": 0.001, **_BETAS, "amsgrad": False}
-
-
 def _adam_slots(s):
-    return [("momentum", "velocity")] + [("velocity_hat",)] * bool(s["amsgrad"])
+    return [("momentum", "velocity"), ("velocity_hat",)][: 2 if s["amsgrad"] else 1]
 
 
 def _rmsprop_slots(s):
-    return (
-        [("velocity",)]
-        + [("momentum",)] * (s["momentum"] > 0)
-        + [("average_gradient",)] * bool(s["centered"])
-    )
+    kept = {"velocity": True, "momentum": s["momentum"] > 0, "average_gradient": s["centered"]}
+    return [(name,) for name, is_kept in kept.items() if is_kept]
 
+
+_RATE = {"learning_rate": 0.001}
+_BETAS = {**_RATE, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+_ADAM = {**_BETAS, "amsgrad": False}
+_ADAGRAD = {**_RATE, "initial_accumulator_value": 0.1, "epsilon": 1e-7}
+_RMSPROP = {**_RATE, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False}
+_SGD = {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
 
 OPTIMIZERS = {
-    "SGD": Rule(
-        {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False},
-        lambda s: [("momentum",)] * (s["momentum"] != 0),
-        _sgd,
-    ),
+    "SGD": Rule(_SGD, lambda s: [("momentum",)] if s["momentum"] else [], _sgd),
     "Adam": Rule(_ADAM, _adam_slots, _adam),
     "AdamW": Rule({**_ADAM, "weight_decay": 0.004}, _adam_slots, _adam),
-    "Nadam": Rule({"learning_rate": 0.001, **_BETAS}, lambda s: [("momentum", "velocity")], _nadam),
-    "Adamax": Rule({"learning_rate": 0.001, **_BETAS}, lambda s: [("momentum", "norm")], _adamax),
-    "Adagrad": Rule(
-        {"learning_rate": 0.001, "initial_accumulator_value": 0.1, "epsilon": 1e-7},
-        lambda s: [("accumulator",)],
-        _adagrad,
-    ),
-    "RMSprop": Rule(
-        {"learning_rate": 0.001, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
-        _rmsprop_slots,
-        _rmsprop,
-    ),
-    "Lion": Rule({"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.99}, lambda s: [("momentum",)], _lion),
+    "Nadam": Rule(_BETAS, lambda s: [("momentum", "velocity")], _nadam),
+    "Adamax": Rule(_BETAS, lambda s: [("momentum", "norm")], _adamax),
+    "Adagrad": Rule(_ADAGRAD, lambda s: [("accumulator",)], _adagrad),
+    "RMSprop": Rule(_RMSPROP, _rmsprop_slots, _rmsprop),
+    "Lion": Rule({**_RATE, "beta_1": 0.9, "beta_2": 0.99}, lambda s: [("momentum",)], _lion),
 }
 
 # What all optimizers have (``base_optimizer.py``).
@@ -273,28 +265,12 @@ _CHUNK = 16384
 
 
 def optimizer_step(state, gradient):
-    """Return a function that applies the gradient to the weights of a state.
-
-    Parameters
-    ----------
-    state : State
-    gradient : ndarray of shape (n_weights,)
-        Is read, and changed, at each call.
-
-    Returns
-    -------
-    callable ()
-        Changes weights, slots, averages and the number of iterations in place.
-    """
-    optimizer, w = state.network.optimizer, state.weights
-    s, rule = dict(optimizer.settings), OPTIMIZERS[optimizer.name]
-    one = w.dtype.type
-    parts = state.views(gradient)
-    clip = _clipping(s, gradient, parts)
+    """Return a function that applies the gradient, which it may change, to a state in place."""
+    w, s = state.weights, state.network.settings
+    one, step_of = w.dtype.type, OPTIMIZERS[state.network.optimizer].step
+    clip = _clipping(s, gradient, state.views(gradient))
     decayed = [part for i, part in enumerate(state.views(w)) if i not in s["exclude_from_weight_decay"]]
-    if len(decayed) == len(parts):
-        decayed = [w]
-    a, b = np.empty((2, min(len(w), _CHUNK)), w.dtype)
+    a, b = np.empty((2, _CHUNK), w.dtype)
     chunks = []
     for start in range(0, len(w), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -307,8 +283,8 @@ def optimizer_step(state, gradient):
             clip()
         if s["weight_decay"] is not None:
             for part in decayed:
-                part -= part * one(s["weight_decay"]) * lr
-        update = rule.step(s, lr, state.iterations + 1, state)
+                part -= part * _cast(s["weight_decay"], one) * lr
+        update = step_of(s, lr, state.iterations + 1, state)
         for chunk in chunks:
             update(*chunk)
         if s["use_ema"]:
@@ -320,14 +296,13 @@ def optimizer_step(state, gradient):
 
 def _average(s, state):
     """Move the averages of the weights, and put them in place of the weights where it is time to."""
-    momentum = s["ema_momentum"] if state.iterations else 0.0
-    state.averages *= momentum
-    state.averages += state.weights * (1 - momentum)
+    share = 1 - s["ema_momentum"] if state.iterations else 1
+    state.averages += (state.weights - state.averages) * share
     if s["ema_overwrite_frequency"] and (state.iterations + 1) % s["ema_overwrite_frequency"] == 0:
         state.weights[...] = state.averages
 
 
 def finish_training(state):
-    """Put the averages in place of the weights, where there are any, as Keras does at the end of ``fit``."""
-    if dict(state.network.optimizer.settings)["use_ema"]:
+    """Put the averages in place of the weights, if there are any, as Keras does at the end of ``fit``."""
+    if state.averages is not None:
         state.weights[...] = state.averages

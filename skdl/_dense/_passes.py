@@ -1,37 +1,36 @@
 """One layer, forwards and backwards, for batches of one size.
 
 Each function below makes the buffers of its layer and returns ``forward(x, i)`` and ``backward(g)``.
-``forward`` takes the layer's input and the number of the step in its block, and returns the output. ``backward`` takes
-the gradient with respect to the output, which it may change, writes the gradients of the layer's weights,
-and returns the gradient with respect to the input. Arrays that are returned are used again at the next step.
+``forward`` takes the layer's input and the number of the step among those that masks were drawn for, and
+returns the output. ``backward`` takes the gradient with respect to the output, which it may change, writes
+the gradients of the layer's weights, and returns the gradient with respect to the input. What they return
+is used again at the next step.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from skdl._dense import _chain
 from skdl._dense._activations import ACTIVATIONS
 from skdl._dense._random import uniform
 
 
-class _Own(NamedTuple):
-    """The arrays of one layer: views of those of the state, of the gradient, and of the drawn masks."""
+class _Arrays(NamedTuple):
+    """What a layer has of the state, the gradient and the masks; whether no layer before it is trained."""
 
     weights: list
     gradients: list
-    statistics: list
+    moving: list
     masks: np.ndarray | None
-    dtype: np.dtype
     is_first: bool
 
 
-def _dense(layer, n, n_inputs, own):
+def _dense(layer, n, dtype, own):
     kernel, d_kernel = own.weights[0], own.gradients[0]
-    bias, d_bias = (own.weights[1], own.gradients[1]) if layer.bias else (None, None)
-    y = np.empty((n, layer.units), own.dtype)
-    dx = None if own.is_first else np.empty((n, n_inputs), own.dtype)
-    ones = np.ones(n, own.dtype)
+    bias, d_bias = (own.weights[1], own.gradients[1]) if own.weights[1:] else (None, None)
+    y = np.empty((n, layer.n_units), dtype)
+    dx = None if own.is_first else np.empty((n, layer.n_inputs), dtype)
+    ones = np.ones(n, dtype)
     x = None
 
     def forward(inputs, i):
@@ -49,27 +48,26 @@ def _dense(layer, n, n_inputs, own):
     return forward, backward
 
 
-def _activation(layer, n, n_inputs, own):
-    function, derivative = ACTIVATIONS[layer.name]
-    settings = dict(layer.settings)
-    y = np.empty((n, n_inputs), own.dtype)
+def _activation(layer, n, dtype, own):
+    function, derivative = ACTIVATIONS[layer.kind]
+    y = np.empty((n, layer.n_units), dtype)
     z = None
 
-    def forward(inputs, i):
+    def forward(x, i):
         nonlocal z
-        z = inputs
-        function(z, y, **settings)
+        z = x
+        function(z, y, **layer.settings)
         return y
 
     def backward(g):
-        derivative(g, z, y, **settings)
+        derivative(g, z, y, **layer.settings)
         return g
 
     return forward, backward
 
 
-def _dropout(layer, n, n_inputs, own):
-    y = np.empty((n, n_inputs), own.dtype)
+def _dropout(layer, n, dtype, own):
+    y = np.empty((n, layer.n_units), dtype)
     mask = None
 
     def forward(x, i):
@@ -83,53 +81,45 @@ def _dropout(layer, n, n_inputs, own):
     return forward, backward
 
 
-def draw_masks(masks, layer, draw, n_steps):
-    """Write the masks of the next steps of a dropout layer, as TensorFlow's ``stateless_dropout`` draws them.
+def draw_masks(masks, rate, draw, n_steps):
+    """Write the masks of a dropout layer's next steps, of shape (n_steps or more, batch_size, n_units).
 
-    The numbers of a smaller batch are the first ones of a full batch.
-
-    Parameters
-    ----------
-    masks : ndarray of shape (n_steps or more, batch_size, n_units)
-    layer : Dropout
-    draw : ndarray of shape (2,)
-        State of the layer's seed generator.
-    n_steps : int
+    ``draw`` is the state of its seed generator. As TensorFlow's ``stateless_dropout`` draws them; the numbers
+    of a smaller batch are the first ones of a full batch.
     """
     _, batch_size, n_units = masks.shape
-    one = masks.dtype.type
-    seeds = draw + np.array([[0, 1]]) * np.arange(n_steps)[:, None]
+    seeds = draw + [(0, step) for step in range(n_steps)]
     numbers = uniform(seeds, batch_size * n_units, masks.dtype).reshape(n_steps, batch_size, n_units)
-    np.multiply(numbers >= one(layer.rate), one(1 / (1 - layer.rate)), out=masks[:n_steps])
+    np.multiply(numbers >= masks.dtype.type(rate), masks.dtype.type(1 / (1 - rate)), out=masks[:n_steps])
 
 
-def _batch_normalization(layer, n, n_inputs, own):
-    # Ioffe and Szegedy 2015; the moving variance is that of the batch, divided by n and not by n - 1.
-    moving_mean, moving_variance = own.statistics
-    gamma = own.weights[0] if layer.gamma else None
-    beta = own.weights[-1] if layer.beta else None
-    share = np.full(n, 1 / n, own.dtype)
-    ones = np.ones(n, own.dtype)
-    normal, y, a = np.empty((3, n, n_inputs), own.dtype)
+def _batch_normalization(layer, n, dtype, own):
+    # Ioffe and Szegedy 2015; the moving variance is of the batch divided by n, not by n - 1.
+    momentum, epsilon = layer.settings["momentum"], layer.settings["epsilon"]
+    names = [variable.name for variable in layer.variables]
+    gamma = own.weights[0] if "gamma" in names else None
+    beta = own.weights[-1] if "beta" in names else None
+    normal, y, a = np.empty((3, n, layer.n_units), dtype)
+    ones = np.ones(n, dtype)
     scale = None
 
     def forward(x, i):
         nonlocal scale
-        mean = np.dot(share, x)
+        mean = np.dot(ones, x) / n
         np.subtract(x, mean, out=normal)
         np.multiply(normal, normal, out=a)
-        variance = np.dot(share, a)
-        for moving, now in ((moving_mean, mean), (moving_variance, variance)):
-            moving *= layer.momentum
-            moving += now * (1 - layer.momentum)
-        scale = 1 / np.sqrt(variance + layer.epsilon)
+        variance = np.dot(ones, a) / n
+        for moving, now in zip(own.moving, (mean, variance), strict=True):
+            moving *= momentum
+            moving += now * (1 - momentum)
+        scale = 1 / np.sqrt(variance + epsilon)
         np.multiply(normal, scale, out=normal)
-        np.copyto(y, normal) if gamma is None else np.multiply(normal, gamma, out=y)
+        np.multiply(normal, 1 if gamma is None else gamma, out=y)
         return y if beta is None else np.add(y, beta, out=y)
 
     def backward(g):
         np.multiply(g, normal, out=a)
-        sum_g, sum_a = np.dot(ones, g), np.dot(ones, a)
+        sum_a, sum_g = np.dot(ones, a), np.dot(ones, g)
         if gamma is not None:
             own.gradients[0][...] = sum_a
         if beta is not None:
@@ -143,46 +133,28 @@ def _batch_normalization(layer, n, n_inputs, own):
     return forward, backward
 
 
-_PASSES = {
-    _chain.Dense: _dense,
-    _chain.Activation: _activation,
-    _chain.Dropout: _dropout,
-    _chain.BatchNormalization: _batch_normalization,
-}
+_PASSES = {"dense": _dense, "dropout": _dropout, "batch_normalization": _batch_normalization}
 
 
 def passes(state, gradient, masks, n):
     """Return the forward and backward functions of each layer for batches of ``n`` rows.
 
-    Parameters
-    ----------
-    state : State
-    gradient : ndarray of shape (n_weights,)
-        Where the backward functions write the gradient.
-    masks : list of ndarray of shape (n_steps, batch_size, n_units)
-        Of each dropout layer.
-    n : int
-
-    Returns
-    -------
-    list of (callable, callable)
-        Layers before the first one with weights have no backward function.
+    ``gradient`` is where the backward functions write; ``masks`` has an array for each dropout layer. Layers
+    before the first one that is trained have None for the backward function.
     """
-    network = state.network
     weights, gradients = iter(state.views(state.weights)), iter(state.views(gradient))
-    statistics, masks = iter(state.moving()), iter(masks)
+    moving, masks = iter(state.moving()), iter(masks)
     made, is_first = [], True
-    for layer, variables, width in zip(network.layers, network.variables, network.widths, strict=False):
-        n_trainable = sum(v.trainable for v in variables)
-        own = _Own(
-            weights=[next(weights) for _ in range(n_trainable)],
-            gradients=[next(gradients) for _ in range(n_trainable)],
-            statistics=[next(statistics) for _ in variables[n_trainable:]],
-            masks=next(masks) if isinstance(layer, _chain.Dropout) else None,
-            dtype=state.weights.dtype,
-            is_first=is_first,
+    for layer in state.network.layers:
+        trained = [variable for variable in layer.variables if variable.trainable]
+        own = _Arrays(
+            [next(weights) for _ in trained],
+            [next(gradients) for _ in trained],
+            [next(moving) for _ in layer.variables[len(trained) :]],
+            next(masks) if layer.kind == "dropout" else None,
+            is_first,
         )
-        forward, backward = _PASSES[type(layer)](layer, n, width, own)
-        is_first = is_first and not n_trainable
+        forward, backward = _PASSES.get(layer.kind, _activation)(layer, n, state.weights.dtype, own)
+        is_first = is_first and not trained
         made.append((forward, None if is_first else backward))
     return made

@@ -1,22 +1,21 @@
 """Keras's random numbers: ``tf.random.stateless_uniform`` in NumPy, to the bit.
 
-Philox 4x32 with ten rounds: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3. How TensorFlow
-2.21 makes key and counter from a seed: ``tensorflow/core/kernels/stateless_random_ops_v2.cc`` and
-``tensorflow/core/kernels/stateless_random_ops.cc``; how it makes floats from bits:
-``tensorflow/core/lib/random/random_distributions_utils.h``. How Keras 3.15 makes seeds from states:
-``keras/src/backend/tensorflow/random.py``.
+Philox 4x32 with ten rounds: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3. TensorFlow
+2.21 makes key and counter from a seed in ``tensorflow/core/kernels/stateless_random_ops_v2.cc``, and floats
+from bits in ``tensorflow/core/lib/random/random_distributions_utils.h``. Keras 3.15 makes seeds from the
+states of its generators in ``keras/src/backend/tensorflow/random.py``.
 """
 
 import numpy as np
 
 _FACTORS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)[:, None, None]
 _KEY_STEPS = np.array([0x9E3779B9, 0xBB67AE85], np.uint64)[:, None, None]
-_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _SCRAMBLE = np.array([0x3EC8F720, 0x02461E29], np.uint64)[:, None, None]
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 def _philox(even, odd, key):
-    """Encrypt counters in place: words 0 and 2 in ``even``, 1 and 3 in ``odd``; all (2, streams, blocks)."""
+    """Encrypt counters in place, of shape (2, streams, blocks): words 0 and 2, and words 1 and 3."""
     products = np.empty_like(even)
     for _ in range(10):
         np.multiply(even, _FACTORS, out=products)
@@ -28,37 +27,24 @@ def _philox(even, odd, key):
 
 
 def _words(seeds, n):
-    """Return the first ``n`` words of 32 bits of each seed, of shape (len(seeds), n)."""
-    seeds = np.mod(seeds, 2**31 - 2).astype(np.uint64).T[:, :, None]
-    upper, rest = seeds & _LOW, seeds >> _HALF
-    _philox(upper, rest, _SCRAMBLE)
-    key = np.concatenate([upper[:1], rest[:1]])
-    n_streams, n_blocks = seeds.shape[1], -(-n // 4)
-    even, odd = np.empty((2, 2, n_streams, n_blocks), np.uint64)
-    even[0], even[1] = np.arange(n_blocks, dtype=np.uint64), upper[1]
-    odd[0], odd[1] = 0, rest[1]
-    _philox(even, odd, key)
-    words = np.empty((n_streams, n_blocks, 4), np.uint32)
-    words[:, :, 0::2], words[:, :, 1::2] = np.moveaxis(even, 0, 2), np.moveaxis(odd, 0, 2)
-    return words.reshape(n_streams, -1)[:, :n]
+    """Return the first ``n`` words of 32 bits for each seed, of shape (len(seeds), n)."""
+    even = np.mod(seeds, 2**31 - 2).astype(np.uint64).T[:, :, None]
+    odd = np.zeros_like(even)
+    _philox(even, odd, _SCRAMBLE)
+    key, n_blocks = np.concatenate([even[:1], odd[:1]]), -(-n // 4)
+    counters = np.empty((2, 2, len(seeds), n_blocks), np.uint64)
+    counters[0, 0], counters[1, 0] = np.arange(n_blocks, dtype=np.uint64), 0
+    counters[0, 1], counters[1, 1] = even[1], odd[1]
+    _philox(*counters, key)
+    words = np.empty((len(seeds), n_blocks, 2, 2), np.uint32)
+    words[...] = counters.transpose(2, 3, 1, 0)
+    return words.reshape(len(seeds), -1)[:, :n]
 
 
 def uniform(seeds, n, dtype):
-    """Return what ``tf.random.stateless_uniform`` draws, for several seeds.
+    """Return the first ``n`` numbers in [0, 1) for each seed.
 
-    Parameters
-    ----------
-    seeds : ndarray of int64 of shape (n_streams, 2)
-        States of Keras's seed generators; ``(s, 0)`` for an integer seed ``s``.
-    n : int
-        Numbers to draw from each.
-    dtype : dtype
-        float32 or float64.
-
-    Returns
-    -------
-    ndarray of shape (n_streams, n)
-        In [0, 1).
+    ``seeds`` are pairs of int64: states of Keras's seed generators, or ``(s, 0)`` for an integer seed ``s``.
     """
     if np.dtype(dtype) == np.float32:
         bits = _words(seeds, n) & np.uint32(0x7FFFFF)

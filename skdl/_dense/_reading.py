@@ -1,26 +1,17 @@
 """From descriptions in Keras's words to a `Network`; what is not known for certain is refused.
 
 A class is described by its name and its configuration, as ``get_config`` of Keras 3.15 has it. Missing fields
-have Keras's defaults. A name says nothing about where a class or function is from: who reads a Keras model makes
-sure that they are Keras's own.
+have Keras's defaults. A name says nothing about where a class or function is from: who reads a Keras model
+makes sure that they are Keras's own.
 """
 
+import re
 from numbers import Integral, Real
 
 from skdl._dense._activations import ACTIVATIONS
-from skdl._dense._chain import (
-    Activation,
-    BatchNormalization,
-    Dense,
-    Dropout,
-    Initializer,
-    Loss,
-    Network,
-    NotDense,
-    Optimizer,
-    Parameter,
-)
+from skdl._dense._chain import Initializer, Layer, Measure, Network, NotDense, Variable
 from skdl._dense._optimizers import COMMON, OPTIMIZERS
+from skdl._dense._row_losses import LOSSES, SCORES
 from skdl._dense._schedules import SCHEDULES
 
 
@@ -62,364 +53,301 @@ def network_of(
     """
     if dtype not in ("float32", "float64"):
         raise NotDense(f"The float type is {dtype!r}.")
-    input_shape = tuple(input_shape)
-    if not input_shape or not all(isinstance(size, Integral) and size > 0 for size in input_shape):
-        raise NotDense(f"The shape of a row is {input_shape}.")
-    layers = _layers(input_shape, layers, dtype)
-    ends_in = layers[-1].name if isinstance(layers[-1], Activation) else None
-    loss = _loss(loss, ends_in)
-    metrics = _metrics(metrics, weighted_metrics, loss, ends_in, dtype)
-    behind = isinstance(layers[-1], Dropout) and len(layers) > 1 and getattr(layers[-2], "name", None)
-    if behind in ("softmax", "sigmoid") and any("crossentropy" in m.function for m in (loss, *metrics)):
-        raise NotDense("A cross-entropy follows on Dropout behind softmax or sigmoid.")
+    layers = _layers(tuple(input_shape), layers, dtype)
+    loss = _measure(loss, layers, None)
+    if loss.function in SCORES or loss.root:
+        raise NotDense(f"The loss is {loss.name}.")
+    metrics = _metrics(metrics, weighted_metrics, layers, loss, dtype)
     if not (loss_weights is None or isinstance(loss_weights, Real)):
         raise NotDense(f"loss_weights is {loss_weights!r}.")
     loss_weight = 1.0 if loss_weights is None else float(loss_weights)
-    return Network(input_shape, layers, loss, loss_weight, metrics, _optimizer(optimizer), dtype)
+    return Network(tuple(input_shape), layers, loss, loss_weight, metrics, *_optimizer(optimizer), dtype)
 
 
-def _settings(what, config, defaults, fixed=None):
-    """Return a configuration with its defaults; refuse unknown fields and other values than the fixed ones.
-
-    ``fixed`` has for fields that are not covered the values that change nothing.
-    """
-    fixed = fixed or {}
-    for field, value in config.items():
-        if field in fixed:
-            if value not in fixed[field]:
-                raise NotDense(f"{what} has {field}={value!r}.")
-        elif field not in defaults and field != "name":
-            raise NotDense(f"{what} has the setting {field!r}.")
-    return {**defaults, **{k: v for k, v in config.items() if k in defaults}}
-
-
-def _described(given):
-    """Return class name and configuration of what Keras serializes, or of a pair, or of a name."""
-    if isinstance(given, str):
-        return given, {}
-    if isinstance(given, dict):
-        return given.get("class_name"), given.get("config") or {}
-    return tuple(given)
-
-
-# Layers
-
-_LAYER_FIXED = {"trainable": (True,), "activity_regularizer": (None,)}
+# Fields of configurations that are covered at these values alone.
+_FIXED = {
+    "trainable": (True,),
+    "activity_regularizer": (None,),
+    "kernel_constraint": (None,),
+    "bias_constraint": (None,),
+    "beta_constraint": (None,),
+    "gamma_constraint": (None,),
+    "quantization_config": (None,),
+    "lora_rank": (None,),
+    "lora_alpha": (None,),
+    "threshold": (0,),
+    "axis": (-1, 1),
+    "noise_shape": (None,),
+    "data_format": (None, "channels_last"),
+    "synchronized": (False,),
+    "renorm": (False,),
+    "renorm_clipping": (None, {}),
+    "renorm_momentum": (0.99,),
+    "reduction": ("sum_over_batch_size", "mean"),
+    "ignore_class": (None,),
+    "loss_scale_factor": (None,),
+    "gradient_accumulation_steps": (None,),
+}
 
 LAYERS = {
-    "Dense": (
-        {
-            "units": None,
-            "activation": None,
-            "use_bias": True,
-            "kernel_initializer": "glorot_uniform",
-            "bias_initializer": "zeros",
-            "kernel_regularizer": None,
-            "bias_regularizer": None,
-        },
-        {
-            "kernel_constraint": (None,),
-            "bias_constraint": (None,),
-            "lora_rank": (None,),
-            "lora_alpha": (None,),
-            "quantization_config": (None,),
-        },
-    ),
-    "Activation": ({"activation": None}, {}),
-    "ReLU": ({"max_value": None, "negative_slope": 0.0}, {"threshold": (0,)}),
-    "LeakyReLU": ({"negative_slope": 0.3}, {}),
-    "ELU": ({"alpha": 1.0}, {}),
-    "Softmax": ({}, {"axis": (-1,)}),
-    "Dropout": ({"rate": None, "seed": None}, {"noise_shape": (None,)}),
-    "Flatten": ({}, {"data_format": (None, "channels_last")}),
-    "BatchNormalization": (
-        {
-            "momentum": 0.99,
-            "epsilon": 0.001,
-            "center": True,
-            "scale": True,
-            "beta_initializer": "zeros",
-            "gamma_initializer": "ones",
-            "moving_mean_initializer": "zeros",
-            "moving_variance_initializer": "ones",
-            "beta_regularizer": None,
-            "gamma_regularizer": None,
-        },
-        {
-            "axis": (-1, 1),
-            "beta_constraint": (None,),
-            "gamma_constraint": (None,),
-            "synchronized": (False,),
-            "renorm": (False,),
-            "renorm_clipping": (None, {}),
-            "renorm_momentum": (0.99,),
-        },
-    ),
-    "InputLayer": ({}, {}),
+    "Dense": {
+        "units": None,
+        "activation": None,
+        "use_bias": True,
+        "kernel_initializer": "glorot_uniform",
+        "bias_initializer": "zeros",
+        "kernel_regularizer": None,
+        "bias_regularizer": None,
+    },
+    "BatchNormalization": {
+        "momentum": 0.99,
+        "epsilon": 0.001,
+        "center": True,
+        "scale": True,
+        "beta_initializer": "zeros",
+        "gamma_initializer": "ones",
+        "moving_mean_initializer": "zeros",
+        "moving_variance_initializer": "ones",
+        "beta_regularizer": None,
+        "gamma_regularizer": None,
+    },
+    "Activation": {"activation": None},
+    "ReLU": {"max_value": None, "negative_slope": 0.0},
+    "LeakyReLU": {"negative_slope": 0.3},
+    "ELU": {"alpha": 1.0},
+    "Softmax": {},
+    "Dropout": {"rate": None, "seed": None},
+    "Flatten": {},
+    "InputLayer": {"batch_shape": None, "sparse": False, "ragged": False, "optional": False},
 }
 
 
+def settings_of(class_name, config, defaults):
+    """Return a configuration with its defaults; refuse unknown fields and values."""
+    for field, value in config.items():
+        if field in defaults or field == "name":
+            continue
+        if field not in _FIXED:
+            raise NotDense(f"{class_name} has the setting {field!r}.")
+        if value not in _FIXED[field]:
+            raise NotDense(f"{class_name} has {field}={value!r}.")
+    return {field: config.get(field, default) for field, default in defaults.items()}
+
+
+def _described(given):
+    """Return class name and configuration of a name, of what Keras serializes, or of a pair."""
+    if isinstance(given, dict):
+        return given.get("class_name"), given.get("config") or {}
+    return (given, {}) if isinstance(given, str) else given
+
+
 def _layers(input_shape, described, dtype):
-    """Return the layers of a network; activations of dense layers are layers of their own."""
-    layers, flat = [], len(input_shape) == 1
+    if not input_shape or not all(isinstance(size, Integral) and size > 0 for size in input_shape):
+        raise NotDense(f"The shape of a row is {input_shape}.")
+    layers, width, is_flat = [], 1, len(input_shape) == 1
+    for size in input_shape:
+        width *= int(size)
     for class_name, config in described:
         if class_name not in LAYERS:
             raise NotDense(f"There is a layer of class {class_name}.")
-        if class_name == "InputLayer":
-            continue
-        defaults, fixed = LAYERS[class_name]
-        own = {field: value for field, value in config.items() if field != "dtype"}
-        s = _settings(class_name, own, defaults, {**_LAYER_FIXED, **fixed})
-        if "dtype" in config and _float_type(config["dtype"]) not in (None, dtype):
+        policy = _described(config.get("dtype") or dtype)
+        if policy[1].get("name", policy[0]) != dtype:
             raise NotDense(f"{class_name} has dtype={config['dtype']!r}.")
-        if class_name == "Flatten":
-            if layers:
-                raise NotDense("Flatten follows on another layer.")
-            flat = True
-        elif not flat:
-            raise NotDense(f"{class_name} comes before Flatten.")
-        else:
-            layers += _layer(class_name, s)
-    if not any(isinstance(layer, Dense) for layer in layers):
+        own = {field: value for field, value in config.items() if field != "dtype"}
+        s = settings_of(class_name, own, LAYERS[class_name])
+        if class_name == "Flatten" and not layers:
+            is_flat = True
+        elif class_name == "Flatten" or (class_name != "InputLayer" and not is_flat):
+            raise NotDense("Flatten is not the first layer.")
+        for kind, n_units, variables, settings in _parts(class_name, s, width):
+            layers.append(Layer(kind, width, n_units, tuple(variables), settings))
+            width = n_units
+    if not any(layer.kind == "dense" for layer in layers):
         raise NotDense("There is no Dense layer.")
     return tuple(layers)
 
 
-def _float_type(policy):
-    if isinstance(policy, dict) and policy.get("class_name") == "DTypePolicy":
-        return policy["config"].get("name")
-    return policy if policy is None or isinstance(policy, str) else repr(policy)
+def _parts(class_name, s, width):
+    """Return kind, width, variables and settings of the layers that one of Keras's stands for."""
 
-
-def _layer(class_name, s):
-    """Return the layers that one of Keras's stands for: none, one or two."""
-    if class_name == "Dense":
-        kernel = _parameter(s["kernel_initializer"], s["kernel_regularizer"])
-        bias = _parameter(s["bias_initializer"], s["bias_regularizer"]) if s["use_bias"] else None
-        return [Dense(int(s["units"]), kernel, bias), *_activation(s["activation"])]
-    if class_name == "Activation":
-        return _activation(s["activation"])
-    if class_name == "ReLU":
-        most, slope = s["max_value"], s["negative_slope"]
-        if most is not None and (slope or most != 6):
-            raise NotDense(f"ReLU has max_value={most!r}.")
-        if slope:
-            return [Activation("leaky_relu", (("negative_slope", float(slope)),))]
-        return [Activation("relu" if most is None else "relu6")]
-    if class_name == "LeakyReLU":
-        return [Activation("leaky_relu", (("negative_slope", float(s["negative_slope"])),))]
-    if class_name == "ELU":
-        return [Activation("elu", (("alpha", float(s["alpha"])),))]
-    if class_name == "Softmax":
-        return [Activation("softmax")]
-    if class_name == "Dropout":
-        if not (isinstance(s["rate"], Real) and 0 <= s["rate"] < 1):
-            raise NotDense(f"Dropout has rate={s['rate']!r}.")
-        return [Dropout(float(s["rate"]), s["seed"])] if s["rate"] else []
-    return [
-        BatchNormalization(
-            float(s["momentum"]),
-            float(s["epsilon"]),
-            gamma=_parameter(s["gamma_initializer"], s["gamma_regularizer"]) if s["scale"] else None,
-            beta=_parameter(s["beta_initializer"], s["beta_regularizer"]) if s["center"] else None,
-            moving_mean=_parameter(s["moving_mean_initializer"], None),
-            moving_variance=_parameter(s["moving_variance_initializer"], None),
+    def variable(name, shape):
+        return Variable(
+            name, shape, _initializer(s[f"{name}_initializer"]), *_penalties(s.get(f"{name}_regularizer"))
         )
-    ]
 
-
-_SAME_ACTIVATION = {"swish": "silu", "hard_swish": "hard_silu"}
-
-
-def _activation(name):
-    if name is None or name == "linear":
+    if class_name in ("Flatten", "InputLayer"):
         return []
-    name = _SAME_ACTIVATION.get(name, name) if isinstance(name, str) else repr(name)
+    if class_name == "Dense":
+        units = int(s["units"])
+        variables = [variable("kernel", (width, units))]
+        variables += [variable("bias", (units,))] if s["use_bias"] else []
+        return [("dense", units, variables, {}), *_activation(s["activation"], units)]
+    if class_name == "BatchNormalization":
+        names = {"gamma": s["scale"], "beta": s["center"], "moving_mean": True, "moving_variance": True}
+        variables = [variable(name, (width,)) for name, has_it in names.items() if has_it]
+        settings = {key: float(s[key]) for key in ("momentum", "epsilon")}
+        return [("batch_normalization", width, variables, settings)]
+    if class_name == "Dropout":
+        if not 0 <= s["rate"] < 1:
+            raise NotDense(f"Dropout has rate={s['rate']!r}.")
+        return [("dropout", width, [], s)] if s["rate"] else []
+    if class_name == "Activation":
+        return _activation(s["activation"], width)
+    if class_name == "ReLU":
+        most, slope = s.values()
+        if most not in (None, 6) or (most and slope):
+            raise NotDense(f"ReLU has max_value={most!r} and negative_slope={slope!r}.")
+        if not slope:
+            return _activation("relu6" if most else "relu", width)
+    name = {"ELU": "elu", "Softmax": "softmax"}.get(class_name, "leaky_relu")
+    return [(name, width, [], {key: float(s[key]) for key in ("alpha", "negative_slope") if key in s})]
+
+
+def _activation(name, width):
+    if name in (None, "linear"):
+        return []
+    name = {"swish": "silu", "hard_swish": "hard_silu"}.get(name, name) if isinstance(name, str) else None
     if name not in ACTIVATIONS:
-        raise NotDense(f"There is the activation {name}.")
-    return [Activation(name)]
+        raise NotDense("There is an activation that is not covered.")
+    return [(name, width, [], {})]
 
 
-def _parameter(initializer, regularizer):
-    """Return what is known of a variable."""
-    l1, l2 = 0.0, 0.0
-    if regularizer is not None:
-        class_name, config = _described(regularizer)
-        defaults = {
-            "L1": {"l1": 0.01},
-            "L2": {"l2": 0.01},
-            "L1L2": {"l1": 0.0, "l2": 0.0},
-        }.get({"l1": "L1", "l2": "L2", "l1_l2": "L1L2"}.get(class_name, class_name))
-        if defaults is None:
-            raise NotDense(f"There is the regularizer {class_name}.")
-        s = _settings(class_name, config, defaults)
-        l1, l2 = float(s.get("l1", 0.0)), float(s.get("l2", 0.0))
-    return Parameter(_initializer(initializer), l1, l2)
+def _penalties(regularizer):
+    """Return the factors l1 and l2 of a regularizer."""
+    if regularizer is None:
+        return 0.0, 0.0
+    class_name, config = _described(regularizer)
+    known = {"L1": {"l1": 0.01}, "L2": {"l2": 0.01}, "L1L2": {"l1": 0.0, "l2": 0.0}}
+    class_name = {"l1": "L1", "l2": "L2", "l1_l2": "L1L2"}.get(class_name, class_name)
+    if class_name not in known:
+        raise NotDense(f"There is the regularizer {class_name}.")
+    s = settings_of(class_name, config, known[class_name])
+    return float(s.get("l1", 0)), float(s.get("l2", 0))
 
 
-_SCALED = {
+_UNIFORM = {
     "GlorotUniform": (1.0, "fan_avg"),
     "HeUniform": (2.0, "fan_in"),
     "LecunUniform": (1.0, "fan_in"),
+    "RandomUniform": ((-0.05, 0.05), None),
 }
 
 
 def _initializer(given):
     """Return an initialiser; what is not drawn here is unknown, since weights may come from elsewhere."""
     class_name, config = _described(given)
-    if not isinstance(class_name, str):
-        return Initializer("unknown", repr(class_name))
-    name = "".join(part[:1].upper() + part[1:] for part in class_name.split("_"))
-    seed = config.get("seed")
-    known = seed is None or isinstance(seed, Integral)
-    if config.get("input_axes") is not None or config.get("output_axes") is not None:
-        known = False
-    if name in ("Zeros", "Ones"):
-        return Initializer("constant", float(name == "Ones"))
-    if name == "Constant" and isinstance(config.get("value", 0.0), Real):
-        return Initializer("constant", float(config.get("value", 0.0)))
-    if name in _SCALED and known:
-        return Initializer("uniform", *_SCALED[name], seed)
-    if name == "RandomUniform" and known:
-        limits = float(config.get("minval", -0.05)), float(config.get("maxval", 0.05))
-        return Initializer("uniform", limits, None, seed)
-    if name == "VarianceScaling" and config.get("distribution") == "uniform" and known:
-        return Initializer("uniform", float(config.get("scale", 1.0)), config.get("mode", "fan_in"), seed)
-    return Initializer("unknown", name)
+    name = re.sub(r"(?:^|_)([a-z])", lambda match: match[1].upper(), str(class_name))
+    config = {key: value for key, value in config.items() if value is not None}
+    if name in ("Zeros", "Ones", "Constant"):
+        value = config.get("value", 0.0)
+        value = {"Zeros": 0.0, "Ones": 1.0}.get(name, value)
+        return (
+            Initializer("constant", float(value)) if isinstance(value, Real) else Initializer("unknown", name)
+        )
+    if name == "VarianceScaling" and config.get("distribution") == "uniform":
+        known = config.pop("scale", 1.0), config.pop("mode", "fan_in")
+        del config["distribution"]
+    elif name in _UNIFORM:
+        known = _UNIFORM[name]
+        if name == "RandomUniform":
+            limits = config.pop("minval", -0.05), config.pop("maxval", 0.05)
+            known = limits, None
+    else:
+        return Initializer("unknown", name)
+    seed = config.pop("seed", None)
+    if config or not (seed is None or isinstance(seed, Integral)):
+        return Initializer("unknown", name)
+    return Initializer("uniform", *known, seed)
 
 
-# Losses and metrics
-
-# Keras's functions by our names, with the parameters that they have here.
-_FUNCTIONS = {
-    "mean_squared_error": "squared",
-    "mean_absolute_error": "absolute",
-    "mean_absolute_percentage_error": "percentage",
-    "mean_squared_logarithmic_error": "squared_logarithmic",
-    "huber": "huber",
-    "log_cosh": "log_cosh",
-    "poisson": "poisson",
-    "kl_divergence": "divergence",
-    "hinge": "hinge",
-    "squared_hinge": "squared_hinge",
-    "categorical_hinge": "categorical_hinge",
-    "binary_crossentropy": "binary_crossentropy",
-    "categorical_crossentropy": "categorical_crossentropy",
-    "sparse_categorical_crossentropy": "class_crossentropy",
-    "binary_accuracy": "same_side",
-    "categorical_accuracy": "same_class",
-    "sparse_categorical_accuracy": "same_class",
+# Classes of losses and metrics, and the functions that they stand for.
+MEASURES = {
+    **{re.sub(r"_?([a-z]+)", lambda m: m[1].title(), name): name for name in (*LOSSES, *SCORES)},
+    "KLDivergence": "kl_divergence",
+    "LogCoshError": "log_cosh",
+    "RootMeanSquaredError": "mean_squared_error",
 }
-_CROSSENTROPY = {"from_logits": False, "label_smoothing": 0.0}
+del MEASURES["KlDivergence"], MEASURES["SoftmaxCrossentropy"], MEASURES["SigmoidCrossentropy"]
 _PARAMETERS = {
-    "huber": {"delta": None},
-    "binary_crossentropy": _CROSSENTROPY,
-    "categorical_crossentropy": _CROSSENTROPY,
+    "huber": {"delta": 1.0},
+    "binary_crossentropy": {"from_logits": False, "label_smoothing": 0.0},
+    "categorical_crossentropy": {"from_logits": False, "label_smoothing": 0.0},
     "sparse_categorical_crossentropy": {"from_logits": False},
     "binary_accuracy": {"threshold": 0.5},
 }
-_CLASSES = {
-    "MeanSquaredError": "mean_squared_error",
-    "RootMeanSquaredError": "mean_squared_error",
-    "MeanAbsoluteError": "mean_absolute_error",
-    "MeanAbsolutePercentageError": "mean_absolute_percentage_error",
-    "MeanSquaredLogarithmicError": "mean_squared_logarithmic_error",
-    "Huber": "huber",
-    "LogCosh": "log_cosh",
-    "LogCoshError": "log_cosh",
-    "Poisson": "poisson",
-    "KLDivergence": "kl_divergence",
-    "Hinge": "hinge",
-    "SquaredHinge": "squared_hinge",
-    "CategoricalHinge": "categorical_hinge",
-    "BinaryCrossentropy": "binary_crossentropy",
-    "CategoricalCrossentropy": "categorical_crossentropy",
-    "SparseCategoricalCrossentropy": "sparse_categorical_crossentropy",
-    "BinaryAccuracy": "binary_accuracy",
-    "CategoricalAccuracy": "categorical_accuracy",
-    "SparseCategoricalAccuracy": "sparse_categorical_accuracy",
-}
-_METRICS_ALONE = {"RootMeanSquaredError", "LogCoshError"}
 
 
-def _loss(described, ends_in):
+def _measure(described, layers, dtype):
+    """Return a loss, or, with a float type, a metric."""
     class_name, config = described
-    if class_name in _METRICS_ALONE or "accuracy" in class_name.lower():
-        raise NotDense(f"The loss is {class_name}.")
-    return _measure(
-        "loss", class_name, config, ends_in, {"reduction": ("sum_over_batch_size", "mean"), "dtype": (None,)}
-    )
-
-
-def _measure(kind, class_name, config, ends_in, fixed):
-    """Return a loss or metric of the output of a network that ends in an activation."""
-    function = _CLASSES.get(class_name, class_name)
-    if function not in _FUNCTIONS:
-        raise NotDense(f"The {kind} is {class_name}.")
-    fixed = {**fixed, "axis": (-1,), "ignore_class": (None,)}
-    s = _settings(class_name, config, _PARAMETERS.get(function, {}), fixed)
-    sparse, name = function.startswith("sparse"), _FUNCTIONS[function]
-    smoothing, from_logits = s.pop("label_smoothing", 0.0), s.pop("from_logits", False)
-    logits = "crossentropy" in function and ends_in in ("softmax", "sigmoid")
-    if function == "huber" and s["delta"] is None:
-        raise NotDense("The configuration of Huber does not tell its delta, and none was added.")
+    function = MEASURES.get(class_name, class_name)
+    if function not in MEASURES.values():
+        raise NotDense(f"There is the loss or metric {class_name}.")
+    if function == "huber" and "reduction" in config and "delta" not in config:
+        raise NotDense("Keras's configuration of Huber does not tell its delta.")
+    config = dict(config)
+    if config.pop("dtype", dtype) not in (None, dtype):
+        raise NotDense(f"{class_name} has another dtype.")
+    s = settings_of(class_name, config, _PARAMETERS.get(function, {}))
+    smoothing, from_logits, name = s.pop("label_smoothing", 0), s.pop("from_logits", False), function
+    # What softmax and sigmoid give has ``_keras_logits`` (keras/src/backend/tensorflow/nn.py).
+    logits = "crossentropy" in function and layers[-1].kind in ("softmax", "sigmoid")
+    if (
+        "crossentropy" in function
+        and layers[-1].kind == "dropout"
+        and layers[-2].kind in ("softmax", "sigmoid")
+    ):
+        raise NotDense("A cross-entropy follows on Dropout behind softmax or sigmoid.")
     if logits and from_logits:
-        raise NotDense(f"{class_name} has from_logits=True behind {ends_in}.")
+        raise NotDense(f"{class_name} has from_logits=True behind {layers[-1].kind}.")
     if logits or from_logits:
-        name = "sigmoid_crossentropy" if function == "binary_crossentropy" else "softmax_crossentropy"
-    return Loss(
-        name,
-        config.get("name", function),
+        function = "sigmoid_crossentropy" if function == "binary_crossentropy" else "softmax_crossentropy"
+    return Measure(
+        function,
+        config.get("name") or name,
         logits=logits,
-        sparse=sparse,
-        settings=tuple((key, float(value)) for key, value in s.items()),
+        sparse=name.startswith("sparse"),
+        settings={key: float(value) for key, value in s.items()},
         smoothing=float(smoothing),
         root=class_name == "RootMeanSquaredError",
     )
 
 
-def _metrics(plain, weighted, loss, ends_in, dtype):
-    """Return the metrics under the names that ``CompileMetrics.result`` gives (``keras/src/trainers``)."""
-    metrics, names = [], {"loss": 1}
-    for weigh, given in ((False, plain), (True, weighted)):
-        for class_name, config in given:
-            metric = _measure("metric", class_name, config, ends_in, {"dtype": (None, dtype)})
-            if metric.sparse != loss.sparse:
-                raise NotDense(f"The metric {class_name} takes another target than the loss.")
-            if metric.name == "loss":
-                raise NotDense("A metric is named 'loss'.")
+def _metrics(plain, weighted, layers, loss, dtype):
+    """Return the metrics under the names that Keras gives (``CompileMetrics.result``)."""
+    metrics, n_named = [], {}
+    for is_weighted, given in ((False, plain), (True, weighted)):
+        for described in given:
+            metric = _measure(described, layers, dtype)
+            if metric.sparse != loss.sparse or metric.name == "loss":
+                raise NotDense(f"The metric {metric.name} does not fit the loss.")
             name = metric.name
-            if weigh and name in names:
+            if is_weighted and name in n_named:
                 name = f"weighted_{name}"
-            n_before = names.get(name, 0)
-            names[name] = n_before + 1
-            name = f"{name}_{n_before}" if n_before else name
-            metrics.append(metric._replace(name=name, weighted=weigh))
+            n = n_named.get(name, 0)
+            n_named[name] = n + 1
+            metrics.append(metric._replace(name=f"{name}_{n}" if n else name, weighted=is_weighted))
     return tuple(metrics)
 
 
-# Optimizers
-
-
 def _optimizer(described):
+    """Return class name and settings of an optimizer."""
     class_name, config = described
     if class_name not in OPTIMIZERS:
         raise NotDense(f"The optimizer is {class_name}.")
-    fixed = {"loss_scale_factor": (None,), "gradient_accumulation_steps": (None,)}
-    s = _settings(class_name, config, {**COMMON, **OPTIMIZERS[class_name].defaults}, fixed)
+    s = settings_of(class_name, config, {**COMMON, **OPTIMIZERS[class_name].defaults})
     for key in ("clipnorm", "global_clipnorm", "clipvalue"):
         s[key] = float(s[key]) if s[key] and s[key] > 0 else None
     rate = s["learning_rate"]
     s["learning_rate"] = float(rate) if isinstance(rate, Real) else _schedule(rate)
-    s["exclude_from_weight_decay"] = tuple(s["exclude_from_weight_decay"])
-    return Optimizer(class_name, tuple(s.items()))
+    return class_name, s
 
 
 def _schedule(given):
     class_name, config = _described(given)
     if class_name not in SCHEDULES:
         raise NotDense(f"The learning rate is {given!r}.")
-    s = _settings(class_name, config, SCHEDULES[class_name][1])
+    s = settings_of(class_name, config, SCHEDULES[class_name][1])
     if class_name == "PiecewiseConstantDecay":
-        s = {"boundaries": tuple(map(int, s["boundaries"])), "values": tuple(map(float, s["values"]))}
-    return class_name, tuple(s.items())
+        s["boundaries"] = [int(boundary) for boundary in s["boundaries"]]
+    return class_name, s

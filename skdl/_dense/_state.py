@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skdl._dense._chain import Dropout, Network, NotDense
+from skdl._dense._chain import Network, NotDense
 from skdl._dense._optimizers import OPTIMIZERS
 from skdl._dense._random import uniform
-from skdl._dense._schedules import scheduled_rate
+from skdl._dense._schedules import SCHEDULES
 
 
 @dataclass
@@ -47,20 +47,16 @@ class State:
     momentum_product: float = 1.0
 
     def views(self, flat):
-        """Return the parts of a flat array of all trainable weights, in their shapes."""
-        return _parts(flat, [v.shape for v in self._variables() if v.trainable])
+        """Return the parts of an array of all trainable weights, in their shapes."""
+        return _parts(flat, [v.shape for v in _variables(self.network) if v.trainable])
 
     def moving(self):
         """Return views of the moving means and variances."""
-        return _parts(self.statistics, [v.shape for v in self._variables() if not v.trainable])
-
-    def _variables(self):
-        return [v for of_layer in self.network.variables for v in of_layer]
+        return _parts(self.statistics, [v.shape for v in _variables(self.network) if not v.trainable])
 
     def _arrays(self):
-        """Return views of all weights and statistics, in the order of ``model.get_weights()``."""
-        trainable, moving = iter(self.views(self.weights)), iter(self.moving())
-        return [next(trainable if v.trainable else moving) for v in self._variables()]
+        trained, moving = iter(self.views(self.weights)), iter(self.moving())
+        return [next(trained if v.trainable else moving) for v in _variables(self.network)]
 
     def get_weights(self):
         """Return copies of all weights and statistics, in the order of ``model.get_weights()``."""
@@ -71,71 +67,85 @@ class State:
         for array, given in zip(self._arrays(), weights, strict=True):
             array[...] = given
 
+    def _optimizer_arrays(self):
+        arrays = [] if self.averages is None else self.views(self.averages)
+        slots = iter(self.slots)
+        for group in _slots(self.network):
+            of_slots = [self.views(next(slots)) for _ in group]
+            arrays += [array for of_variable in zip(*of_slots, strict=True) for array in of_variable]
+        return arrays
+
     def optimizer_variables(self):
         """Return copies of the values of Keras's ``optimizer.variables``, in their order."""
-        values = [np.array(self.iterations, np.int64)]
-        if self.learning_rate is not None:
-            values.append(np.array(self.learning_rate, self.weights.dtype))
-        values += [array.copy() for array in self._optimizer_arrays()]
-        if self.network.optimizer.name == "Nadam":
-            values.append(np.array(self.momentum_product, self.weights.dtype))
-        return values
+        rate = [] if self.learning_rate is None else [self.weights.dtype.type(self.learning_rate)]
+        last = [self.weights.dtype.type(self.momentum_product)] if self.network.optimizer == "Nadam" else []
+        return [np.int64(self.iterations), *rate, *(a.copy() for a in self._optimizer_arrays()), *last]
 
     def set_optimizer_variables(self, values):
         """Set what `optimizer_variables` returns."""
-        values = list(values)
-        self.iterations = int(values.pop(0))
+        iterations, *values = values
+        self.iterations = int(iterations)
         if self.learning_rate is not None:
             self.learning_rate = float(values.pop(0))
-        if self.network.optimizer.name == "Nadam":
+        if self.network.optimizer == "Nadam":
             self.momentum_product = float(values.pop())
         for array, given in zip(self._optimizer_arrays(), values, strict=True):
             array[...] = given
-
-    def _optimizer_arrays(self):
-        """Return views of averages and slots in Keras's order."""
-        arrays = list(self.views(self.averages)) if self.averages is not None else []
-        slots = iter(self.slots)
-        for group in _slots(self.network.optimizer):
-            parts = [self.views(next(slots)) for _ in group]
-            arrays += [part for of_variable in zip(*parts, strict=True) for part in of_variable]
-        return arrays
 
     def current_learning_rate(self):
         """Return the learning rate of the next step."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return scheduled_rate(self.network.optimizer["learning_rate"], self.iterations)
+        name, settings = self.network.settings["learning_rate"]
+        return SCHEDULES[name][0](self.iterations, settings)
 
     def copy(self):
         """Return a copy that shares no array."""
         return copy.deepcopy(self)
 
 
+def _variables(network):
+    return [variable for layer in network.layers for variable in layer.variables]
+
+
+def _slots(network):
+    return OPTIMIZERS[network.optimizer].slots(network.settings)
+
+
 def _parts(flat, shapes):
     """Return views of consecutive parts of a flat array."""
     parts, start = [], 0
     for shape in shapes:
-        size = int(np.prod(shape))
-        parts.append(flat[start : start + size].reshape(shape))
-        start += size
+        stop = start + shape[0] * shape[-1] if len(shape) == 2 else start + shape[0]
+        parts.append(flat[start:stop].reshape(shape))
+        start = stop
     return parts
 
 
-def _slots(optimizer):
-    return OPTIMIZERS[optimizer.name].slots(dict(optimizer.settings))
+def blank_state(network):
+    """Return the state of a network before its first step, with zeros for weights, statistics and seeds."""
+    dtype, settings = np.dtype(network.dtype), network.settings
+    n_weights = sum(v.size for v in _variables(network) if v.trainable)
+    n_statistics = sum(v.size for v in _variables(network)) - n_weights
+    n_slots, start = sum(map(len, _slots(network))), settings.get("initial_accumulator_value", 0)
+    rate = settings["learning_rate"]
+    return State(
+        network,
+        weights=np.zeros(n_weights, dtype),
+        statistics=np.zeros(n_statistics, dtype),
+        slots=np.full((n_slots, n_weights), np.float32(start), dtype),
+        averages=np.zeros(n_weights, dtype) if settings["use_ema"] else None,
+        draws=np.zeros((sum(layer.kind == "dropout" for layer in network.layers), 2), np.int64),
+        iterations=0,
+        learning_rate=float(dtype.type(rate)) if isinstance(rate, float) else None,
+    )
 
 
 def n_seeds(network):
     """Return how many seeds `initial_state` takes."""
-    return len(list(_unseeded(network)))
-
-
-def _unseeded(network):
-    for layer, variables in zip(network.layers, network.variables, strict=True):
-        yield from (v for v in variables if v.initializer.kind == "uniform" and v.initializer.seed is None)
-        if isinstance(layer, Dropout) and layer.seed is None:
-            yield layer
+    initializers = [v.initializer for v in _variables(network) if v.initializer.kind == "uniform"]
+    dropouts = [layer.settings["seed"] for layer in network.layers if layer.kind == "dropout"]
+    return [*(i.seed for i in initializers), *dropouts].count(None)
 
 
 def initial_state(network, seeds=()):
@@ -157,59 +167,37 @@ def initial_state(network, seeds=()):
     NotDense
         If an initialiser draws what is not drawn here.
     """
-    dtype = np.dtype(network.dtype)
     if len(seeds) != n_seeds(network):
         raise ValueError(f"The network takes {n_seeds(network)} seeds, but {len(seeds)} were given.")
-    seeds = iter(seeds)
-    drawn, draws = [], []
-    for layer, variables in zip(network.layers, network.variables, strict=True):
-        for variable in variables:
-            drawn.append((variable, _initial_values(variable, seeds, dtype)))
-        if isinstance(layer, Dropout):
-            draws.append((next(seeds) if layer.seed is None else layer.seed, 0))
-    state = blank_state(network)
-    state.set_weights([values for _, values in drawn])
-    state.draws[...] = np.array(draws, np.int64).reshape(-1, 2)
+    state, seeds = blank_state(network), iter(seeds)
+    weights, draws = [], []
+    for layer in network.layers:
+        weights += [_initial_values(v, seeds, state.weights.dtype) for v in layer.variables]
+        if layer.kind == "dropout":
+            seed = layer.settings["seed"]
+            draws.append((next(seeds) if seed is None else seed, 0))
+    state.set_weights(weights)
+    state.draws[...] = np.reshape(draws, (-1, 2))
     return state
-
-
-def blank_state(network):
-    """Return the state of a network before its first step, with zeros for weights, statistics and seeds."""
-    dtype = np.dtype(network.dtype)
-    variables = [v for of_layer in network.variables for v in of_layer]
-    n_weights = sum(v.size for v in variables if v.trainable)
-    optimizer = network.optimizer
-    settings = dict(optimizer.settings)
-    n_slots = sum(map(len, _slots(optimizer)))
-    rate = settings["learning_rate"]
-    return State(
-        network,
-        weights=np.zeros(n_weights, dtype),
-        statistics=np.zeros(sum(v.size for v in variables if not v.trainable), dtype),
-        slots=np.full((n_slots, n_weights), settings.get("initial_accumulator_value", 0.0), dtype),
-        averages=np.zeros(n_weights, dtype) if settings["use_ema"] else None,
-        draws=np.zeros((sum(isinstance(layer, Dropout) for layer in network.layers), 2), np.int64),
-        iterations=0,
-        learning_rate=None if isinstance(rate, tuple) else float(dtype.type(rate)),
-    )
 
 
 def _initial_values(variable, seeds, dtype):
     """Return the first values of a variable, as Keras's initialisers make them."""
     kind, scale, mode, seed = variable.initializer
-    if kind == "constant":
-        return np.full(variable.shape, scale, dtype)
     if kind == "unknown":
         raise NotDense(f"The initializer {scale} is drawn by Keras.")
-    seed = next(seeds) if seed is None else seed
+    if kind == "constant":
+        return np.full(variable.shape, np.float32(scale), dtype)
     if mode is None:
         low, high = scale
     else:
         # keras/src/initializers/random_initializers.py: compute_fans and VarianceScaling.
-        fan_in, fan_out = variable.shape[0], variable.shape[-1]
-        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
+        fans = variable.shape[0], variable.shape[-1]
+        fan = {"fan_in": fans[0], "fan_out": fans[1], "fan_avg": sum(fans) / 2}[mode]
         high = np.sqrt(3 * (scale / max(1.0, fan)))
         low = -high
-    low, high = dtype.type(low), dtype.type(high)
+    # TensorFlow makes float32 of Python's numbers before it casts them.
+    low, high = dtype.type(np.float32(low)), dtype.type(np.float32(high))
+    seed = next(seeds) if seed is None else seed
     numbers = uniform(np.array([(seed, 0)], np.int64), variable.size, dtype)
     return (numbers * (high - low) + low).reshape(variable.shape)
