@@ -594,8 +594,8 @@ def test_metrics_that_can_are_computed():
     assert 0 < iou.fit(X, Y).history_["iou"][0] < 1
     brier = DNNClassifier(loss="categorical_crossentropy", metrics=["mse"], **settings).fit(X, Y)
     assert 0 < brier.history_["mean_squared_error"][0] < 1
-    two = DNNClassifier(metrics=["AUC", "Precision", "sparse_categorical_accuracy"], **settings)
-    assert set(two.fit(X, Y > 0).history_) == {"loss", "auc", "precision", "sparse_categorical_accuracy"}
+    two = DNNClassifier(metrics=["AUC", "Precision", "binary_accuracy"], **settings)
+    assert set(two.fit(X, Y > 0).history_) == {"loss", "auc", "precision", "binary_accuracy"}
 
 
 @EVERY_CLASSIFIER

@@ -1,6 +1,7 @@
 """What all estimators share: the way from parameters and data to a trained model."""
 
 import contextlib
+import functools
 import logging
 import sys
 import warnings
@@ -20,7 +21,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
 from skdl import _engine
-from skdl._backend import check_not_forked, keras, private, seeded
+from skdl._backend import check_not_forked, keras, seeded
 from skdl._documentation import DocumentationLinkMixin
 from skdl._model import (
     PREDICT_PARAMS,
@@ -628,15 +629,13 @@ class KerasEstimator(
         """Make sure that the model is compiled and fits the encoded data."""
         if any(self.model_ is getattr(self, name, None) for name in ("model", "build_fn")):
             self.model_ = copy_model(self.model_)
-        compile_model(self.model_, self._spec())
-        check_input(self.model_, x)
+        model = self.model_
+        check_input(model, x)
         expected = vars(self).get("n_outputs_expected_")
-        shapes = output_shapes(self.model_, x, seed=self._seed, expected=expected)
-        try:
-            metrics = private.given_metrics(self.model_)
-        except private.Unavailable:  # then Keras refuses those that don't fit
-            metrics = []
-        target.match(self.model_.loss, metrics, shapes)
+        shapes = output_shapes(model, x, seed=self._seed, expected=expected)
+        names = getattr(model, "output_names", None)
+        compile_model(model, self._spec(), functools.partial(target.settle, shapes=shapes, names=names))
+        target.match(model.loss, shapes)
 
     def _arrange(self, train, held_out, plan):
         """Return encoded rows as the model takes them, and what remained open of the plan."""

@@ -2,7 +2,7 @@
 
 import re
 
-from skdl._backend import keras, quick_variables
+from skdl._backend import keras, private, quick_variables
 from skdl._model._arguments import COMPILE_PARAMS
 from skdl._model._objects import copy_with, make
 from skdl._scikeras import (
@@ -77,18 +77,21 @@ def compile_kwargs(params):
     return kwargs
 
 
-def compile_model(model, spec):
+def compile_model(model, spec, settle):
     """Compile a model, unless it is compiled already.
 
     Parameters
     ----------
     model : keras.Model
     spec : ModelSpec
+    settle : callable
+        From metrics and a loss to the metrics that are meant.
 
     Raises
     ------
     ValueError
-        If there is no loss, or the model was compiled with another one than asked for.
+        If there is no loss, or the model was compiled with another one than asked for; or if a metric
+        has no right value.
     """
     if not model.compiled:
         with quick_variables():
@@ -96,7 +99,12 @@ def compile_model(model, spec):
             losses = keras.tree.flatten(kwargs.get("loss"))
             if all(loss is None for loss in losses) and type(model).train_step is keras.Model.train_step:
                 raise ValueError("There is no loss: give the parameter loss, or return a compiled model.")
+            for name in ("metrics", "weighted_metrics"):
+                if kwargs.get(name) is not None:
+                    kwargs[name] = settle(kwargs[name], kwargs.get("loss"))
             model.compile(**kwargs)
+    else:
+        _settle_compiled(model, settle)
     asked, got = spec.params.get("loss"), model.loss
     if all(isinstance(loss, str | keras.losses.Loss | type) for loss in (asked, got)):
         if asked != spec.defaults["loss"] and loss_name(asked) != loss_name(got):
@@ -104,3 +112,14 @@ def compile_model(model, spec):
                 f"loss={asked!r}, but the model is compiled with {got!r}, and the target may not fit "
                 "it. Give the same loss, or leave model.compile to the estimator."
             )
+
+
+def _settle_compiled(model, settle):
+    """Exchange metrics of a model that its builder has compiled."""
+    try:
+        given = private.given_metrics(model)
+        settled = [None if each is None else settle(each, model.loss) for each in given]
+        if any(a is not b for a, b in zip(*map(keras.tree.flatten, (given, settled)), strict=True)):
+            private.set_given_metrics(model, *settled)
+    except private.Unavailable:  # then Keras refuses those that don't fit
+        pass

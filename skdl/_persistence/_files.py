@@ -28,6 +28,7 @@ _MAGIC = b"skdl 1\n"
 # What fitted searches and calibrated classifiers hold besides.
 _OTHERS = (
     "numpy.dtype",
+    "skdl._targets._subset_accuracy.SubsetAccuracy",  # imported where it is used
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.metrics._scorer._PassthroughScorer",
 )

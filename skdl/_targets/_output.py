@@ -4,6 +4,7 @@ The only place that says so. The ready-made estimators ask it for their output l
 encoder of labels for the encoding, and the check before training for both.
 """
 
+import functools
 from typing import NamedTuple
 
 import scipy.special
@@ -39,15 +40,19 @@ def fitting_outputs(kind, n, loss):
     """
     if kind == "numbers":
         return (Output(n, "linear", "columns"),)
-    form = _target_form(loss)
+    form, (_, from_logits) = _target_form(loss), read_loss(loss)
+
+    def ending(activation):
+        return "linear" if from_logits else activation
+
     if kind == "labels":
-        return (Output(n, "softmax" if form == "one-hot" else "sigmoid", "columns"),)
+        return (Output(n, ending("softmax" if form == "one-hot" else "sigmoid"), "columns"),)
     if kind is None:
         return ()
     # A loss that skdl does not know gets integer codes, as in scikeras.
-    one_per_class = Output(n, "softmax", "codes" if form in ("codes", "unknown") else "one-hot")
+    one_per_class = Output(n, ending("softmax"), "codes" if form in ("codes", "unknown") else "one-hot")
     if n == 2 and form in ("either", "unknown"):
-        return Output(1, "sigmoid", "codes"), one_per_class
+        return Output(1, ending("sigmoid"), "codes"), one_per_class
     return (one_per_class,)
 
 
@@ -113,11 +118,33 @@ def probabilities(outputs, loss):
     -------
     ndarray of shape (n_samples, n_units)
     """
-    if not isinstance(loss, keras.losses.Loss) or not loss.get_config().get("from_logits"):
+    name, from_logits = read_loss(loss)
+    if not from_logits:
         return outputs
-    if isinstance(loss, keras.losses.BinaryCrossentropy | keras.losses.BinaryFocalCrossentropy):
-        return scipy.special.expit(outputs)
-    return scipy.special.softmax(outputs, axis=-1)
+    return scipy.special.expit(outputs) if name.startswith("binary") else scipy.special.softmax(outputs, -1)
+
+
+def read_loss(loss):
+    """Return the name of one of Keras's losses, and whether it takes logits.
+
+    Parameters
+    ----------
+    loss : str, keras.losses.Loss, type, callable or None
+        A `functools.partial` of one of Keras's is read as that one.
+
+    Returns
+    -------
+    name : str
+        Without underscores; "" for what is not Keras's.
+    from_logits : bool
+    """
+    arguments = {}
+    if isinstance(loss, functools.partial):
+        loss, arguments = loss.func, loss.keywords
+    elif isinstance(loss, keras.losses.Loss):
+        arguments = loss.get_config()
+    name = _keras_name(loss)
+    return name, bool(name and arguments.get("from_logits"))
 
 
 def _target_form(loss):
@@ -127,7 +154,7 @@ def _target_form(loss):
     each row; "either" as many columns as the model has units; "unknown" a loss that is not
     Keras's.
     """
-    name = _keras_name(loss)
+    name, _ = read_loss(loss)
     if name.startswith("categorical") or name in ("kldivergence", "cosinesimilarity"):
         return "one-hot"
     if name.startswith("sparse"):

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from skdl._backend import keras
 from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder, unseen_labels
-from skdl._targets._metrics import check_metrics
+from skdl._targets._metrics import form_of, settle, settle_by_output
 from skdl._targets._output import check_output, fitting_outputs
 
 
@@ -119,23 +119,47 @@ class Target:
         """Return the output layer that a network gets by default."""
         return fitting_outputs(self.kind, self.n, loss)[0]
 
-    def match(self, loss, metrics, shapes):
+    def match(self, loss, shapes):
         """Refuse a model whose output does not fit, and encode as it needs.
 
         Parameters
         ----------
         loss : loss, or list or dict of losses
             That of the compiled model.
-        metrics : metrics, or nested lists or dicts of them
-            Those of the compiled model.
         shapes : list of tuple
             Shapes of the model's outputs.
         """
         if self.knows_output and len(shapes) == 1:
-            self._match_units(loss, metrics, shapes[0][-1])
+            self._match_units(loss, shapes[0][-1])
 
-    def _match_units(self, loss, metrics, n_units):
+    def _match_units(self, loss, n_units):
         check_output(n_units, self.kind, self.n, loss)
+
+    def settle(self, metrics, loss, shapes, names):
+        """Return metrics with the values that scikit-learn has on the same rows; refuse those without.
+
+        Parameters
+        ----------
+        metrics : metrics, or nested lists or dicts of them
+            As ``keras.Model.compile`` takes them.
+        loss : loss, or list or dict of losses
+            That of the model.
+        shapes : list of tuple
+            Shapes of the model's outputs.
+        names : list of str or None
+            Of the outputs.
+
+        Returns
+        -------
+        metrics, or nested lists or dicts of them
+            The same objects where nothing is to be changed.
+
+        Raises
+        ------
+        ValueError
+            With what to use in place of a metric.
+        """
+        return metrics
 
     def encode(self, y):
         """Return a target as the model takes it: arrays, whatever scikit-learn's output is set to."""
@@ -209,11 +233,16 @@ class DiscreteTarget(Target):
         """Whether skdl's own encoder is at work."""
         return isinstance(self.encoder, ClassifierLabelEncoder)
 
-    def _match_units(self, loss, metrics, n_units):
+    def _match_units(self, loss, n_units):
         if not isinstance(loss, list | dict):
             self.encoder.match_output(loss, n_units)
-            if self.kind == "classes" and n_units > 1:
-                check_metrics(metrics, check_output(n_units, self.kind, self.n, loss).encoding, loss)
+
+    def settle(self, metrics, loss, shapes, names):
+        """Return metrics that have the values of scikit-learn, see `Target.settle`."""
+        if len(shapes) > 1:
+            return settle_by_output(metrics, loss, [shape[-1] for shape in shapes], names)
+        kind = self.kind if self.knows_output else None
+        return settle(metrics, form_of(kind, self.n, loss, shapes[0][-1]), loss)
 
 
 class ClassTarget(DiscreteTarget):
@@ -343,6 +372,12 @@ class NumberTarget(Target):
     def knows_output(self):
         """Whether skdl's own encoder is at work, and one column is one output."""
         return isinstance(self.encoder, RegressorTargetEncoder) and self.ndim < 3
+
+    def settle(self, metrics, loss, shapes, names):
+        """Return metrics of numbers, and refuse those of classes, see `Target.settle`."""
+        if not self.knows_output or len(shapes) > 1:
+            return metrics
+        return settle(metrics, form_of(self.kind, self.n, loss, shapes[0][-1]), loss)
 
 
 def _checked(y, name, dtype):

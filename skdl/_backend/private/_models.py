@@ -95,6 +95,16 @@ def given_metrics(model):
 
 
 @guarded
+def set_given_metrics(model, metrics, weighted_metrics):
+    """Exchange the metrics that were given to ``compile``; they are built anew by the next training."""
+    # Not by attributes, which Keras would keep a second time.
+    vars(model._compile_metrics).update(
+        _user_metrics=metrics, _user_weighted_metrics=weighted_metrics, built=False
+    )
+    model.train_function = model.test_function = None
+
+
+@guarded
 def loss_tracker(model):
     """Return the metric that averages the loss; ``compile`` makes a new one each time."""
     return model._loss_tracker
