@@ -12,12 +12,14 @@ input, so it must do no more with ``X`` than count its rows. An estimator that h
 """
 
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import numpy as np
 from imblearn import pipeline as _imblearn
 from sklearn.base import _fit_context, clone
+from sklearn.callback import ScoringMonitor
 from sklearn.pipeline import Pipeline as _SklearnPipeline
 from sklearn.pipeline import _final_estimator_has, _name_estimators
 from sklearn.utils import _safe_indexing, indexable
@@ -38,6 +40,7 @@ from sklearn.utils.validation import (
 )
 
 from skdl._documentation import DocumentationLinkMixin
+from skdl._sampling import resample, warn_if_unseeded
 
 _VALIDATION_PARAMS = ("X_val", "y_val", "sample_weight_val")
 # The same in one, as Keras spells it.
@@ -74,6 +77,11 @@ class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
     - **Sample weights follow their rows through a sampler** that selects rows and lists them in
       ``sample_indices_``, such as ``RandomUnderSampler`` and ``RandomOverSampler``. Behind any other
       sampler they are refused. The same holds for all fit parameters with one entry for each row.
+    - **Samplers see numbers as numbers and one-hot rows as classes.** A sampler that computes new rows, such
+      as ``SMOTE``, gets whole numbers and flags as floats. In imbalanced-learn its results are cut off,
+      small integers overflow, and flags become true. One-hot targets are one-hot behind a sampler too.
+      A warning says where an oversampler made fewer rows than it was asked for, and where a sampler
+      without ``random_state`` is cached.
     - **A Pipeline may be an inner step**, if it has no sampler.
     - **scikit-learn's callbacks reach the steps**, as in :class:`sklearn.pipeline.Pipeline`.
 
@@ -193,17 +201,17 @@ class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
                     task.call_on_fit_task_end(estimator=self, X=X, y=y)
                 continue
             before = X
-            X, y, fitted = run_step(
-                clone(step) if caching else step,
-                X,
-                y,
-                self._get_metadata_for_step(
-                    step_idx=idx, step_params=routed_params[name], all_params=raw_params
-                ),
-                message,
-                caller=self,
-                task=task,
+            step = clone(step) if caching else step
+            params = self._get_metadata_for_step(
+                step_idx=idx, step_params=routed_params[name], all_params=raw_params
             )
+            run = partial(run_step, step, params=params, message=message, caller=self, task=task)
+            if samples:
+                if caching:
+                    warn_if_unseeded(name, step, stacklevel=5)
+                X, y, fitted = resample(name, step, X, y, run, stacklevel=5)
+            else:
+                X, y, fitted = run(X, y)
             # From the cache comes another object than the one that was put in.
             self.steps[idx] = (name, fitted)
             if samples:
@@ -293,6 +301,35 @@ class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
         return chain._get_metadata_for_step(
             step_idx=len(steps), step_params=step_params, all_params=all_params
         )
+
+    def set_callbacks(self, *callbacks):
+        """Set scikit-learn's callbacks, which see each step as a task.
+
+        Parameters
+        ----------
+        *callbacks : callbacks
+            Such as ``ProgressBar``. A callback that scores a fitted estimator, ``ScoringMonitor``,
+            belongs to the step that it scores. None for no callbacks.
+
+        Returns
+        -------
+        self : Pipeline
+
+        Raises
+        ------
+        TypeError
+            If one is a ``ScoringMonitor``, which would record nothing: the tasks of a Pipeline have no
+            fitted estimator to score.
+        """
+        monitors = [callback for callback in callbacks if isinstance(callback, ScoringMonitor)]
+        if monitors:
+            name, final = self.steps[-1]
+            raise TypeError(
+                f"{type(monitors[0]).__name__} records nothing on a Pipeline, whose tasks have no fitted "
+                f"estimator to score. Set it on the step: pipeline[{name!r}].set_callbacks(...) has "
+                f"{_called(final)} scored, here and in each clone that a search fits."
+            )
+        return super().set_callbacks(*callbacks)
 
     # ------------------------------------------------------------- validation
 
@@ -655,8 +692,14 @@ class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
         resampled = Xt
         with self._final_task(root, Xt, yt):
             if self._final_estimator != "passthrough":
-                final_params = self._final_params(routed_params, params)
-                resampled = self._final_estimator.fit_resample(Xt, yt, **final_params["fit_resample"])
+                final_params = self._final_params(routed_params, params)["fit_resample"]
+                name, final = self.steps[-1]
+
+                def run(X, y):
+                    return *final.fit_resample(X, y, **final_params), final
+
+                *resampled, _ = resample(name, final, Xt, yt, run, stacklevel=3)
+                resampled = tuple(resampled)
         self.validation_indices_ = None
         return resampled
 

@@ -36,7 +36,7 @@ from sklearn.base import (
     clone,
     is_classifier,
 )
-from sklearn.callback import CallbackSupportMixin, ProgressBar
+from sklearn.callback import CallbackSupportMixin, ProgressBar, ScoringMonitor
 from sklearn.callback._callback_context import get_context_path
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
@@ -1021,6 +1021,22 @@ def test_a_search_has_the_events_that_it_has_over_scikit_learns_pipeline(cancer)
         sum("fit-transform-scaler" in path or "StandardScaler" == name for _, name, path in events[Pipeline])
         == 10
     )
+
+
+def test_a_scoring_monitor_is_set_on_the_step_that_it_scores(cancer):
+    X, y = cancer
+    pipeline = make_pipeline(StandardScaler(), skdl.DNNClassifier((4,), epochs=2, random_state=0))
+    monitor = ScoringMonitor(scoring="accuracy")
+    with pytest.raises(
+        TypeError, match=r"pipeline\['dnnclassifier'\].set_callbacks.*has DNNClassifier scored"
+    ):
+        pipeline.set_callbacks(ProgressBar(), monitor)
+    assert not hasattr(pipeline, "_skl_callbacks")
+    pipeline["dnnclassifier"].set_callbacks(monitor)
+    pipeline.fit(X, y)
+    scores = monitor.get_logs().data_as_pandas
+    assert scores["task_name"].to_list() == ["fit", "epoch", "epoch"]
+    assert scores["accuracy"].iloc[-1] == pipeline.score(X, y)
 
 
 def test_a_final_estimator_without_callbacks_gets_scikit_learns_warning(cancer):
