@@ -40,7 +40,7 @@ class ForwardProgram(Program):
 
     def __init__(self, model, layout, *, block, pad):
         self._layout, self._block, self._pad = layout, block, pad
-        self._step = layout.function(lambda x: model.predict_step((x,)))
+        self._step = layout.function(lambda x: model.predict_step(_packed(x)))
         step = self._step.get_concrete_function()
         self.structure = tf.nest.map_structure(lambda _: 0, step.structured_outputs)
         self._outputs = tf.nest.flatten(step.structured_outputs)
@@ -84,7 +84,12 @@ class ForwardProgram(Program):
         self._step = self._outputs = None
 
 
-def forward(model, x, *, batch_size=None):
+def _packed(x):
+    """Return features as ``keras.Model.predict`` hands them to ``predict_step``."""
+    return (x,) if isinstance(x, list | tuple) else x
+
+
+def forward(model, x, *, batch_size=None, step=None):
     """Return the outputs of a model for all rows of ``x``, without training behaviour.
 
     Parameters
@@ -92,7 +97,10 @@ def forward(model, x, *, batch_size=None):
     model : keras.Model
     x : array, sparse matrix, or list or dict of arrays
     batch_size : int, default=None
-        Rows of one pass; None means as many as take some 16 MB.
+        Rows of one pass; None means as many as take some 16 MB where rows are treated alone.
+    step : int, default=None
+        Rows of one pass where ``batch_size`` is None and a row's outputs may depend on other rows.
+        None where the caller knows that they do not.
 
     Returns
     -------
@@ -101,16 +109,16 @@ def forward(model, x, *, batch_size=None):
     """
     n = n_rows(x)
     try:
-        block = int(batch_size or _block(model))
+        block = int(batch_size or (not _treats_rows_alone(model) and step) or _block(model))
         first = tensors(take(x, slice(0, 1))) if n else None
         program = _find(model, first, block) if n else None
         if program is not None:
             return _run(program, [v.value.handle for v in model.variables], x, n, block, first)
     except private.Unavailable as error:
         _probe.unavailable(error)
-        block = int(batch_size or _ROWS[0])
+        block = int(batch_size or step or _ROWS[0])
     parts = [
-        tf.nest.map_structure(np.asarray, model.predict_step((take(x, slice(start, start + block)),)))
+        tf.nest.map_structure(np.asarray, model.predict_step(_packed(take(x, slice(start, start + block)))))
         for start in range(0, max(n, 1), block)
     ]
     return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
@@ -126,6 +134,14 @@ def _run(program, handles, x, n, block, first):
         parts.append([output.numpy() for output in program(handles, *tf.nest.flatten(data))])
     flat = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*parts, strict=True)]
     return tf.nest.pack_sequence_as(program.structure, flat)
+
+
+def _treats_rows_alone(model):
+    """Return whether it is known that a row's outputs don't depend on other rows."""
+    kept, place = _store.of_model(model), (tuple(map(id, model.variables)), _keras_only.environment())
+    if place not in kept:
+        kept[place] = _keras_only.describe(model) is not None and treats_rows_alone(model)
+    return kept[place]
 
 
 def _block(model):
@@ -155,7 +171,7 @@ def _find(model, first, block):
         return kept[place]
     described = _keras_only.describe(model)
     key = described and ("forward", described, layout.key, block)
-    pad = described is not None and treats_rows_alone(model)
+    pad = _treats_rows_alone(model)
     try:
         program = _store.find(
             key, lambda: ForwardProgram(model, layout, block=block, pad=pad), kind="forward", seed=0

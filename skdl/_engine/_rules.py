@@ -24,7 +24,9 @@ _ROWS_ALONE = (
     *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.GaussianNoise),
     *(layers.Conv1D, layers.Conv2D, layers.MaxPooling1D, layers.MaxPooling2D, layers.Embedding),
     *(layers.AveragePooling1D, layers.AveragePooling2D, layers.GlobalAveragePooling2D),
-    *(layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.Add, layers.Reshape),
+    *(layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.Reshape, layers.LayerNormalization),
+    *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Concatenate),
+    *(layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D),
 )
 ELEMENTWISE = tuple(
     getattr(keras.activations, name)
@@ -187,9 +189,14 @@ def treats_rows_alone(model):
 
 def _treats_rows_alone(layer):
     if isinstance(layer, keras.Model) and private.is_functional(layer):
-        return True
+        # Its graph may have operations of ``keras.ops`` besides layers.
+        return all(isinstance(each, keras.Layer) for each in getattr(layer, "operations", ()))
+    if type(layer) not in _ROWS_ALONE:
+        return False
+    if isinstance(layer, layers.InputLayer):
+        return layer.batch_shape[0] is None
     activation = getattr(layer, "activation", None)
-    return type(layer) in _ROWS_ALONE and (activation is None or activation in ELEMENTWISE)
+    return activation is None or activation in ELEMENTWISE
 
 
 def wants_xla(model, *, n_rows, batch_size):

@@ -655,7 +655,8 @@ class KerasEstimator(
         if any(map(acts_on_predict, keras.tree.flatten(getattr(self, "callbacks", None) or []))):
             callbacks += [each for each in self._make_callbacks("callbacks") if acts_on_predict(each)]
         callbacks += self._make_callbacks("predict__callbacks", of_call=kwargs.get("callbacks"))
-        outputs = predict_outputs(self.model_, x, **{**routed, **kwargs, "callbacks": callbacks})
+        args = {"step": self._rows_of_a_step(), **routed, **kwargs, "callbacks": callbacks}
+        outputs = predict_outputs(self.model_, x, **args)
         n = count_nan(outputs)
         if n:
             # As labels they would be the first class.
@@ -665,8 +666,17 @@ class KerasEstimator(
             raise ValueError(f"{type(self).__name__} predicts NaN for {n} of {X.shape[0]} rows. {reason}")
         return outputs
 
+    def _rows_of_a_step(self):
+        """Return how many rows to predict at once, where the model looks across them: as in training."""
+        return self._fit_settings({})["batch_size"] or 32
+
     def predict(self, X: MatrixLike, **kwargs: Unpack[PredictArguments]) -> NDArray[Any]:
         """Predict the target.
+
+        Where the model treats each row alone, it is called with many rows at once. Where it looks
+        across rows (a layer that centres over the batch, a recurrent layer that keeps its state), or
+        may do so, each step has ``batch_size`` rows, by default those of the estimator, as in
+        ``keras.Model.predict``.
 
         Parameters
         ----------

@@ -33,7 +33,8 @@ _PARAMETERS = {
     "metrics": """str, callable, keras.metrics.Metric, class, or list or dict of them
         Recorded in ``history_``, besides the loss.""",
     "batch_size": """int or None
-        Rows of one step of training; None means 32, -1 all rows at once.""",
+        Rows of one step of training; None means 32, -1 all rows at once. Also of a prediction, where
+        the model looks across rows.""",
     "validation_batch_size": """int or None
         Rows of one step of validation; None means ``batch_size``.""",
     "verbose": """{0, 1, 2} or bool

@@ -275,6 +275,9 @@ class _TabularMixin:
         finally:
             del self._started
 
+    def _rows_of_a_step(self):
+        return None  # the network treats each row alone
+
     def _predict_raw(self, X, **kwargs):
         """Return the outputs, averaged over the folds."""
         return self._average(super()._predict_raw(X, **kwargs)[:, :, 0])

@@ -1,0 +1,128 @@
+"""Predictions of models in which rows are not alone equal those of ``keras.Model.predict``."""
+
+import copy
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from skdl import KerasRegressor, _engine
+
+X = np.random.default_rng(0).normal(size=(150, 4)).astype("float32")
+Y = X.sum(axis=1)
+
+
+class Centred(layers.Layer):
+    def call(self, x):
+        return x - ops.mean(x, axis=0, keepdims=True)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x - ops.mean(x, axis=0))
+
+
+class Shifted(keras.Model):
+    """Looks at the batch outside of its layers, as Keras's ``predict`` hands it over."""
+
+    def predict_step(self, data):
+        return super().predict_step(data) - ops.mean(data)
+
+
+def chain(*parts):
+    return keras.Sequential([keras.Input((4,)), *parts, layers.Dense(1)])
+
+
+def graph(kind, hidden):
+    x = keras.Input((4,))
+    return kind(x, layers.Dense(1)(hidden(x)))
+
+
+MODELS = {
+    "a layer": lambda: chain(Centred()),
+    "a layer of Keras's": lambda: chain(layers.Softmax(axis=0)),
+    "an axis of a layer": lambda: graph(keras.Model, layers.UnitNormalization(axis=0)),
+    "an operation": lambda: graph(keras.Model, lambda x: x - ops.mean(x, axis=0, keepdims=True)),
+    "a function": lambda: chain(layers.Lambda(lambda x: x - ops.mean(x, axis=0))),
+    "a subclass": Subclassed,
+    "a step": lambda: graph(Shifted, lambda x: x),
+}
+
+
+def fit(build, n=150, **params):
+    return KerasRegressor(build, loss="mse", epochs=1, random_state=0, **params).fit(X[:n], Y[:n])
+
+
+@pytest.mark.parametrize("batch_size", [None, 16, -1])
+@pytest.mark.parametrize("name", MODELS)
+def test_steps_have_the_batch_size_of_the_estimator(name, batch_size):
+    net = fit(MODELS[name], batch_size=batch_size)
+    expected = net.model_.predict(X, batch_size=150 if batch_size == -1 else batch_size, verbose=0)[:, 0]
+    np.testing.assert_allclose(net.predict(X), expected, atol=1e-6)
+    expected = net.model_.predict(X, batch_size=50, verbose=0)[:, 0]
+    assert not np.allclose(net.predict(X), expected, atol=1e-3)
+    np.testing.assert_allclose(net.predict(X, batch_size=50), expected, atol=1e-6)
+    net.set_params(predict__batch_size=50)
+    np.testing.assert_allclose(net.predict(X), expected, atol=1e-6)
+
+
+def test_the_batch_size_of_fit_is_that_of_the_prediction():
+    net = fit(MODELS["an operation"], batch_size=64, fit__batch_size=16)
+    np.testing.assert_allclose(
+        net.predict(X), net.model_.predict(X, batch_size=16, verbose=0)[:, 0], atol=1e-6
+    )
+
+
+def test_a_recurrent_layer_that_keeps_its_state():
+    def build():
+        return keras.Sequential(
+            [
+                keras.Input(batch_shape=(25, 4)),
+                layers.Reshape((4, 1)),
+                layers.LSTM(3, stateful=True),
+                layers.Dense(1),
+            ]
+        )
+
+    net = fit(build, batch_size=25)
+    model = copy.deepcopy(net).model_
+    for _ in range(2):  # the state goes on
+        expected = model.predict(X, batch_size=25, verbose=0)[:, 0]
+        np.testing.assert_allclose(net.predict(X), expected, atol=1e-6)
+
+
+def test_a_fixed_batch():
+    def build():
+        x = keras.Input(batch_shape=(50, 4))
+        return keras.Model(x, layers.Dense(1)(x - ops.mean(ops.reshape(x, (50, 4)), axis=0)))
+
+    net = fit(build, batch_size=50)
+    np.testing.assert_allclose(
+        net.predict(X), net.model_.predict(X, batch_size=50, verbose=0)[:, 0], atol=1e-6
+    )
+
+
+def test_rows_that_are_alone_are_predicted_many_at_once(monkeypatch):
+    blocks = []
+    find = _engine._forward._find
+    monkeypatch.setattr(
+        _engine._forward,
+        "_find",
+        lambda model, first, block: blocks.append(block) or find(model, first, block),
+    )
+    alone = {
+        "dense": lambda: chain(layers.Dense(3, activation="relu"), layers.BatchNormalization()),
+        "normalised": lambda: graph(
+            keras.Model, lambda x: layers.Concatenate()([layers.LayerNormalization()(x), layers.Dense(2)(x)])
+        ),
+    }
+    for build in alone.values():
+        net = fit(build, batch_size=8)
+        blocks.clear()
+        net.predict(X)
+        assert blocks[0] >= 128
