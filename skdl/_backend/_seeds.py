@@ -1,13 +1,15 @@
 """Seeds that stay local."""
 
 import contextlib
+import functools
+import operator
 import random
 import threading
 
 import numpy as np
 
 from skdl._backend import private
-from skdl._backend._start import keras
+from skdl._backend._start import keras, tf
 from skdl._backend._variables import quick_variables
 
 # Two threads that seed must not restore each other's state.
@@ -24,29 +26,84 @@ def seeded(seed, *, user_code=True):
     them meanwhile, it draws again later. Where Keras's and TensorFlow's private names are
     other ones, ``keras.utils.set_random_seed`` seeds these two for the whole process.
 
+    A user's code may set a seed itself, by ``keras.utils.set_random_seed`` or one of the functions
+    that it calls. From there on all draw from that seed. What it would change for the process is put
+    back as well.
+
     Parameters
     ----------
     seed : int
         In ``[0, 2**32)``.
     user_code : bool, default=True
         Whether code that is not Keras's runs inside. Otherwise nothing global is seeded.
+
+    Yields
+    ------
+    list of int
+        The seeds that the user's code has set.
     """
+    set_by_user = []
     with _seeding, quick_variables():
         try:
             local = private.keras_seeded(seed)
         except private.Unavailable:
             with _global_states_kept():
                 keras.utils.set_random_seed(seed)
-                yield
+                yield set_by_user
             return
-        with local:
+        with local as seed_anew:
             if not user_code:
-                yield
+                yield set_by_user
                 return
+
+            def hear(seed):
+                set_by_user.append(seed)
+                seed_anew(seed)
+
             with _global_states_kept():
                 random.seed(seed)
                 np.random.seed(seed)
-                yield
+                with _heard(hear):
+                    yield set_by_user
+
+
+@contextlib.contextmanager
+def _heard(hear):
+    """Call a function with each seed that is set in this thread; TensorFlow's own stays unchanged."""
+    thread = threading.get_ident()
+    places = [(random, "seed"), (np.random, "seed"), (tf.random, "set_seed")]
+    before = [getattr(module, name) for module, name in places]
+
+    def heard(module, function):
+        function = getattr(function, "__wrapped__", function)  # not that of a `seeded` around this one
+
+        @functools.wraps(function)
+        def set_seed(*args, **kwargs):
+            own = threading.get_ident() == thread
+            if own:
+                hear(_as_integer(*args[:1], *kwargs.values()))
+            if not own or module is not tf.random:
+                function(*args, **kwargs)
+
+        return set_seed
+
+    for (module, name), function in zip(places, before, strict=True):
+        setattr(module, name, heard(module, function))
+    try:
+        yield
+    finally:
+        for (module, name), function in zip(places, before, strict=True):
+            setattr(module, name, function)
+
+
+def _as_integer(seed=None, *others):
+    """Return an integer for what may be given as a seed; another one each time for None."""
+    if seed is None:
+        return random.SystemRandom().getrandbits(31)
+    try:
+        return operator.index(seed)
+    except TypeError:
+        return random.Random(repr(seed)).getrandbits(31)
 
 
 @contextlib.contextmanager

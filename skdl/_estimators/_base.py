@@ -391,8 +391,10 @@ class KerasEstimator(
         self._row_shape = getattr(row, "shape", (1,))[1:]
         build_seed, self._seed = self._draw_seeds(2)
         spec, builder = self._spec(), self._find_builder()
-        with seeded(build_seed, user_code=runs_user_code(spec, builder)):
+        with seeded(build_seed, user_code=runs_user_code(spec, builder)) as set_by_builder:
             self.model_ = build(spec, builder, self._get_metadata())
+        if set_by_builder and self.random_state is None:
+            self._seed = set_by_builder[-1] % _SEEDS
         return X, y
 
     def _unfitted_target_encoder(self, classes):

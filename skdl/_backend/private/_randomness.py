@@ -60,14 +60,33 @@ def _exchanged(attributes, before):
             setattr(module, name, value)
 
 
-class _OwnRandom:
-    """Stands for the module ``random`` where Keras draws seeds from it: in one thread only."""
+class _Seeds:
+    """What Keras and TensorFlow draw from a seed in one thread."""
 
     def __init__(self, seed):
-        self._thread, self._own = threading.get_ident(), random.Random(seed)
+        self._thread = threading.get_ident()
+        self._of_keras, self._of_operations = random.Random(), random.Random()
+        self.seed(seed)
+
+    def seed(self, seed):
+        """Draw from another seed from here on."""
+        self._graph = seed % 2**31
+        self._of_keras.seed(seed)
+        self._of_operations.seed(seed)
 
     def __getattr__(self, name):
-        return getattr(self._own if threading.get_ident() == self._thread else random, name)
+        """Stand for the module ``random``, from which Keras draws."""
+        return getattr(self._of_keras if self.are_of_this_thread() else random, name)
+
+    def are_of_this_thread(self):
+        """Return whether the calling thread is the one that is seeded."""
+        return threading.get_ident() == self._thread
+
+    def of_operation(self, seed):
+        """Return the two seeds of an operation. They are never (0, 0), which asks for a random seed."""
+        if seed is None:
+            return self._graph, self._of_operations.randint(1, 2**31 - 1)
+        return self._graph, seed % 2**31 or 2**31 - 1
 
 
 @guarded
@@ -83,24 +102,20 @@ def keras_seeded(seed):
     Returns
     -------
     context manager
+        Enters with a function that seeds anew.
     """
     from tensorflow.python.framework import random_seed
     from tensorflow.python.ops import gen_random_ops
 
-    thread, drawn, tensorflow_seed = threading.get_ident(), random.Random(seed), random_seed.get_seed
+    seeds, tensorflow_seed = _Seeds(seed), random_seed.get_seed
 
     def get_seed(op_seed):
-        if threading.get_ident() != thread:
-            return tensorflow_seed(op_seed)
-        # Never (0, 0), which asks for a random seed.
-        return seed % 2**31, (
-            drawn.randint(1, 2**31 - 1) if op_seed is None else op_seed % 2**31 or 2**31 - 1
-        )
+        return seeds.of_operation(op_seed) if seeds.are_of_this_thread() else tensorflow_seed(op_seed)
 
     def at_once(operation):
         @functools.wraps(operation)
         def run(*args, **kwargs):
-            if threading.get_ident() != thread or not tf.executing_eagerly():
+            if not seeds.are_of_this_thread() or not tf.executing_eagerly():
                 return operation(*args, **kwargs)
             return tf.function(lambda: operation(*args, **kwargs), autograph=False)()
 
@@ -108,21 +123,25 @@ def keras_seeded(seed):
 
     replaced = [(random_seed, "get_seed", get_seed)]
     replaced += [(gen_random_ops, name, at_once(getattr(gen_random_ops, name))) for name in _WITH_SEEDS]
-    replaced += [(keras.src.random.seed_generator, "python_random", _OwnRandom(seed))]
+    replaced += [(keras.src.random.seed_generator, "python_random", seeds)]
     state = keras.src.backend.common.global_state
-    name = keras.src.random.seed_generator.GLOBAL_SEED_GENERATOR
-    return _replacing(_replaced(replaced), state, name)
+    names = (
+        keras.src.random.seed_generator.GLOBAL_SEED_GENERATOR,
+        keras.src.utils.rng_utils.GLOBAL_RANDOM_SEED,
+    )
+    return _replacing(_replaced(replaced), state, names, seeds.seed)
 
 
 @contextlib.contextmanager
-def _replacing(attributes, state, name):
-    generator = state.get_global_attribute(name)
+def _replacing(attributes, state, names, seed):
+    before = {name: state.get_global_attribute(name) for name in names}
     with attributes:
-        state.set_global_attribute(name, None)
+        state.set_global_attribute(names[0], None)
         try:
-            yield
+            yield seed
         finally:
-            state.set_global_attribute(name, generator)
+            for name, value in before.items():
+                state.set_global_attribute(name, value)
 
 
 _WITH_SEEDS = (
