@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from threadpoolctl import threadpool_info
 
 from skdl import _dense
 from skdl._dense._optimizers import COMMON
@@ -378,3 +379,24 @@ def test_the_learning_rate_may_be_changed_between_epochs():
     before, (x, y) = state.weights.copy(), data()
     _dense.train_epoch(state, x, y, None, np.arange(50), 16)
     np.testing.assert_array_equal(state.weights, before)
+
+
+def n_blas_threads():
+    return [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"]
+
+
+def test_blas_has_one_thread_until_the_last_of_those_who_ask_for_it_leaves():
+    before = n_blas_threads()
+    first, second = _dense.one_blas_thread(), _dense.one_blas_thread()
+    with first:
+        second.__enter__()
+    assert set(n_blas_threads()) == {1}
+    second.__exit__(None, None, None)
+    assert n_blas_threads() == before
+
+
+def test_a_failed_training_gives_the_threads_back():
+    before = n_blas_threads()
+    with pytest.raises(IndexError):
+        _dense.train_epoch(trained()[0], *data(), None, np.array([99]), 2)
+    assert n_blas_threads() == before

@@ -23,18 +23,14 @@ class Initializer(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """An array of a layer, with the factors of its penalties; those named "moving" are not trained."""
+    """An array of a layer, with the factors of its penalties."""
 
     name: str
     shape: tuple
     initializer: Initializer
     l1: float = 0.0
     l2: float = 0.0
-
-    @property
-    def trainable(self):
-        """Whether the optimizer changes it."""
-        return not self.name.startswith("moving")
+    trainable: bool = True
 
     @property
     def size(self):

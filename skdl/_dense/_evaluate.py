@@ -3,12 +3,15 @@
 import numpy as np
 
 from skdl._dense._activations import ACTIVATIONS
+from skdl._dense._one_thread import one_blas_thread
 from skdl._dense._row_losses import target_of, values_of
 
 # Numbers of a layer's output that are computed at a time.
 _CHUNK = 2**20
 
 
+@one_blas_thread()
+@np.errstate(all="ignore")
 def predict(state, x):
     """Return the output for each row.
 
@@ -23,12 +26,13 @@ def predict(state, x):
         Of the network's float type. The last bits of a row may depend on the rows beside it, as in any BLAS.
     """
     output = np.empty((len(x), state.network.layers[-1].n_units), state.weights.dtype)
-    with np.errstate(all="ignore"):
-        for chunk in _chunks(state.network, len(x)):
-            output[chunk] = _forward(state, rows_of(state.network, x[chunk]))[1]
+    for chunk in _chunks(state.network, len(x)):
+        output[chunk] = _forward(state, rows_of(state.network, x[chunk]))[1]
     return output
 
 
+@one_blas_thread()
+@np.errstate(all="ignore")
 def evaluate(state, x, y, weight=None):
     """Return loss and metrics as ``keras.Model.evaluate`` does; its batches make no difference.
 
@@ -46,13 +50,15 @@ def evaluate(state, x, y, weight=None):
         In the order of their names, as Keras's logs.
     """
     sums = 0
-    with np.errstate(all="ignore"):
-        for chunk in _chunks(state.network, len(x)):
-            weights = None if weight is None else weight[chunk]
-            outputs = _forward(state, rows_of(state.network, x[chunk]))
-            sums = sums + sums_of(state.network, *outputs, y[chunk], weights)
-        l1, l2 = penalty_factors(state)
-        return logs_of(state.network, sums, l1 @ np.abs(state.weights) + l2 @ np.square(state.weights))
+    for chunk in _chunks(state.network, len(x)):
+        weights = None if weight is None else weight[chunk]
+        outputs = _forward(state, rows_of(state.network, x[chunk]))
+        sums = sums + sums_of(state.network, *outputs, y[chunk], weights)
+    weights = state.views(state.weights)
+    penalties = [
+        v.l1 * np.abs(weights[i]).sum() + v.l2 * np.vdot(weights[i], weights[i]) for i, v in penalised(state)
+    ]
+    return logs_of(state.network, sums, sum(penalties))
 
 
 def _chunks(network, n):
@@ -109,8 +115,7 @@ def logs_of(network, sums, penalty):
     return dict(sorted(logs.items()))
 
 
-def penalty_factors(state):
-    """Return the factors ``l1`` and ``l2`` of each weight's penalties."""
+def penalised(state):
+    """Return the variables that have penalties, with their positions among those that are trained."""
     trained = [v for layer in state.network.layers for v in layer.variables if v.trainable]
-    factors = np.array([(v.l1, v.l2) for v in trained], state.weights.dtype)
-    return np.repeat(factors, [v.size for v in trained], axis=0).T.copy()
+    return [(i, v) for i, v in enumerate(trained) if v.l1 or v.l2]

@@ -81,6 +81,10 @@ def _dropout(layer, n, dtype, own):
     return forward, backward
 
 
+# So many random numbers are made in the processor's cache.
+_AT_ONCE = 2**16
+
+
 def draw_masks(masks, rate, draw, n_steps):
     """Write the masks of a dropout layer's next steps, of shape (n_steps or more, batch_size, n_units).
 
@@ -88,9 +92,12 @@ def draw_masks(masks, rate, draw, n_steps):
     of a smaller batch are the first ones of a full batch.
     """
     _, batch_size, n_units = masks.shape
-    seeds = draw + [(0, step) for step in range(n_steps)]
-    numbers = uniform(seeds, batch_size * n_units, masks.dtype).reshape(n_steps, batch_size, n_units)
-    np.multiply(numbers >= masks.dtype.type(rate), masks.dtype.type(1 / (1 - rate)), out=masks[:n_steps])
+    one, at_once = masks.dtype.type, max(1, _AT_ONCE // (batch_size * n_units))
+    for first in range(0, n_steps, at_once):
+        part = masks[first : min(first + at_once, n_steps)]
+        seeds = draw + [(0, first + i) for i in range(len(part))]
+        numbers = uniform(seeds, batch_size * n_units, masks.dtype)
+        np.multiply(numbers.reshape(part.shape) >= one(rate), one(1 / (1 - rate)), out=part)
 
 
 def _batch_normalization(layer, n, dtype, own):

@@ -37,7 +37,8 @@ def _words(seeds, n):
     counters[0, 1], counters[1, 1] = even[1], odd[1]
     _philox(*counters, key)
     words = np.empty((len(seeds), n_blocks, 2, 2), np.uint32)
-    words[...] = counters.transpose(2, 3, 1, 0)
+    for i, j in np.ndindex(2, 2):
+        words[:, :, i, j] = counters[j, i]
     return words.reshape(len(seeds), -1)[:, :n]
 
 

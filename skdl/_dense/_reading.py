@@ -171,9 +171,8 @@ def _parts(class_name, s, width):
     """Return kind, width, variables and settings of the layers that one of Keras's stands for."""
 
     def variable(name, shape):
-        return Variable(
-            name, shape, _initializer(s[f"{name}_initializer"]), *_penalties(s.get(f"{name}_regularizer"))
-        )
+        initializer, penalties = s[f"{name}_initializer"], _penalties(s.get(f"{name}_regularizer"))
+        return Variable(name, shape, _initializer(initializer), *penalties, not name.startswith("moving"))
 
     if class_name in ("Flatten", "InputLayer"):
         return []

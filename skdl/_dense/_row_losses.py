@@ -136,15 +136,11 @@ LOSSES = {
 }
 
 
-def _same_class(t, p):
-    return t.argmax(axis=1) == p.argmax(axis=1)
-
-
 # What is a metric alone, and better where it is larger.
 SCORES = {
     "binary_accuracy": lambda t, p, threshold: ((p > threshold) == t).mean(axis=1),
-    "categorical_accuracy": _same_class,
-    "sparse_categorical_accuracy": _same_class,
+    "categorical_accuracy": lambda t, p: t.argmax(axis=1) == p.argmax(axis=1),
+    "sparse_categorical_accuracy": lambda t, p: t == p.argmax(axis=1),
 }
 
 
@@ -155,7 +151,9 @@ def values_of(measure, t, p):
 
 
 def target_of(measure, y, n_units, dtype):
-    """Return the target of some rows as numbers of shape (n, n_units), as a loss or metric takes it."""
+    """Return the target as a loss or metric takes it: of shape (n, n_units), or class numbers."""
+    if measure.function == "sparse_categorical_accuracy":
+        return y.reshape(-1)
     if measure.sparse:
         t = np.zeros((len(y), n_units), dtype)
         t[np.arange(len(y)), y.reshape(-1).astype(np.intp)] = 1

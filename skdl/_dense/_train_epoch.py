@@ -2,15 +2,18 @@
 
 import numpy as np
 
-from skdl._dense._evaluate import logs_of, penalty_factors, rows_of, sums_of
+from skdl._dense._evaluate import logs_of, penalised, rows_of, sums_of
+from skdl._dense._one_thread import one_blas_thread
 from skdl._dense._optimizers import optimizer_step
 from skdl._dense._passes import draw_masks, passes
 from skdl._dense._row_losses import LOSSES, target_of
 
 # Numbers of rows, outputs and masks that are made for several steps at a time.
-_BLOCK = 2**17
+_BLOCK = 2**19
 
 
+@one_blas_thread()
+@np.errstate(all="ignore")
 def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
     """Train for one epoch.
 
@@ -50,34 +53,33 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
     before, output = np.empty((2, block, n_units), dtype)
 
     sums, penalties, stop = 0, 0.0, False
-    with np.errstate(all="ignore"):
-        for first in range(0, len(order), block):
-            # What can be done for several steps at a time is: rows, masks, and the metrics after.
-            rows = order[first : first + block]
-            inputs, targets = rows_of(network, x[rows]), y[rows]
-            t = target_of(network.loss, targets, n_units, dtype)
-            weights = None if weight is None else weight[rows].astype(dtype)
-            for layer, draw, mask in zip(dropouts, state.draws, masks, strict=True):
-                draw_masks(mask, layer.settings["rate"], draw, -(-len(rows) // batch_size))
+    for first in range(0, len(order), block):
+        # What can be done for several steps at a time is: rows, masks, and the metrics after.
+        rows = order[first : first + block]
+        inputs, targets = rows_of(network, x[rows]), y[rows]
+        t = target_of(network.loss, targets, n_units, dtype)
+        weights = None if weight is None else weight[rows].astype(dtype)
+        for layer, draw, mask in zip(dropouts, state.draws, masks, strict=True):
+            draw_masks(mask, layer.settings["rate"], draw, -(-len(rows) // batch_size))
 
-            for i, start in enumerate(range(0, len(rows), batch_size)):
-                batch = slice(start, min(start + batch_size, len(rows)))
-                n = batch.stop - start
-                w = None if weights is None else weights[batch]
-                before[batch], output[batch] = gradient_steps[n](inputs[batch], t[batch], w, i)
-                penalties += n * penalty_step()
-                apply_gradient()
-                if should_stop is not None and should_stop():
-                    stop = True
-                    break
-
-            state.draws[:, 1] += i + 1
-            done = slice(0, batch.stop)
-            w = None if weights is None else weights[done]
-            sums = sums + sums_of(network, before[done], output[done], targets[done], w)
-            if stop:
+        for i, start in enumerate(range(0, len(rows), batch_size)):
+            batch = slice(start, min(start + batch_size, len(rows)))
+            n = batch.stop - start
+            w = None if weights is None else weights[batch]
+            before[batch], output[batch] = gradient_steps[n](inputs[batch], t[batch], w, i)
+            penalties += n * penalty_step()
+            apply_gradient()
+            if should_stop is not None and should_stop():
+                stop = True
                 break
-        return logs_of(network, sums, penalties / sums[0, 1])
+
+        state.draws[:, 1] += i + 1
+        done = slice(0, batch.stop)
+        w = None if weights is None else weights[done]
+        sums = sums + sums_of(network, before[done], output[done], targets[done], w)
+        if stop:
+            break
+    return logs_of(network, sums, penalties / sums[0, 1])
 
 
 # Where the derivative is the output minus the target.
@@ -121,18 +123,21 @@ def _gradient_step(state, gradient, masks, n):
 
 def _penalty_step(state, gradient):
     """Return a function that adds the gradient of the penalties, and returns their sum."""
-    l1, l2 = penalty_factors(state)
-    w, a = state.weights, np.empty_like(state.weights)
-    if not (l1.any() or l2.any()):
-        return lambda: 0.0
+    weights, gradients = state.views(state.weights), state.views(gradient)
+    parts = [(v, weights[i], gradients[i], np.empty_like(weights[i])) for i, v in penalised(state)]
 
     def step():
-        np.multiply(w, l2, out=a)
-        total = a @ w
-        np.multiply(a, 2, out=a)
-        np.add(gradient, a, out=gradient)
-        np.multiply(np.sign(w), l1, out=a)
-        np.add(gradient, a, out=gradient)
-        return float(total + a @ w)
+        total = 0.0
+        for variable, w, g, a in parts:
+            np.multiply(w, variable.l2, out=a)
+            total += np.vdot(a, w)
+            a *= 2
+            g += a
+            if variable.l1:
+                np.sign(w, out=a)
+                a *= variable.l1
+                total += np.vdot(a, w)
+                g += a
+        return float(total)
 
     return step
