@@ -5,6 +5,8 @@ import functools
 import inspect
 from typing import Any, Self
 
+import numpy as np
+
 # Where a parameter ``<prefix>__<name>`` may go.
 PREFIXES = frozenset(
     {"model", "compile", "fit", "predict", "score", "optimizer", "loss", "metrics", "callbacks"}
@@ -50,6 +52,31 @@ def nearest(name, valid):
     as_written = {other.lower(): other for other in valid}
     near = difflib.get_close_matches(name.lower(), as_written, n=1)
     return f" Did you mean {as_written[near[0]]!r}?" if near else ""
+
+
+def as_python(value):
+    """Return Python's own numbers and strings for NumPy's, which Keras refuses in many places.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    object
+        With those in lists, tuples and dicts replaced too. All else is the object itself.
+    """
+    if isinstance(value, np.bool_ | np.number | np.str_):
+        return value.item()
+    if type(value) is dict:
+        replaced = {name: as_python(each) for name, each in value.items()}
+        return replaced if any(replaced[name] is not each for name, each in value.items()) else value
+    if type(value) in (list, tuple):
+        replaced = type(value)(map(as_python, value))
+        return (
+            replaced if any(one is not other for one, other in zip(replaced, value, strict=True)) else value
+        )
+    return value
 
 
 class RoutedParamsMixin:

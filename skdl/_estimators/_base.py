@@ -39,7 +39,7 @@ from skdl._model import (
     runs_user_code,
 )
 from skdl._persistence import PacksStateMixin, copy_model
-from skdl._routing import RoutedParamsMixin
+from skdl._routing import RoutedParamsMixin, as_python
 from skdl._scikeras import has_param, route_params
 from skdl._targets import Target, learnt_by
 from skdl._training import (
@@ -245,7 +245,7 @@ class KerasEstimator(
     def _settings(self):
         """Return all parameters, also those that a subclass sets and leaves out of its signature."""
         fixed = {name: value for name, value in vars(self).items() if name in self._parameter_constraints}
-        return {**fixed, **self.get_params(deep=False)}
+        return as_python({**fixed, **self.get_params(deep=False)})
 
     def _routed_to(self, method):
         return route_params(self._settings(), destination=method, pass_filter=set())
