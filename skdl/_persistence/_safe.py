@@ -136,7 +136,7 @@ class _Writer:
             {
                 "file": file.getvalue(),
                 "seeds": [seed.numpy() for seed in _seeds(written)],
-                "undecayed": _undecayed(getattr(written, "optimizer", None), written.weights),
+                "undecayed": _undecayed(written, written.weights),
             }
         )
         return len(self.models) - 1
@@ -168,10 +168,10 @@ def _with_fitting_optimizer(model, known):
             UserWarning,
             stacklevel=2,
         )
-        undecayed = _undecayed(copy.optimizer, copy.weights)
+        undecayed = _undecayed(copy, copy.weights)
         with keras.saving.custom_object_scope(known):
             copy.optimizer = type(optimizer).from_config(optimizer.get_config())
-        _leave_undecayed(copy.optimizer, undecayed, copy.weights)
+        _leave_undecayed(copy, undecayed, copy.weights)
     copy.optimizer.build(copy.trainable_variables)
     return copy
 
@@ -224,7 +224,9 @@ def remade(part, params=()):
 
 
 def _optimizers(part):
-    """Return an optimizer and those inside of it; none for other parts."""
+    """Return the optimizer of a model, or one that is given, and those inside of it."""
+    if isinstance(part, keras.Model):
+        part = getattr(part, "optimizer", None)
     if not isinstance(part, keras.optimizers.Optimizer):
         return []
     inner = [*getattr(part, "optimizers", ()), getattr(part, "inner_optimizer", None)]
@@ -344,7 +346,7 @@ def _read_model(written, known):
         model = private.load_model(file, known)
     for state, value in zip(_seeds(model), written["seeds"], strict=True):
         state.assign(value)
-    _leave_undecayed(getattr(model, "optimizer", None), written.get("undecayed", ()), model.weights)
+    _leave_undecayed(model, written.get("undecayed", ()), model.weights)
     return model
 
 
@@ -357,6 +359,7 @@ def _check_known(config, known):
 def _check_same(model, restored):
     """Refuse to write a model that comes back as another, since its configuration is incomplete."""
     same = _equal(_values(model), _values(restored))
+    same = same and _undecayed(model, model.weights) == _undecayed(restored, restored.weights)
     rows = _some_rows(model) if same else None
     if rows is not None:
         # Of a copy, since a call may draw numbers, and dropout may be on in it.
