@@ -122,7 +122,7 @@ def find_run(source):
     if isinstance(getattr(source, "history", None), Mapping):
         return Run(_checked(source.history), None, False)
     estimator = _find_trained(source)
-    history = _checked(estimator.history_)
+    history = _checked(estimator.history_, getattr(estimator, "classes_", ()))
     best = getattr(estimator, "best_epoch_", None)
     stopped = bool(getattr(estimator, "early_stopping", False)) and best is not None
     return Run(history, best, stopped, _chance(estimator))
@@ -177,12 +177,16 @@ def _no_history(source, seen):
     )
 
 
-def _checked(history):
+def _checked(history, classes=()):
     if "loss" not in history:
         raise ValueError(
             f"A history needs the key 'loss' with a number for each epoch; it has {list(history)}."
         )
-    history = {str(name): [float(value) for value in np.ravel(values)] for name, values in history.items()}
+    history = {
+        name: [float(value) for value in curve]
+        for key, values in history.items()
+        for name, curve in _curves(str(key), values, classes)
+    }
     n_epochs = len(history["loss"])
     if not n_epochs:
         raise ValueError("The history is empty: train for at least one epoch.")
@@ -190,6 +194,17 @@ def _checked(history):
         name: _by_epoch(values, n_epochs) if name.startswith("val_") else values
         for name, values in _of_one_length(history, n_epochs).items()
     }
+
+
+def _curves(name, values, classes):
+    """Return the curve of a metric by its name, or one for each class: "f1_score[setosa]"."""
+    width = max(map(np.size, values), default=1)
+    if width == 1:
+        return [(name, [np.ravel(value)[0] for value in values])]
+    # An epoch without validation has one NaN.
+    columns = np.stack([np.broadcast_to(np.ravel(value), width) for value in values], axis=1)
+    classes = classes if np.size(classes) == width else range(width)
+    return [(f"{name}[{each}]", column) for each, column in zip(classes, columns, strict=True)]
 
 
 def _of_one_length(history, n_epochs):

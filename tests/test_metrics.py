@@ -5,6 +5,7 @@ import pickle
 import re
 
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from keras import losses, metrics
@@ -14,7 +15,7 @@ from sklearn import metrics as sk
 from sklearn.base import BaseEstimator, TransformerMixin
 
 import skdl
-from skdl import DNNClassifier, DNNRegressor, KerasClassifier, KerasRegressor
+from skdl import DNNClassifier, DNNRegressor, HistoryDisplay, KerasClassifier, KerasRegressor, diagnose
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 4)).astype("float32")
@@ -511,3 +512,90 @@ def test_weights_count_in_the_accuracy_of_several_labels():
     clf.fit(X[:60], LABELS[:60], X_val=X[60:], y_val=LABELS[60:], sample_weight_val=weight)
     expected = clf.score(X[60:], LABELS[60:], sample_weight=weight)
     assert_allclose(clf.history_["val_accuracy"], expected, rtol=1e-6)
+
+
+# Metrics with a value for each class
+
+
+@pytest.fixture(scope="module")
+def by_class():
+    names = np.array(["low", "middle", "high"])
+    clf = dnn(loss="categorical_crossentropy", metrics=[metrics.F1Score(name="f1_score")], epochs=6)
+    return clf.set_params(validation_split=0.3, fit__validation_freq=2, random_state=0).fit(X, names[CLASSES])
+
+
+def test_a_metric_with_a_value_for_each_class_is_shown_for_each(by_class):
+    assert [np.shape(value) for value in by_class.history_["f1_score"]] == [(3,)] * 6
+    assert diagnose(by_class).n_epochs == diagnose(by_class.history_).n_epochs == 6
+    display = HistoryDisplay.from_estimator(by_class)
+    names = [f"f1_score[{name}]" for name in ("high", "low", "middle")]
+    assert {"loss", "val_loss", *names, *(f"val_{name}" for name in names)} == set(display.lines_)
+    (line,) = display.lines_["f1_score[low]"]
+    assert_allclose(line.get_ydata(), [value[1] for value in by_class.history_["f1_score"]])
+    (line,) = display.lines_["val_f1_score[low]"]
+    assert_allclose(line.get_ydata(), [value[1] for value in by_class.history_["val_f1_score"][1::2]])
+    assert display.plot(metrics="f1_score").axes_.shape == (3,)
+    assert "f1_score[0]" in HistoryDisplay.from_history(by_class.history_).lines_
+    plt.close("all")
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.parametrize(
+    ("metric", "advice"),
+    [
+        (metrics.F1Score(name="mine"), 'Give the metric average="macro"'),
+        (metrics.FBetaScore(name="mine"), 'Give the metric average="macro"'),
+        (metrics.R2Score(class_aggregation=None, name="mine"), 'Give the metric class_aggregation="uniform'),
+        (metrics.Precision([0.2, 0.5], name="mine"), "Give the metric one threshold"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_early_stopping_wants_one_number(metric, advice, early_stopping):
+    clf = dnn(metrics=[metric], scoring="mine", early_stopping=early_stopping, epochs=10**6)
+    with pytest.raises(ValueError, match=f"scoring='mine' has several values.*{advice}"):
+        clf.set_params(loss="categorical_crossentropy", validation_split=0.3).fit(X, CLASSES)
+    assert not hasattr(clf, "model_")
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_of_a_metric_of_ones_own_it_is_seen_after_an_epoch(early_stopping):
+    class Several(metrics.F1Score):
+        def get_config(self):
+            return {"name": self.name}
+
+    clf = dnn(metrics=[Several(name="mine")], scoring="mine", early_stopping=early_stopping, epochs=1)
+    with pytest.raises(ValueError, match="scoring='mine' has several values"):
+        clf.set_params(loss="categorical_crossentropy", validation_split=0.3).fit(X, CLASSES)
+    assert not hasattr(clf, "history_")
+
+
+def test_an_average_is_one_number(by_class):
+    metric = metrics.F1Score("macro", name="mine")
+    clf = dnn(metrics=[metric], scoring="mine", early_stopping=True, epochs=4, validation_split=0.3)
+    clf.set_params(loss="categorical_crossentropy", random_state=0).fit(X, CLASSES)
+    assert clf.best_epoch_ == np.argmax(clf.history_["val_mine"])
+    clf = dnn(metrics=["f1_score"], scoring="f1_score", early_stopping=True, epochs=4, random_state=0)
+    assert clf.fit(X, BINARY).best_epoch_ == np.argmax(clf.history_["val_f1_score"])
+
+
+def test_a_metric_without_a_direction_is_refused_before_training():
+    def mine(y_true, y_pred):
+        return keras.ops.mean(y_pred, axis=-1)
+
+    with pytest.raises(ValueError, match=r"scoring='mine' .*nobody knows whether more or less is better"):
+        dnn(metrics=[mine], scoring="mine", epochs=10**6, validation_split=0.3).fit(X, BINARY)
+
+
+@pytest.mark.parametrize("scoring", ["b_accuracy", "b_f1_score", "b_loss", "a_accuracy"])
+def test_early_stopping_by_a_metric_of_a_head(scoring):
+    clf = of_heads(scoring=scoring, early_stopping=True, epochs=40, n_iter_no_change=2, batch_size=16)
+    clf.fit(X[:100], PAIRS[:100], X_val=X[100:], y_val=PAIRS[100:])
+    best = np.argmin if "loss" in scoring else np.argmax
+    assert clf.best_epoch_ == best(clf.history_[f"val_{scoring}"])
+    assert clf.n_iter_ == min(clf.best_epoch_ + 3, 40)
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", "f1_score"])
+def test_a_score_that_several_heads_do_not_have_is_refused_before_training(scoring):
+    with pytest.raises(ValueError, match=r"\['a_loss', 'b_loss', 'a_accuracy', 'b_accuracy', 'b_f1_score'\]"):
+        of_heads(scoring=scoring, epochs=10**6, validation_split=0.3).fit(X, PAIRS)

@@ -23,7 +23,7 @@ FUNCTIONS = [name for name in private.__all__ if name not in (*OF_FILES, *CLASSE
 # Without these the engine trains as ever: they are no part of it, or it has another way.
 NOT_NEEDED = {
     # seeds, `scoring`, processes
-    *("keras_seeded", "quick_variables", "compiled_metric_names", "tensorflow_has_started"),
+    *("keras_seeded", "quick_variables", "direction_of", "set_given_metrics", "tensorflow_has_started"),
     # the quick key: the model is traced
     *("layer_graph", "functional_inside", "sublayers", "attached_metrics", "is_cast_automatically"),
     *("decayed", "snake_case", "watches_operations", "op_determinism_enabled"),

@@ -219,7 +219,8 @@ class HistoryDisplay:
             Where to draw. Several metrics divide one axes among them; or give one for
             each. None makes a figure.
         metrics : str or list of str, default=None
-            What to draw, for instance "loss"; None means the loss and all metrics.
+            What to draw, for instance "loss"; None means the loss and all metrics. One that has
+            a value for each class, such as "f1_score", is drawn for each: "f1_score[0]".
         annotate : bool, default=False
             Write the diagnosis above the curves, and shade the epochs it is about.
         train_kwargs, val_kwargs, best_kwargs : dict, default=None
@@ -253,7 +254,12 @@ class HistoryDisplay:
         known = {name.removeprefix("val_"): None for history in self.histories for name in history}
         if metrics is None:
             return ["loss", *(name for name in known if name != "loss" and name not in _NO_METRICS)]
-        metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+        # A metric with a value for each class stands for all of these.
+        metrics = [
+            name
+            for given in ([metrics] if isinstance(metrics, str) else metrics)
+            for name in [each for each in known if each.startswith(f"{given}[")] or [given]
+        ]
         unknown = [name for name in metrics if name not in known]
         if unknown or not metrics:
             raise ValueError(f"metrics={metrics!r}: choose from {list(known)}.")

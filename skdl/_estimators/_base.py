@@ -590,7 +590,7 @@ class KerasEstimator(
             def learn(history):
                 if backup is not None:
                     history = backup.whole(history)
-                greater = criterion.greater_is_better(self.model_)
+                greater = criterion.mode == "max"
                 return learnt_from(history, before, plan.validates, criterion.name, greater)
 
             first, last = [], []

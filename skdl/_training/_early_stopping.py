@@ -3,6 +3,7 @@
 import numpy as np
 
 from skdl._backend import keras
+from skdl._training._outcome import check_watched
 
 
 class FiniteEarlyStopping(keras.callbacks.EarlyStopping):
@@ -14,6 +15,7 @@ class FiniteEarlyStopping(keras.callbacks.EarlyStopping):
 
     def on_epoch_end(self, epoch, logs=None):
         """Take an epoch that diverged as one without improvement."""
+        check_watched(self.monitor, logs or {})
         watched = ("loss", "val_loss", self.monitor)
         values = [value for name, value in (logs or {}).items() if name in watched]
         if np.isfinite(values).all() and _all_finite(self.model.weights):

@@ -27,6 +27,11 @@ def learnt_from(history, before, validates, watched="loss", greater_is_better=Fa
         watched; by the training loss where there are no validation rows. An epoch whose loss
         is not finite is never the best. All lists have one length, with NaN at epochs
         without a value.
+
+    Raises
+    ------
+    ValueError
+        If what is watched is not there, or has several values.
     """
     n_before, n_now = (max(map(len, each.values()), default=0) for each in (before, history))
     history = {
@@ -36,6 +41,7 @@ def learnt_from(history, before, validates, watched="loss", greater_is_better=Fa
         ]
         for name in {**before, **history}
     }
+    check_watched(f"val_{watched}", {name: values[-1] for name, values in history.items()})
     values = history.get(f"val_{watched}")
     if values is None:
         values, greater_is_better = history.get("loss") or [np.nan], False
@@ -49,6 +55,28 @@ def learnt_from(history, before, validates, watched="loss", greater_is_better=Fa
         "n_iter_": max(map(len, history.values()), default=0),
         "best_epoch_": int(np.argmin(finite)),
     }
+
+
+def check_watched(name, logs):
+    """Refuse what decides on the best epoch, where an epoch was validated and has no one value of it.
+
+    Parameters
+    ----------
+    name : str
+        As "val_accuracy".
+    logs : dict of str to float or ndarray
+    """
+    scoring = name.removeprefix("val_")
+    if "val_loss" in logs and name not in logs:
+        known = sorted(each.removeprefix("val_") for each in logs if each.startswith("val_"))
+        raise ValueError(f"scoring={scoring!r} is not in the history, which has {known} of validation rows.")
+    if np.ndim(logs.get(name)):
+        raise ValueError(several_values(scoring))
+
+
+def several_values(scoring):
+    """Say that a metric can't decide which epoch is the best."""
+    return f"scoring={scoring!r} has several values, such as one for each class; one number is wanted."
 
 
 def _by_epoch(values, n_epochs, validates):

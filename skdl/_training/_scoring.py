@@ -9,6 +9,14 @@ from sklearn.utils import _safe_indexing
 
 from skdl._backend import keras, private
 from skdl._training._early_stopping import FiniteEarlyStopping
+from skdl._training._outcome import several_values
+
+# Arguments of Keras's metrics that decide whether these have one value, and what gives one.
+_ONE_VALUE = {
+    "average": 'average="macro", "micro" or "weighted"',
+    "class_aggregation": 'class_aggregation="uniform_average"',
+    "thresholds": "one threshold",
+}
 
 
 @dataclass(frozen=True)
@@ -19,8 +27,8 @@ class Criterion:
     ----------
     name : str, default="loss"
         The history has it as ``val_<name>``.
-    mode : {"min", "max", "auto"}, default="min"
-        Whether less or more is better; "auto" asks the metric of the model.
+    mode : {"min", "max"}, default="min"
+        Whether less or more is better.
     scorer : callable, default=None
         What computes it after each epoch; None for what the training computes anyway.
     """
@@ -36,36 +44,26 @@ class Criterion:
         Raises
         ------
         ValueError
-            If it is a name that neither Keras nor scikit-learn knows here.
+            If it is a name that neither the history will have nor scikit-learn knows; or a metric that
+            has several values, or of which nobody knows whether more is better.
         """
         if isinstance(scoring, str):
             if scoring == "loss":
                 return cls()
-            metrics = _metric_names(model)
+            metrics = _metrics_by_name(model)
             if scoring in metrics:
-                return cls(scoring, "auto")
-            if scoring not in get_scorer_names():
+                return cls(scoring, _mode(scoring, metrics[scoring]))
+            of_outputs = [name for name in metrics if name.endswith(f"_{scoring}")]
+            if scoring not in get_scorer_names() or (None in metrics.values() and of_outputs):
                 raise ValueError(
-                    f"scoring={scoring!r} is neither 'loss', nor a metric of the model ({metrics}), nor a "
-                    "scorer of scikit-learn (sklearn.metrics.get_scorer_names()). Add it to metrics, or give "
-                    "a function scoring(estimator, X, y)."
+                    f"scoring={scoring!r} is neither 'loss', nor a metric of the model ({list(metrics)}), "
+                    "nor a scorer of scikit-learn for it (sklearn.metrics.get_scorer_names()). Add it to "
+                    "metrics, or give a function scoring(estimator, X, y)."
                 )
         scorer = check_scoring(estimator, scoring=scoring)
         function = getattr(scorer, "_score_func", scorer)
         name = scoring if isinstance(scoring, str) else getattr(function, "__name__", "score")
         return cls(name, "max", scorer)
-
-    def greater_is_better(self, model):
-        """Whether more is better."""
-        if self.mode != "auto":
-            return self.mode == "max"
-        callback = keras.callbacks.EarlyStopping(monitor=f"val_{self.name}")
-        callback.set_model(model)
-        try:
-            private.set_monitor_op(callback)
-        except private.Unavailable:
-            return self.name.endswith(("acc", "accuracy", "auc"))
-        return callback.monitor_op is keras.ops.greater
 
     def early_stopping(self, patience):
         """Return the callback that stops by it and restores the best weights, finite ones."""
@@ -74,11 +72,63 @@ class Criterion:
         )
 
 
-def _metric_names(model):
+def _metrics_by_name(model):
+    """Return the metrics of a model by their names in the history; None for the losses of several outputs."""
     try:
-        return private.compiled_metric_names(model)
+        given = private.given_metrics(model)
     except private.Unavailable:
-        return [metric.name for metric in model.metrics]  # fewer, before the model is trained
+        return {metric.name: metric for metric in model.metrics}  # fewer, before the model is trained
+    outputs = getattr(model, "output_names", None) or []
+    if len(outputs) < 2:
+        outputs = [""]
+    found = {f"{output}_loss": None for output in outputs if output}
+    for weighted, metrics in zip(("", "weighted_"), given, strict=False):
+        for output, of_output in _by_output(metrics, outputs):
+            for metric in keras.tree.flatten(of_output):
+                if metric is not None:
+                    name = metric if isinstance(metric, str) else getattr(metric, "name", None)
+                    name = name or getattr(metric, "__name__", "")
+                    prefix = f"{output}_" if output else ""
+                    key = f"{prefix}{name}"
+                    if key in found:
+                        key = f"{prefix}{weighted}{name}" if weighted else f"{key}_1"
+                    found[key] = metric
+    return found
+
+
+def _by_output(metrics, outputs):
+    if len(outputs) > 1 and isinstance(metrics, dict):
+        return metrics.items()
+    if len(outputs) > 1 and isinstance(metrics, list | tuple) and len(metrics) == len(outputs):
+        return zip(outputs, metrics, strict=True)
+    return [("", metrics)]
+
+
+def _mode(scoring, metric):
+    """Return whether less or more of a metric is better; refuse one that has no one answer."""
+    if metric is None:
+        return "min"
+    if isinstance(metric, str):
+        if metric.lower() in ("accuracy", "acc"):
+            return "max"
+        metric = keras.metrics.get(metric)
+    config = metric.get_config() if isinstance(metric, keras.metrics.Metric) else {}
+    for argument, advice in _ONE_VALUE.items():
+        value = config.get(argument, 0)
+        if argument == "thresholds":
+            several = np.size(value) > 1 and "curve" not in config
+        else:
+            several = value is None
+        if several:
+            raise ValueError(f"{several_values(scoring)} Give the metric {advice}.")
+    direction = private.direction_of(metric)
+    if direction is None:
+        raise ValueError(
+            f"scoring={scoring!r} is a metric of which nobody knows whether more or less is better. Give a "
+            "class of keras.metrics, the name of a scorer of scikit-learn, or a function scoring(estimator, "
+            "X, y), of which more is better."
+        )
+    return "max" if direction == "up" else "min"
 
 
 class ValidationScore(keras.callbacks.Callback):
@@ -122,7 +172,7 @@ class ValidationScore(keras.callbacks.Callback):
             score = self._score()
         except ValueError:
             # They could be scored before training, but not where it diverges.
-            if np.isfinite(list(logs.values())).all():
+            if all(np.isfinite(value).all() for value in logs.values()):
                 raise
             score = np.nan
         logs[f"val_{self.criterion.name}"] = score

@@ -211,15 +211,6 @@ def profiles_no_batches(callback):
 
 
 @guarded
-def compiled_metric_names(model):
-    """Return the names of the metrics that a model is compiled with."""
-    given = getattr(model._compile_metrics, "_user_metrics", None)
-    metrics = [metric for metric in keras.tree.flatten(given) if metric is not None]
-    return [m if isinstance(m, str) else getattr(m, "name", getattr(m, "__name__", "")) for m in metrics]
-
-
-@guarded
-def set_monitor_op(callback):
-    """Let an EarlyStopping callback find out whether more or less is better."""
-    if callback.monitor_op is None:
-        callback._set_monitor_op()
+def direction_of(metric):
+    """Return "up" where more of a metric is better, "down" where less is, None where it says nothing."""
+    return getattr(metric, "_direction", None)

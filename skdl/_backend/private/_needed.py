@@ -6,7 +6,6 @@ _NEEDED = (
     ("keras", "Layer._flatten_layers"),
     ("keras", "Model._get_own_metrics"),
     ("keras", "Model._symbolic_build"),
-    ("keras", "callbacks.EarlyStopping._set_monitor_op"),
     ("keras", "optimizers.Optimizer._use_weight_decay"),
     ("keras.src", "backend.common.global_state.get_global_attribute"),
     ("keras.src", "backend.common.global_state.set_global_attribute"),
