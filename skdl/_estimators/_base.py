@@ -23,6 +23,7 @@ from sklearn.utils.validation import _num_samples, check_consistent_length, chec
 from skdl import _engine
 from skdl._backend import check_not_forked, keras, seeded
 from skdl._documentation import DocumentationLinkMixin
+from skdl._estimators._features import check_features, text_error
 from skdl._model import (
     PREDICT_PARAMS,
     ModelSpec,
@@ -311,6 +312,12 @@ class KerasEstimator(
 
     def _validate_data(self, X, y=None, *, reset=False):
         """Check X and y, and learn or compare their number of features, shape and type."""
+        check_features(
+            X,
+            type(self).__name__,
+            n_rows=None if y is None else _num_samples(y),
+            row_shape=None if reset else self.X_shape_[1:],
+        )
         X = self._validate_features(X, reset=reset)
         if y is not None:
             y = self._validate_target(y)
@@ -335,14 +342,19 @@ class KerasEstimator(
         dtypes = [np.dtype(keras.config.floatx())]
         if self._keeps_integers:
             dtypes += [np.dtype(kind) for kind in "?bhilqBHILQ"]
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            allow_nd=True,
-            dtype=dtypes,
-        )
+        try:
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                allow_nd=True,
+                dtype=dtypes,
+            )
+        except ValueError as error:
+            if "could not convert string to float" in str(error):
+                raise text_error(error, type(self).__name__) from error
+            raise
         if reset:
             self.X_shape_, self.X_dtype_ = X.shape, X.dtype
         elif X.shape[1:] != self.X_shape_[1:]:
@@ -371,11 +383,11 @@ class KerasEstimator(
         X, y : ndarray or sparse matrix
             The data, validated.
         """
+        X, y = self._validate_data(X, y, reset=True)
         if y is None and self.__sklearn_tags__().target_tags.required:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
             )
-        X, y = self._validate_data(X, y, reset=True)
         if y is not None:
             self.target_type_ = self._type_of_target(y if classes is None else classes)
             self.y_dtype_, self.y_ndim_ = y.dtype, y.ndim

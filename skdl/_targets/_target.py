@@ -213,6 +213,13 @@ class DiscreteTarget(Target):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not own_encoder:
+            if y.ndim > 2:
+                raise ValueError(
+                    f"Found y with dim {y.ndim} and shape {y.shape}. {name} expects dim <= 2: one class for "
+                    "each row, or a column of 0 and 1 for each label. Reshape it, such as "
+                    "y.reshape(len(y), -1) for labels, or write a subclass of KerasClassifier with a "
+                    "target_encoder of its own."
+                )
             check_classification_targets(y)
             if type_of_target(y) == "multiclass-multioutput":
                 raise ValueError(

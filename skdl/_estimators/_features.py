@@ -1,0 +1,74 @@
+"""Features that are no table or array with a row for each sample, refused in words."""
+
+from collections.abc import Iterator
+
+# Base classes of data sets of TensorFlow, Keras and PyTorch, by their names: none of them is imported here.
+_STREAMS = {"DatasetV2", "PyDataset", "DataLoader"}
+
+
+def check_features(X, estimator, *, n_rows=None, row_shape=None):
+    """Refuse features in which skdl would not find the rows.
+
+    Parameters
+    ----------
+    X : object
+        As the user gave it.
+    estimator : str
+        Name of its class, for messages.
+    n_rows : int, default=None
+        Number of rows of the target, where there is one.
+    row_shape : tuple of int, default=None
+        Shape of the rows that the estimator was fitted on.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    takes = f"{estimator} takes one array, DataFrame or sparse matrix with a row for each sample"
+    if isinstance(X, dict):
+        raise TypeError(
+            f"X is a dict with the keys {list(X)}, but {takes}. Put its arrays side by side, such as "
+            "np.column_stack(list(X.values())), and let the model or a feature_encoder divide the columns."
+        )
+    if isinstance(X, Iterator) or _STREAMS & {cls.__name__ for cls in type(X).__mro__}:
+        raise TypeError(
+            f"X is a {type(X).__name__}, which gives batches, but {takes}. Collect the batches first: "
+            "np.concatenate([x for x, y in X]), and y alike; or call partial_fit(x, y) with each of them."
+        )
+    if isinstance(X, list | tuple) and _are_inputs(X, n_rows, row_shape):
+        raise ValueError(
+            f"X is a {type(X).__name__} of {len(X)} arrays with {X[0].shape[0]} rows each, as several inputs "
+            f"of a model are given to Keras, but {takes}. Put them side by side by np.column_stack, and let "
+            "the model or a feature_encoder divide the columns."
+        )
+
+
+def _are_inputs(items, n_rows, row_shape):
+    """Return whether the items of a list are the inputs of a model, not rows."""
+    shapes = [getattr(each, "shape", ()) for each in items]
+    if not shapes or not all(shapes) or len({shape[0] for shape in shapes}) > 1:
+        return False
+    if n_rows is not None:
+        return len(shapes) != n_rows == shapes[0][0]
+    return row_shape is not None and any(shape[1:] == row_shape for shape in shapes)
+
+
+def text_error(error, estimator):
+    """Return what to raise where features hold text and an estimator needs numbers.
+
+    Parameters
+    ----------
+    error : ValueError
+        Of scikit-learn's check.
+    estimator : str
+
+    Returns
+    -------
+    ValueError
+    """
+    return ValueError(
+        f"X holds text, but {estimator} hands numbers to its model ({error}). Turn the text into numbers in "
+        "a Pipeline before it: categories by OrdinalEncoder or OneHotEncoder, sentences by TfidfVectorizer, "
+        "or by a layer such as TextVectorization in FunctionTransformer(lambda X: layer(X).numpy()). "
+        "TabularClassifier and TabularRegressor take columns of categories as they are."
+    )
