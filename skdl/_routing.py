@@ -235,8 +235,9 @@ class RoutedParamsMixin:
             if parameter is not None:
                 return parameter.default
         static = inspect.getattr_static(type(self), name, None)
-        if isinstance(static, property):
-            return static.fget(self)  # fails once more, and says in which attribute
+        if hasattr(type(static), "__get__"):
+            # A property or its like raised an AttributeError. It raises it once more, with its own words.
+            return static.__get__(self, type(self))
         instead = self._instead_of.get(name)
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r}{f'; {instead}' if instead else ''}"

@@ -1,6 +1,7 @@
 """What subclasses may override, as scikeras has it: builder, encoders, scorer."""
 
 import contextlib
+import functools
 import pickle
 import sys
 import types
@@ -47,6 +48,31 @@ class Softmax(KerasClassifier):
                 layers.Dense(meta["n_classes_"], activation="softmax"),
             ]
         )
+
+
+def no_such_name(self, units=None):
+    return np.no_such_name
+
+
+@pytest.mark.parametrize("kind", [property, functools.cached_property], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("name", ["model_", "target_encoder", "mine"])
+def test_an_attribute_error_inside_of_a_property_is_told_as_itself(name, kind):
+    attribute = kind(no_such_name)
+    if kind is functools.cached_property:
+        attribute.__set_name__(KerasClassifier, name)
+    clf = type("Mine", (KerasClassifier,), {name: attribute})()
+    with pytest.raises(AttributeError, match="module 'numpy' has no attribute 'no_such_name'"):
+        getattr(clf, name)
+
+
+@pytest.mark.parametrize("name", ["_keras_build_fn", "target_encoder", "feature_encoder"])
+def test_an_attribute_error_while_the_model_is_made_is_told_as_itself(name):
+    attribute = no_such_name if name == "_keras_build_fn" else property(no_such_name)
+    clf = type("Mine", (Softmax,), {name: attribute})(loss="sparse_categorical_crossentropy", model__units=3)
+    with pytest.raises(AttributeError, match="module 'numpy' has no attribute 'no_such_name'"):
+        clf.fit(X, Y)
+    assert not clf.__sklearn_is_fitted__()
+    assert not hasattr(clf, "model_")
 
 
 def test_a_builder_of_a_subclass_gets_what_it_asks_for():
