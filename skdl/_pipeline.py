@@ -208,8 +208,8 @@ class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
             run = partial(run_step, step, params=params, message=message, caller=self, task=task)
             if samples:
                 if caching:
-                    warn_if_unseeded(name, step, stacklevel=5)
-                X, y, fitted = resample(name, step, X, y, run, stacklevel=5)
+                    warn_if_unseeded(name, step)
+                X, y, fitted = resample(name, step, X, y, run)
             else:
                 X, y, fitted = run(X, y)
             # From the cache comes another object than the one that was put in.
@@ -698,7 +698,7 @@ class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
                 def run(X, y):
                     return *final.fit_resample(X, y, **final_params), final
 
-                *resampled, _ = resample(name, final, Xt, yt, run, stacklevel=3)
+                *resampled, _ = resample(name, final, Xt, yt, run)
                 resampled = tuple(resampled)
         self.validation_indices_ = None
         return resampled

@@ -1,7 +1,5 @@
 """What goes into a sampler and what comes out of it, where imbalanced-learn 0.14 errs without a word."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import scipy.sparse
@@ -19,12 +17,14 @@ from imblearn.over_sampling import (
 from imblearn.under_sampling import ClusterCentroids
 from sklearn.utils import _safe_indexing
 
+from skdl._warnings import warn
+
 _INTERPOLATING = SMOTE | BorderlineSMOTE | SVMSMOTE | KMeansSMOTE | ADASYN
 # A sampler that rounds makes some rows less than it was asked for.
 _MISSING = 0.25
 
 
-def resample(name, sampler, X, y, run, *, stacklevel):
+def resample(name, sampler, X, y, run):
     """Run a sampler on data as it can take them, and look at what it returns.
 
     Whole numbers and flags are floats for a sampler that computes new rows from them: they would be
@@ -39,8 +39,6 @@ def resample(name, sampler, X, y, run, *, stacklevel):
     y : array-like, sparse matrix or DataFrame of n_samples rows
     run : callable
         From X and y to a tuple: the new X, the new y, the fitted sampler.
-    stacklevel : int
-        Number of calls between this one and the user's code.
 
     Returns
     -------
@@ -72,25 +70,21 @@ def resample(name, sampler, X, y, run, *, stacklevel):
         ) from error
     short = _shortage(fitted, y, y_res)
     if short:
-        warnings.warn(
+        warn(
             f"The sampler {name!r} ({type(sampler).__name__}) made {short}, so the classes stay imbalanced. "
             "Use SMOTE, which makes as many rows as it is asked for, or class_weight of the final estimator.",
-            UserWarning,
-            stacklevel=stacklevel + 1,
         )
     return X_res, y_res if classes is None else _like(given, classes, y_res), fitted
 
 
-def warn_if_unseeded(name, sampler, *, stacklevel):
+def warn_if_unseeded(name, sampler):
     """Say of a sampler in front of a cache that it draws once for all fits."""
     params = sampler.get_params(deep=False) if hasattr(sampler, "get_params") else {}
     if "random_state" in params and params["random_state"] is None:
-        warnings.warn(
+        warn(
             f"The sampler {name!r} ({type(sampler).__name__}) has no random_state, and `memory` keeps what "
             "it returns: every later fit on these data gets the rows that were drawn at first. Say so by "
             f"set_params({name}__random_state=0), or leave `memory` out.",
-            UserWarning,
-            stacklevel=stacklevel + 1,
         )
 
 

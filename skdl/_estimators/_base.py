@@ -4,7 +4,6 @@ import contextlib
 import functools
 import logging
 import sys
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Self, TypeVar, Unpack
@@ -64,6 +63,7 @@ from skdl._training import (
     warn_if_unlike,
 )
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
+from skdl._warnings import warn
 
 _log = logging.getLogger("skdl")
 _SEEDS = np.iinfo(np.int32).max
@@ -622,18 +622,17 @@ class KerasEstimator(
         if self.engine_reason_ is not None and plan.engine == "auto":
             _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, self.engine_reason_)
         if history.interrupted:
-            warnings.warn(
+            warn(
                 f"The training was interrupted after {len(history.epoch)} of {plan.epochs} epochs. The "
                 "network is kept as it is.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         diverged = divergence(self.model_, self.history_)
         if plan.patience is not None and not history.interrupted:
             diverged = diverged or late_divergence(self.history_, self.best_epoch_)
         if diverged:
             # Not an error: the history shows what happened. Predicting is one.
-            warnings.warn(diverged, ConvergenceWarning, stacklevel=4)
+            warn(diverged, ConvergenceWarning)
         task.call_on_fit_task_end(
             estimator=self, reconstruction_attributes=lambda: fitted_copy(self.model_), **shown
         )

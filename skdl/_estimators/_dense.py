@@ -1,6 +1,5 @@
 """Multilayer perceptrons: `DNNClassifier` and `DNNRegressor`."""
 
-import warnings
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, Unpack
@@ -35,6 +34,7 @@ from skdl._typing import (
     Splitter,
     Verbose,
 )
+from skdl._warnings import warn
 
 _DENSE_CONSTRAINTS = {
     **NETWORK_CONSTRAINTS,
@@ -261,13 +261,11 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
         spread = np.std(train.y, axis=0, dtype=np.float64)
         far = spread[(spread > 0) & ((spread < 1 / _FAR) | (spread > _FAR))]
         if far.size and plan.initial_epoch == 0:
-            warnings.warn(
+            warn(
                 f"The standard deviation of the target is {far[0]:.3g}, far from 1, for which a network is "
                 "made: it may learn slowly, or nothing. Standardise the target by "
                 "TransformedTargetRegressor(regressor, transformer=StandardScaler()), or use "
                 "TabularRegressor, which does so itself.",
-                UserWarning,
-                stacklevel=5,
             )
         return super()._arrange(train, held_out, plan)
 

@@ -1,7 +1,6 @@
 """Base of the estimators that build their networks themselves."""
 
 import inspect
-import warnings
 from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -10,6 +9,7 @@ from skdl._backend import keras
 from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
 from skdl._estimators._classifier import KerasClassifierMixin
 from skdl._targets import OneHotTarget, is_one_hot, takes_one_hot
+from skdl._warnings import warn
 
 _ACTIVATIONS = {name for name, value in vars(keras.activations).items() if callable(value)} - {
     *("get", "serialize", "deserialize")
@@ -73,12 +73,10 @@ class ReadyMadeClassifier(KerasClassifierMixin, ReadyMade):
         if takes_one_hot(self.loss):
             return OneHotTarget.name
         loss = getattr(self.loss, "__name__", self.loss)
-        warnings.warn(
+        warn(
             f"Each row of y has exactly one 1 in {y.shape[1]} columns, as one-hot classes have, but with "
             f"loss={loss!r} the columns are independent labels: each has a sigmoid of its own. If these are "
             'classes, give y.argmax(axis=1), or loss="categorical_crossentropy".',
-            UserWarning,
-            stacklevel=6,
         )
         return super()._type_of_target(y)
 

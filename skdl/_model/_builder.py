@@ -1,7 +1,6 @@
 """A model built by a function, which gets the parameters that it asks for."""
 
 import functools
-import warnings
 import weakref
 
 from skdl._backend import keras, tf
@@ -9,6 +8,7 @@ from skdl._model._arguments import check_routed_params
 from skdl._model._compile import compile_kwargs
 from skdl._persistence import copied, copies_in
 from skdl._scikeras import accepts_kwargs, has_param, route_params
+from skdl._warnings import warn
 
 
 def find_builder(estimator, own, model=None, build_fn=None):
@@ -35,9 +35,7 @@ def find_builder(estimator, own, model=None, build_fn=None):
     if build_fn is not None:
         if model is not None:
             raise ValueError("Both model and build_fn are given; give model alone.")
-        warnings.warn(
-            "build_fn is called model now, as in scikeras; use model=.", FutureWarning, stacklevel=2
-        )
+        warn("build_fn is called model now, as in scikeras; use model=.", FutureWarning)
         model = build_fn
     if model is None:
         if own is None:
@@ -168,9 +166,7 @@ def _warn_of_unused(spec):
         or name.startswith(("optimizer__", "loss__", "metrics__", "compile__"))
     ]
     if unused:
-        warnings.warn(
+        warn(
             f"The model is compiled already, so these parameters of {spec.estimator} have no "
             f"effect: {unused}. Leave out model.compile in the builder, or let it take compile_kwargs.",
-            UserWarning,
-            stacklevel=2,
         )

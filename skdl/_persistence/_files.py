@@ -6,7 +6,6 @@ import json
 import os
 import tempfile
 import types
-import warnings
 from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +22,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from skdl._backend import keras
 from skdl._persistence._graph import flatten_parts
 from skdl._persistence._safe import check_importable
+from skdl._warnings import warn
 
 _MAGIC = b"skdl 1\n"
 # What fitted searches and calibrated classifiers hold besides.
@@ -207,11 +207,9 @@ def _compare(saved, path):
         if saved.get(name) != version(name)
     ]
     if differ:
-        warnings.warn(
+        warn(
             f"{path} was saved with other versions: {', '.join(differ)}. Predictions may differ; compare "
             "some with known ones, or install these versions.",
-            UserWarning,
-            stacklevel=3,
         )
 
 

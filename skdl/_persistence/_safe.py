@@ -3,7 +3,6 @@
 import io
 import json
 import types
-import warnings
 import zipfile
 
 import numpy as np
@@ -18,6 +17,7 @@ from skdl._persistence._graph import (
     is_importable,
     unflatten,
 )
+from skdl._warnings import warn
 
 
 def to_plain(thing):
@@ -162,11 +162,9 @@ def _with_fitting_optimizer(model, known):
         return model
     copy = unflatten(flatten(model, share=True))
     if optimizer.built:
-        warnings.warn(
+        warn(
             f"The model {model.name!r} was quantized, or layers were frozen or thawed, since its training. "
             "The state of its optimizer is not saved: partial_fit begins with a new one after loading.",
-            UserWarning,
-            stacklevel=2,
         )
         undecayed = _undecayed(copy, copy.weights)
         with keras.saving.custom_object_scope(known):

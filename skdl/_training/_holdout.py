@@ -1,7 +1,6 @@
 """Validation rows: given, or held out from the rows to train on."""
 
 import copy
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import _approximate_mode
 
 from skdl._training._rows import Rows
+from skdl._warnings import warn
 
 # Held out where early stopping needs rows and nobody says how many, as in scikit-learn.
 _EARLY_STOPPING_SHARE = 0.1
@@ -75,11 +75,9 @@ class Holdout:
             train, held_out = self._split_by_splitter(n, y, groups)
         else:
             if groups is not None:
-                warnings.warn(
+                warn(
                     f"groups has no effect: validation_split={self.how} is no splitter. Groups are kept "
                     "together by validation_split=GroupShuffleSplit(1, test_size=0.2).",
-                    UserWarning,
-                    stacklevel=2,
                 )
             train, held_out = self._split_by_share(n, strata)
         return np.sort(train), np.sort(held_out)
@@ -106,12 +104,10 @@ class Holdout:
         held_out = [
             rng.permutation(np.flatnonzero(codes == code))[:number] for code, number in enumerate(taken)
         ]
-        warnings.warn(
+        warn(
             f"validation_split={self.how} holds out {n_held_out} of {len(strata)} rows, none of the "
             f"labels {labels[taken == 0].tolist()}: each label keeps a row to train on, and there are too "
             "few rows for all labels. Enlarge validation_split, or give X_val and y_val to fit.",
-            UserWarning,
-            stacklevel=2,
         )
         return np.concatenate(held_out)
 

@@ -1,8 +1,8 @@
 """Given validation rows that are not like the training rows: a transformation was forgotten."""
 
-import warnings
-
 import numpy as np
+
+from skdl._warnings import warn
 
 # Columns of one source have like ranges and spreads. Of a few columns that is not true, such as time
 # in a series, or what is rarely anything but zero: hence more than half of the columns.
@@ -22,19 +22,15 @@ def warn_if_unlike(train, given):
     """
     unlike = _share_unlike(train.X, given.X)
     if unlike > _UNLIKE:
-        warnings.warn(
+        warn(
             f"{unlike:.0%} of the columns of X_val have another range or spread than in the training rows: "
             "was X_val transformed as X was? A Pipeline does it where X_val is given to its own fit: "
             "pipeline.fit(X, y, X_val=X_val, y_val=y_val).",
-            UserWarning,
-            stacklevel=3,
         )
     if np.ndim(train.y) == 1 and _share_unlike(train.y, given.y) > _UNLIKE:
-        warnings.warn(
+        warn(
             "y_val has another range or spread than y: is it in the same unit? TransformedTargetRegressor "
             "transforms y and not y_val; give it y_val transformed, or let validation_split hold rows out.",
-            UserWarning,
-            stacklevel=3,
         )
 
 
