@@ -22,22 +22,23 @@ POINTS = np.concatenate([np.linspace(-8, 8, 161), [-0.5, 0.0, 0.5, 1e-3, -1e-3, 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_an_activation_and_its_derivative_are_kerass_also_at_kinks(name, settings, dtype):
     z = POINTS.astype(dtype).reshape(-1, 4)
-    y, g = np.empty_like(z), np.linspace(0.5, 1.5, z.size).astype(dtype).reshape(z.shape)
-    forward, backward = ACTIVATIONS[name]
+    g = np.linspace(0.5, 1.5, z.size).astype(dtype).reshape(z.shape)
+    function, backward = ACTIVATIONS[name]
     with tf.GradientTape() as tape, np.errstate(over="ignore"):
         x = tf.constant(z)
         tape.watch(x)
         expected = getattr(keras.activations, name)(x, **settings)
-        forward(z, y, **settings)
+        y = function(z, **settings)
     slope = tape.gradient(expected, x, output_gradients=tf.constant(g))
-    backward(g, z, y, **settings)
+    found = backward(g, z, y, **settings)
+    assert y.dtype == found.dtype == dtype
     tolerance = {"rtol": 2e-5, "atol": 2e-6} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-12}
     if name == "gelu" and dtype == "float64":
         tolerance = {"rtol": 1e-7, "atol": 1e-8}  # TensorFlow's erf
     if name in ("squareplus", "gelu", "mish", "log_softmax", "silu"):
         tolerance["atol"] *= 5  # differences of numbers of the size of z
     np.testing.assert_allclose(y, expected.numpy(), **tolerance)
-    np.testing.assert_allclose(g, slope.numpy(), **tolerance)
+    np.testing.assert_allclose(found, slope.numpy(), **tolerance)
 
 
 def targets_and_predictions(name, rng, n=64, k=4):
@@ -78,8 +79,12 @@ def test_a_loss_and_its_derivative_are_kerass(name):
     t, p, function = targets_and_predictions(name, np.random.default_rng(0))
     settings = {"delta": 1.0} if name == "huber" else {}
     values, gradient = LOSSES[name]
-    g = np.empty_like(p)
-    gradient(t, p, g, **settings)
+    single = (
+        values(t.astype("f"), p.astype("f"), **settings),
+        gradient(t.astype("f"), p.astype("f"), **settings),
+    )
+    assert [array.dtype for array in single] == ["float32"] * 2
+    g = gradient(t, p, **settings)
     with tf.GradientTape() as tape:
         q = tf.constant(p)
         tape.watch(q)
@@ -94,8 +99,7 @@ def test_the_derivative_of_a_loss_is_that_of_finite_differences(name):
     t, p = t[1:], p[1:]  # without numbers at the limits
     settings = {"delta": 0.7} if name == "huber" else {}
     values, gradient = LOSSES[name]
-    g = np.empty_like(p)
-    gradient(t, p, g, **settings)
+    g = gradient(t, p, **settings)
     for column in range(p.shape[1]):
         step = 1e-6 * (np.arange(p.shape[1]) == column)
         slope = (values(t, p + step, **settings) - values(t, p - step, **settings)) / 2e-6

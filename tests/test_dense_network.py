@@ -193,7 +193,7 @@ def test_the_fields_of_a_schedule_are_kerass(class_name):
         ({"layers": [("ReLU", {"max_value": 2.0}), SOFTMAX]}, "max_value=2.0"),
         ({"layers": [("ReLU", {"threshold": 1.0}), SOFTMAX]}, "threshold=1.0"),
         ({"layers": [SOFTMAX, ("Flatten", {})]}, "Flatten is not the first"),
-        ({"layers": [SOFTMAX, ("Dropout", {"rate": 0.5})]}, "Dropout behind softmax"),
+        ({"layers": [SOFTMAX, ("Dropout", {"rate": 0.5})]}, "Dropout is the last layer"),
         ({"layers": [("Activation", {"activation": "relu"})]}, "no Dense layer"),
         ({"loss": ("Dice", {})}, "Dice"),
         ({"loss": ("SparseCategoricalAccuracy", {})}, "The loss is sparse_categorical_accuracy"),

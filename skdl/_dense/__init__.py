@@ -16,9 +16,8 @@ Adagrad, RMSprop      epsilon is under the root; Adagrad's sums start at 0.1
 powers of betas       of the beta in float32, in the float type of the weights; shares are ``1 - beta``
 weight decay          of any optimizer, before its step: ``w -= w * weight_decay * learning_rate``
 clipping              of the gradient with the penalties; ``clipnorm`` is for each variable
-averages              taken after a step, the first as they are; put in place every
-``ema_overwrite_frequency``
-                      steps, and at the end of ``fit``
+averages              of the weights after a step; the first are the weights; these are put in place every
+                      ``ema_overwrite_frequency`` steps, and at the end of ``fit``
 schedules             of the steps made before, in float32
 penalties             ``l2 * sum(w ** 2)``, of the weights before the step, in the loss that logs tell
 loss of a batch       sum of ``weight * loss`` by the number of its rows, not by the sum of the weights

@@ -3,9 +3,9 @@
 Keras 3.15: ``keras/src/activations/activations.py`` and ``keras/src/backend/tensorflow/nn.py``. At a kink the
 derivative is TensorFlow's, since inputs of exactly zero are frequent: rows of zeros, units that are all off.
 
-`ACTIVATIONS` gives for each name two functions. ``forward(z, y, **settings)`` writes the values at ``z`` into
-``y``. ``backward(g, z, y, **settings)`` multiplies ``g``, the gradient with respect to ``y``, by the
-derivative.
+`ACTIVATIONS` gives for each name two functions: ``function(z, **settings)``, and ``backward(g, z, y,
+**settings)`` that returns ``g``, the gradient with respect to the values ``y``, times the derivative at
+``z``.
 """
 
 import math
@@ -37,51 +37,22 @@ def log_softmax(z):
     return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
 
-def _plain(function, derivative):
+def _of_numbers(function, derivative):
     """Return an entry of the table for a function of one number; ``derivative(z, y)`` may use its value."""
-
-    def forward(z, y, **settings):
-        y[...] = function(z, **settings)
 
     def backward(g, z, y, **settings):
         g *= derivative(z, y, **settings)
+        return g
 
-    return forward, backward
-
-
-# The frequent ones without arrays for intermediate values.
-
-
-def _relu(z, y):
-    np.maximum(z, 0, out=y)
-
-
-def _relu_backward(g, z, y):
-    np.multiply(g, y > 0, out=g)
-
-
-def _sigmoid(z, y):
-    np.negative(z, out=y)
-    np.exp(y, out=y)
-    y += 1
-    np.reciprocal(y, out=y)
-
-
-def _softmax(z, y):
-    np.subtract(z, np.maximum.reduce(z, axis=1, keepdims=True), out=y)
-    np.exp(y, out=y)
-    np.divide(y, np.add.reduce(y, axis=1, keepdims=True), out=y)
-
-
-# These two take whole rows.
+    return function, backward
 
 
 def _softmax_backward(g, z, y):
-    np.multiply(y, g - (g * y).sum(axis=1, keepdims=True), out=g)
+    return y * (g - np.add.reduce(g * y, axis=1, keepdims=True))
 
 
 def _log_softmax_backward(g, z, y):
-    g -= np.exp(y) * g.sum(axis=1, keepdims=True)
+    return g - np.exp(y) * np.add.reduce(g, axis=1, keepdims=True)
 
 
 # TensorFlow's derivatives of elu and selu look at the sign of the value.
@@ -156,30 +127,30 @@ def _leaky_relu_derivative(z, y, negative_slope=0.2):
 
 
 ACTIVATIONS = {
-    "celu": _plain(lambda z: np.maximum(z, 0) + np.expm1(np.minimum(z, 0)), _celu_derivative),
-    "elu": _plain(_elu, _elu_derivative),
-    "exponential": _plain(np.exp, lambda z, y: y),
-    "gelu": _plain(_gelu, _gelu_derivative),
-    "hard_shrink": _plain(lambda z: z * (np.abs(z) > 0.5), lambda z, y: np.abs(z) > 0.5),
-    "hard_sigmoid": _plain(_hard_sigmoid, lambda z, y: ((z > -3) & (z < 3)) / 6),
-    "hard_silu": _plain(lambda z: z * _hard_sigmoid(z), _hard_silu_derivative),
-    "hard_tanh": _plain(lambda z: np.clip(z, -1, 1), lambda z, y: (z >= -1) & (z <= 1)),
-    "leaky_relu": _plain(_leaky_relu, _leaky_relu_derivative),
-    "log_sigmoid": _plain(lambda z: -softplus(-z), lambda z, y: sigmoid(-z)),
-    "log_softmax": (_plain(log_softmax, None)[0], _log_softmax_backward),
-    "mish": _plain(lambda z: z * np.tanh(softplus(z)), _mish_derivative),
-    "relu": (_relu, _relu_backward),
-    "relu6": _plain(lambda z: np.clip(z, 0, 6), lambda z, y: (z > 0) & (z < 6)),
-    "selu": _plain(lambda z: _SCALE * _elu(z, _ALPHA), _selu_derivative),
-    "sigmoid": (_sigmoid, _plain(None, lambda z, y: y * (1 - y))[1]),
-    "silu": _plain(lambda z: z * sigmoid(z), _silu_derivative),
-    "soft_shrink": _plain(lambda z: z - np.clip(z, -0.5, 0.5), lambda z, y: np.abs(z) > 0.5),
-    "softmax": (_softmax, _softmax_backward),
-    "softplus": _plain(softplus, lambda z, y: sigmoid(z)),
-    "softsign": _plain(lambda z: z / (1 + np.abs(z)), lambda z, y: 1 / (1 + np.abs(z)) ** 2),
-    "sparse_plus": _plain(_sparse_plus, _sparse_plus_derivative),
-    "sparse_sigmoid": _plain(lambda z: np.clip(0.5 * (z + 1), 0, 1), lambda z, y: 0.5 * (np.abs(z) < 1)),
-    "squareplus": _plain(lambda z: (z + np.sqrt(z * z + 4)) / 2, lambda z, y: y / np.sqrt(z * z + 4)),
-    "tanh": _plain(np.tanh, lambda z, y: 1 - y * y),
-    "tanh_shrink": _plain(lambda z: z - np.tanh(z), lambda z, y: np.tanh(z) ** 2),
+    "celu": _of_numbers(lambda z: np.maximum(z, 0) + np.expm1(np.minimum(z, 0)), _celu_derivative),
+    "elu": _of_numbers(_elu, _elu_derivative),
+    "exponential": _of_numbers(np.exp, lambda z, y: y),
+    "gelu": _of_numbers(_gelu, _gelu_derivative),
+    "hard_shrink": _of_numbers(lambda z: z * (np.abs(z) > 0.5), lambda z, y: np.abs(z) > 0.5),
+    "hard_sigmoid": _of_numbers(_hard_sigmoid, lambda z, y: ((z > -3) & (z < 3)) / 6),
+    "hard_silu": _of_numbers(lambda z: z * _hard_sigmoid(z), _hard_silu_derivative),
+    "hard_tanh": _of_numbers(lambda z: np.clip(z, -1, 1), lambda z, y: (z >= -1) & (z <= 1)),
+    "leaky_relu": _of_numbers(_leaky_relu, _leaky_relu_derivative),
+    "log_sigmoid": _of_numbers(lambda z: -softplus(-z), lambda z, y: sigmoid(-z)),
+    "log_softmax": (log_softmax, _log_softmax_backward),
+    "mish": _of_numbers(lambda z: z * np.tanh(softplus(z)), _mish_derivative),
+    "relu": _of_numbers(lambda z: np.maximum(z, 0), lambda z, y: y > 0),
+    "relu6": _of_numbers(lambda z: np.clip(z, 0, 6), lambda z, y: (z > 0) & (z < 6)),
+    "selu": _of_numbers(lambda z: _SCALE * _elu(z, _ALPHA), _selu_derivative),
+    "sigmoid": _of_numbers(sigmoid, lambda z, y: y * (1 - y)),
+    "silu": _of_numbers(lambda z: z * sigmoid(z), _silu_derivative),
+    "soft_shrink": _of_numbers(lambda z: z - np.clip(z, -0.5, 0.5), lambda z, y: np.abs(z) > 0.5),
+    "softmax": (softmax, _softmax_backward),
+    "softplus": _of_numbers(softplus, lambda z, y: sigmoid(z)),
+    "softsign": _of_numbers(lambda z: z / (1 + np.abs(z)), lambda z, y: 1 / (1 + np.abs(z)) ** 2),
+    "sparse_plus": _of_numbers(_sparse_plus, _sparse_plus_derivative),
+    "sparse_sigmoid": _of_numbers(lambda z: np.clip(0.5 * (z + 1), 0, 1), lambda z, y: 0.5 * (np.abs(z) < 1)),
+    "squareplus": _of_numbers(lambda z: (z + np.sqrt(z * z + 4)) / 2, lambda z, y: y / np.sqrt(z * z + 4)),
+    "tanh": _of_numbers(np.tanh, lambda z, y: 1 - y * y),
+    "tanh_shrink": _of_numbers(lambda z: z - np.tanh(z), lambda z, y: np.tanh(z) ** 2),
 }

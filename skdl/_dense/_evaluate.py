@@ -84,8 +84,7 @@ def _forward(state, x):
             scale = arrays.get("gamma", 1) / np.sqrt(arrays["moving_variance"] + layer.settings["epsilon"])
             x = x * scale + (arrays.get("beta", 0) - arrays["moving_mean"] * scale)
         elif layer.kind != "dropout":
-            x = np.empty_like(before)
-            ACTIVATIONS[layer.kind][0](before, x, **layer.settings)
+            x = ACTIVATIONS[layer.kind][0](x, **layer.settings)
     return before, x
 
 

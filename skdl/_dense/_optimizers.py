@@ -5,8 +5,8 @@ Keras 3.15: ``keras/src/optimizers/<name>.py``, what they have in common in ``ba
 computed in the float type of the weights, as there: ``1 - 0.999`` in float32 is off by 5e-5 of itself.
 
 `OPTIMIZERS` gives for each name a `Rule`. Its ``step(s, lr, t, state)`` returns, for settings ``s`` and step
-``t``, counted from 1, a function ``update(w, g, slots, a, b)``. This changes the weights ``w`` and the
-optimizer's arrays ``slots`` in place; ``g`` is the gradient, ``a`` and ``b`` are for intermediate values.
+``t``, counted from 1, a function ``update(w, g, *slots)``. This changes the weights ``w`` and the optimizer's
+arrays in place; ``g`` is the gradient.
 """
 
 import math
@@ -30,47 +30,36 @@ def _cast(number, one):
 
 
 def _sgd(s, lr, t, state):
-    momentum, nesterov = _cast(s["momentum"], type(lr)), s["nesterov"]
+    momentum = _cast(s["momentum"], type(lr))
 
-    def update(w, g, slots, a, b):
-        np.multiply(g, lr, out=a)
-        if not momentum:
-            w -= a
+    def update(w, g, m=None):
+        if m is None:
+            w -= lr * g
             return
-        (m,) = slots
         m *= momentum
-        m -= a
-        if nesterov:
-            np.multiply(m, momentum, out=b)
-            b -= a
-            w += b
-        else:
-            w += m
+        m -= lr * g
+        w += momentum * m - lr * g if s["nesterov"] else m
 
     return update
-
-
-def _move(m, g, share, a):
-    """Move ``m`` by a share of its distance to ``g``: ``m += (g - m) * share``."""
-    np.subtract(g, m, out=a)
-    a *= share
-    m += a
 
 
 def _adam(s, lr, t, state):
     # Kingma and Ba 2015, in the order of the end of their section 2: epsilon is "epsilon hat".
     one = type(lr)
-    correction_1, correction_2 = 1 - _cast(s["beta_1"], one) ** one(t), 1 - _cast(s["beta_2"], one) ** one(t)
-    alpha = lr * one(math.sqrt(correction_2)) / correction_1
+    power_1, power_2 = _cast(s["beta_1"], one) ** one(t), _cast(s["beta_2"], one) ** one(t)
+    alpha = lr * one(math.sqrt(1 - power_2)) / (1 - power_1)
 
-    def update(w, g, slots, a, b):
-        m, v, *largest = slots
-        _move(m, g, 1 - s["beta_1"], a)
-        np.multiply(g, g, out=b)
-        _move(v, b, 1 - s["beta_2"], a)
-        if largest:
-            v = np.maximum(largest[0], v, out=largest[0])
-        np.sqrt(v, out=b)
+    def update(w, g, m, v, largest=None):
+        # The default of many: m += (g - m) * (1 - beta_1), v += (g * g - v) * (1 - beta_2), and
+        # w -= m * alpha / (sqrt(v) + epsilon), with two arrays for what is between.
+        a = g - m
+        a *= 1 - s["beta_1"]
+        m += a
+        np.multiply(g, g, out=a)
+        a -= v
+        a *= 1 - s["beta_2"]
+        v += a
+        b = np.sqrt(v if largest is None else np.maximum(largest, v, out=largest))
         b += s["epsilon"]
         np.multiply(m, alpha, out=a)
         a /= b
@@ -87,21 +76,11 @@ def _nadam(s, lr, t, state):
     after = beta_1 * (1 - one(0.5) * decay ** one(t + 1))
     product = state.momentum_product = one(state.momentum_product) * now
     of_m, of_g = after / (1 - product * after), (1 - now) / (1 - product)
-    correction_2 = 1 - beta_2 ** one(t)
 
-    def update(w, g, slots, a, b):
-        m, v = slots
-        _move(m, g, 1 - beta_1, a)
-        np.multiply(g, g, out=b)
-        _move(v, b, 1 - beta_2, a)
-        np.divide(v, correction_2, out=b)
-        np.sqrt(b, out=b)
-        b += s["epsilon"]
-        np.multiply(m, of_m, out=a)
-        a += g * of_g
-        a *= lr
-        a /= b
-        w -= a
+    def update(w, g, m, v):
+        m += (g - m) * (1 - beta_1)
+        v += (g * g - v) * (1 - beta_2)
+        w -= (of_m * m + of_g * g) * lr / (np.sqrt(v / (1 - beta_2 ** one(t))) + s["epsilon"])
 
     return update
 
@@ -111,82 +90,53 @@ def _adamax(s, lr, t, state):
     one = type(lr)
     correction = 1 - _cast(s["beta_1"], one) ** one(t)
 
-    def update(w, g, slots, a, b):
-        m, u = slots
-        _move(m, g, 1 - s["beta_1"], a)
-        np.abs(g, out=a)
-        u *= s["beta_2"]
-        np.maximum(u, a, out=u)
-        np.add(u, s["epsilon"], out=b)
-        b *= correction
-        np.multiply(m, lr, out=a)
-        a /= b
-        w -= a
+    def update(w, g, m, u):
+        m += (g - m) * (1 - s["beta_1"])
+        np.maximum(s["beta_2"] * u, np.abs(g), out=u)
+        w -= lr * m / (correction * (u + s["epsilon"]))
 
     return update
 
 
 def _adagrad(s, lr, t, state):
-    def update(w, g, slots, a, b):
-        (total,) = slots
-        np.multiply(g, g, out=a)
-        total += a
-        np.add(total, s["epsilon"], out=b)
-        np.sqrt(b, out=b)
-        np.multiply(g, lr, out=a)
-        a /= b
-        w -= a
+    def update(w, g, total):
+        total += g * g
+        w -= lr * g / np.sqrt(total + s["epsilon"])
 
     return update
 
 
 def _rmsprop(s, lr, t, state):
-    momentum, rest = s["momentum"], 1 - s["rho"]
+    rho, momentum = s["rho"], s["momentum"]
 
-    def update(w, g, slots, a, b):
-        v, *more = slots
-        np.multiply(g, g, out=a)
-        a *= rest
-        v *= s["rho"]
-        v += a
-        np.copyto(b, v)
+    def update(w, g, v, *more):
+        v *= rho
+        v += (1 - rho) * g * g
+        variance = v
         if s["centered"]:
             mean = more[-1]
-            np.multiply(g, rest, out=a)
-            mean *= s["rho"]
-            mean += a
-            np.multiply(mean, mean, out=a)
-            b -= a
-        b += s["epsilon"]
-        np.sqrt(b, out=b)
-        np.multiply(g, lr, out=a)
-        a /= b
-        if momentum:
-            more[0] *= momentum
-            more[0] += a
-            w -= more[0]
-        else:
-            w -= a
+            mean *= rho
+            mean += (1 - rho) * g
+            variance = v - mean * mean
+        change = lr * g / np.sqrt(variance + s["epsilon"])
+        if momentum > 0:
+            m = more[0]
+            m *= momentum
+            m += change
+            change = m
+        w -= change
 
     return update
 
 
 def _lion(s, lr, t, state):
     # Chen et al. 2023, Symbolic discovery of optimization algorithms.
-    one = type(lr)
-    beta_1, beta_2 = _cast(s["beta_1"], one), _cast(s["beta_2"], one)
+    beta_1, beta_2 = _cast(s["beta_1"], type(lr)), _cast(s["beta_2"], type(lr))
 
-    def update(w, g, slots, a, b):
-        (m,) = slots
-        np.multiply(m, beta_1, out=a)
-        np.multiply(g, 1 - beta_1, out=b)
-        a += b
-        np.sign(a, out=a)
-        a *= lr
-        w -= a
+    def update(w, g, m):
+        w -= lr * np.sign(beta_1 * m + (1 - beta_1) * g)
         m *= beta_2
-        np.multiply(g, 1 - beta_2, out=b)
-        m += b
+        m += (1 - beta_2) * g
 
     return update
 
@@ -261,7 +211,7 @@ def _norm(array):
 
 
 # So many elements of a few arrays stay in the processor's cache through a step.
-_CHUNK = 32768
+_CHUNK = 65536
 
 
 def optimizer_step(state, gradient):
@@ -270,12 +220,8 @@ def optimizer_step(state, gradient):
     one, step_of = w.dtype.type, OPTIMIZERS[state.network.optimizer].step
     clip = _clipping(s, gradient, state.views(gradient))
     decayed = [part for i, part in enumerate(state.views(w)) if i not in s["exclude_from_weight_decay"]]
-    a, b = np.empty((2, _CHUNK), w.dtype)
-    chunks = []
-    for start in range(0, len(w), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        n = len(w[part])
-        chunks.append((w[part], gradient[part], tuple(state.slots[:, part]), a[:n], b[:n]))
+    parts = [slice(start, start + _CHUNK) for start in range(0, len(w), _CHUNK)]
+    chunks = [(w[part], gradient[part], *state.slots[:, part]) for part in parts]
 
     def step():
         lr = one(state.current_learning_rate())

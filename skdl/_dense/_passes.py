@@ -1,10 +1,9 @@
-"""One layer, forwards and backwards, for batches of one size.
+"""One layer, forwards and backwards.
 
-Each function below makes the buffers of its layer and returns ``forward(x, i)`` and ``backward(g)``.
-``forward`` takes the layer's input and the number of the step among those that masks were drawn for, and
-returns the output. ``backward`` takes the gradient with respect to the output, which it may change, writes
-the gradients of the layer's weights, and returns the gradient with respect to the input. What they return
-is used again at the next step.
+Each function below returns ``forward(x, i)`` and ``backward(g)`` of a layer. ``forward`` takes the layer's
+input and the number of the step among those that masks were drawn for, and returns the output. ``backward``
+takes the gradient with respect to the output, which it may change, writes the gradients of the layer's
+weights, and returns the gradient with respect to the input.
 """
 
 from typing import NamedTuple
@@ -22,61 +21,57 @@ class _Arrays(NamedTuple):
     gradients: list
     moving: list
     masks: np.ndarray | None
+    ones: np.ndarray
     is_first: bool
 
 
-def _dense(layer, n, dtype, own):
+def _dense(layer, own):
     kernel, d_kernel = own.weights[0], own.gradients[0]
     bias, d_bias = (own.weights[1], own.gradients[1]) if own.weights[1:] else (None, None)
-    y = np.empty((n, layer.n_units), dtype)
-    dx = None if own.is_first else np.empty((n, layer.n_inputs), dtype)
-    ones = np.ones(n, dtype)
     x = None
 
     def forward(inputs, i):
         nonlocal x
         x = inputs
-        np.dot(x, kernel, out=y)
-        return y if bias is None else np.add(y, bias, out=y)
+        y = np.dot(x, kernel)
+        if bias is not None:
+            y += bias
+        return y
 
     def backward(g):
         np.dot(x.T, g, out=d_kernel)
         if bias is not None:
-            np.dot(ones, g, out=d_bias)
-        return None if dx is None else np.dot(g, kernel.T, out=dx)
+            np.dot(own.ones[: len(g)], g, out=d_bias)
+        return None if own.is_first else np.dot(g, kernel.T)
 
     return forward, backward
 
 
-def _activation(layer, n, dtype, own):
+def _activation(layer, own):
     function, derivative = ACTIVATIONS[layer.kind]
-    y = np.empty((n, layer.n_units), dtype)
-    z = None
+    z, y = None, None
 
     def forward(x, i):
-        nonlocal z
-        z = x
-        function(z, y, **layer.settings)
+        nonlocal z, y
+        z, y = x, function(x, **layer.settings)
         return y
 
     def backward(g):
-        derivative(g, z, y, **layer.settings)
-        return g
+        return derivative(g, z, y, **layer.settings)
 
     return forward, backward
 
 
-def _dropout(layer, n, dtype, own):
-    y = np.empty((n, layer.n_units), dtype)
+def _dropout(layer, own):
     mask = None
 
     def forward(x, i):
         nonlocal mask
-        mask = own.masks[i, :n]
-        return np.multiply(x, mask, out=y)
+        mask = own.masks[i, : len(x)]
+        return x * mask
 
     def backward(g):
-        return np.multiply(g, mask, out=g)
+        return g * mask
 
     return forward, backward
 
@@ -100,42 +95,36 @@ def draw_masks(masks, rate, draw, n_steps):
         np.multiply(numbers.reshape(part.shape) >= one(rate), one(1 / (1 - rate)), out=part)
 
 
-def _batch_normalization(layer, n, dtype, own):
+def _batch_normalization(layer, own):
     # Ioffe and Szegedy 2015; the moving variance is of the batch divided by n, not by n - 1.
     momentum, epsilon = layer.settings["momentum"], layer.settings["epsilon"]
     names = [variable.name for variable in layer.variables]
-    gamma = own.weights[0] if "gamma" in names else None
-    beta = own.weights[-1] if "beta" in names else None
-    normal, y, a = np.empty((3, n, layer.n_units), dtype)
-    ones = np.ones(n, dtype)
-    scale = None
+    gamma = own.weights[0] if "gamma" in names else 1
+    beta = own.weights[-1] if "beta" in names else 0
+    normal, scale = None, None
+
+    def mean(x):
+        return np.dot(own.ones[: len(x)], x) / len(x)
 
     def forward(x, i):
-        nonlocal scale
-        mean = np.dot(ones, x) / n
-        np.subtract(x, mean, out=normal)
-        np.multiply(normal, normal, out=a)
-        variance = np.dot(ones, a) / n
-        for moving, now in zip(own.moving, (mean, variance), strict=True):
+        nonlocal normal, scale
+        of_batch = mean(x)
+        normal = x - of_batch
+        variance = mean(normal * normal)
+        for moving, now in zip(own.moving, (of_batch, variance), strict=True):
             moving *= momentum
             moving += now * (1 - momentum)
         scale = 1 / np.sqrt(variance + epsilon)
-        np.multiply(normal, scale, out=normal)
-        np.multiply(normal, 1 if gamma is None else gamma, out=y)
-        return y if beta is None else np.add(y, beta, out=y)
+        normal *= scale
+        return normal * gamma + beta
 
     def backward(g):
-        np.multiply(g, normal, out=a)
-        sum_a, sum_g = np.dot(ones, a), np.dot(ones, g)
-        if gamma is not None:
-            own.gradients[0][...] = sum_a
-        if beta is not None:
-            own.gradients[-1][...] = sum_g
-        g -= sum_g / n
-        np.multiply(normal, sum_a / n, out=a)
-        g -= a
-        g *= scale if gamma is None else scale * gamma
-        return g
+        mean_g, mean_normal = mean(g), mean(g * normal)
+        if "gamma" in names:
+            np.multiply(mean_normal, len(g), out=own.gradients[0])
+        if "beta" in names:
+            np.multiply(mean_g, len(g), out=own.gradients[-1])
+        return (g - mean_g - normal * mean_normal) * (scale * gamma)
 
     return forward, backward
 
@@ -143,14 +132,15 @@ def _batch_normalization(layer, n, dtype, own):
 _PASSES = {"dense": _dense, "dropout": _dropout, "batch_normalization": _batch_normalization}
 
 
-def passes(state, gradient, masks, n):
-    """Return the forward and backward functions of each layer for batches of ``n`` rows.
+def passes(state, gradient, masks, batch_size):
+    """Return the forward and backward functions of each layer for batches of up to ``batch_size`` rows.
 
     ``gradient`` is where the backward functions write; ``masks`` has an array for each dropout layer. Layers
     before the first one that is trained have None for the backward function.
     """
     weights, gradients = iter(state.views(state.weights)), iter(state.views(gradient))
     moving, masks = iter(state.moving()), iter(masks)
+    ones = np.ones(batch_size, gradient.dtype)
     made, is_first = [], True
     for layer in state.network.layers:
         trained = [variable for variable in layer.variables if variable.trainable]
@@ -159,9 +149,10 @@ def passes(state, gradient, masks, n):
             [next(gradients) for _ in trained],
             [next(moving) for _ in layer.variables[len(trained) :]],
             next(masks) if layer.kind == "dropout" else None,
+            ones,
             is_first,
         )
-        forward, backward = _PASSES.get(layer.kind, _activation)(layer, n, state.weights.dtype, own)
+        forward, backward = _PASSES.get(layer.kind, _activation)(layer, own)
         is_first = is_first and not trained
         made.append((forward, None if is_first else backward))
     return made

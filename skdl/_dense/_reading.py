@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from skdl._dense._activations import ACTIVATIONS
 from skdl._dense._chain import Initializer, Layer, Measure, Network, NotDense, Variable
 from skdl._dense._optimizers import COMMON, OPTIMIZERS
-from skdl._dense._row_losses import LOSSES, SCORES
+from skdl._dense._row_losses import LOSSES, OF_LOGITS, SCORES
 from skdl._dense._schedules import SCHEDULES
 
 
@@ -164,6 +164,8 @@ def _layers(input_shape, described, dtype):
             width = n_units
     if not any(layer.kind == "dense" for layer in layers):
         raise NotDense("There is no Dense layer.")
+    if layers[-1].kind == "dropout":
+        raise NotDense("Dropout is the last layer.")
     return tuple(layers)
 
 
@@ -224,49 +226,38 @@ def _penalties(regularizer):
     return float(s.get("l1", 0)), float(s.get("l2", 0))
 
 
-_UNIFORM = {
-    "GlorotUniform": (1.0, "fan_avg"),
-    "HeUniform": (2.0, "fan_in"),
-    "LecunUniform": (1.0, "fan_in"),
-    "RandomUniform": ((-0.05, 0.05), None),
-}
-
-
 def _initializer(given):
     """Return an initialiser; what is not drawn here is unknown, since weights may come from elsewhere."""
     class_name, config = _described(given)
     name = re.sub(r"(?:^|_)([a-z])", lambda match: match[1].upper(), str(class_name))
     config = {key: value for key, value in config.items() if value is not None}
-    if name in ("Zeros", "Ones", "Constant"):
-        value = config.get("value", 0.0)
-        value = {"Zeros": 0.0, "Ones": 1.0}.get(name, value)
-        return (
-            Initializer("constant", float(value)) if isinstance(value, Real) else Initializer("unknown", name)
-        )
-    if name == "VarianceScaling" and config.get("distribution") == "uniform":
-        known = config.pop("scale", 1.0), config.pop("mode", "fan_in")
-        del config["distribution"]
-    elif name in _UNIFORM:
-        known = _UNIFORM[name]
-        if name == "RandomUniform":
-            limits = config.pop("minval", -0.05), config.pop("maxval", 0.05)
-            known = limits, None
+    constant = {"Zeros": 0.0, "Ones": 1.0, "Constant": config.get("value", 0.0)}.get(name)
+    if isinstance(constant, Real):
+        return Initializer("constant", float(constant))
+    if name == "VarianceScaling" and config.pop("distribution", None) == "uniform":
+        scale = config.pop("scale", 1.0), config.pop("mode", "fan_in")
+    elif name == "RandomUniform":
+        scale = (config.pop("minval", -0.05), config.pop("maxval", 0.05)), None
     else:
-        return Initializer("unknown", name)
+        scaled = {
+            "GlorotUniform": (1.0, "fan_avg"),
+            "HeUniform": (2.0, "fan_in"),
+            "LecunUniform": (1.0, "fan_in"),
+        }
+        scale = scaled.get(name)
     seed = config.pop("seed", None)
-    if config or not (seed is None or isinstance(seed, Integral)):
+    if scale is None or config or not (seed is None or isinstance(seed, Integral)):
         return Initializer("unknown", name)
-    return Initializer("uniform", *known, seed)
+    return Initializer("uniform", *scale, seed)
 
 
 # Classes of losses and metrics, and the functions that they stand for.
-MEASURES = {
-    **{re.sub(r"_?([a-z]+)", lambda m: m[1].title(), name): name for name in (*LOSSES, *SCORES)},
-    "KLDivergence": "kl_divergence",
+MEASURES = {name.title().replace("_", ""): name for name in (*LOSSES, *SCORES) if name not in OF_LOGITS}
+MEASURES |= {
+    "KLDivergence": MEASURES.pop("KlDivergence"),
     "LogCoshError": "log_cosh",
     "RootMeanSquaredError": "mean_squared_error",
 }
-del MEASURES["KlDivergence"], MEASURES["SoftmaxCrossentropy"], MEASURES["SigmoidCrossentropy"]
 _PARAMETERS = {
     "huber": {"delta": 1.0},
     "binary_crossentropy": {"from_logits": False, "label_smoothing": 0.0},
@@ -289,14 +280,8 @@ def _measure(described, layers, dtype):
         raise NotDense(f"{class_name} has another dtype.")
     s = settings_of(class_name, config, _PARAMETERS.get(function, {}))
     smoothing, from_logits, name = s.pop("label_smoothing", 0), s.pop("from_logits", False), function
-    # What softmax and sigmoid give has ``_keras_logits`` (keras/src/backend/tensorflow/nn.py).
+    # Keras goes back behind softmax and sigmoid (``_get_logits`` in keras/src/backend/tensorflow/nn.py).
     logits = "crossentropy" in function and layers[-1].kind in ("softmax", "sigmoid")
-    if (
-        "crossentropy" in function
-        and layers[-1].kind == "dropout"
-        and layers[-2].kind in ("softmax", "sigmoid")
-    ):
-        raise NotDense("A cross-entropy follows on Dropout behind softmax or sigmoid.")
     if logits and from_logits:
         raise NotDense(f"{class_name} has from_logits=True behind {layers[-1].kind}.")
     if logits or from_logits:

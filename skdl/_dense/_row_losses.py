@@ -5,8 +5,8 @@ Keras 3.15: ``keras/src/losses/losses.py``, the cross-entropies in ``keras/src/b
 and "sigmoid_crossentropy" for cross-entropies of logits.
 
 `LOSSES` gives for each name two functions of target ``t`` and prediction ``p``, both of shape (n, k).
-``values(t, p)`` returns the loss of each row. ``gradient(t, p, g)`` writes the derivative of the sum of these
-with respect to ``p`` into ``g``. Where Keras limits a number to an interval, its derivative is zero outside.
+``values(t, p)`` returns the loss of each row, and ``gradient(t, p)`` the derivative of the sum of these with
+respect to ``p``. Where Keras limits a number to an interval, its derivative is zero outside.
 """
 
 import numpy as np
@@ -23,8 +23,8 @@ def _mean(value, slope):
     def values(t, p, **settings):
         return value(t, p, **settings).mean(axis=1)
 
-    def gradient(t, p, g, **settings):
-        np.divide(slope(t, p, **settings), p.shape[1], out=g, casting="same_kind")
+    def gradient(t, p, **settings):
+        return slope(t, p, **settings) / p.dtype.type(p.shape[1])
 
     return values, gradient
 
@@ -65,29 +65,29 @@ def _softmax_crossentropy(t, z):
     return -(t * log_softmax(z)).sum(axis=1)
 
 
-def _softmax_crossentropy_gradient(t, z, g):
+def _softmax_crossentropy_gradient(t, z):
     # TensorFlow takes it for granted that the target of each row has the sum 1.
-    np.subtract(softmax(z), t, out=g)
+    return softmax(z) - t
 
 
 def _categorical_crossentropy(t, p):
     return -(t * np.log(_clipped(p / p.sum(axis=1, keepdims=True))[0])).sum(axis=1)
 
 
-def _categorical_crossentropy_gradient(t, p, g):
+def _categorical_crossentropy_gradient(t, p):
     total = p.sum(axis=1, keepdims=True)
     q, inside = _clipped(p / total)
     slope = -t / q * inside
-    g[...] = (slope - (slope * p / total).sum(axis=1, keepdims=True)) / total
+    return (slope - (slope * p / total).sum(axis=1, keepdims=True)) / total
 
 
 def _class_crossentropy(t, p):
     return _softmax_crossentropy(t, np.log(_clipped(p)[0]))
 
 
-def _class_crossentropy_gradient(t, p, g):
+def _class_crossentropy_gradient(t, p):
     q, inside = _clipped(p)
-    g[...] = (softmax(np.log(q)) - t) * inside / q
+    return (softmax(np.log(q)) - t) * inside / q
 
 
 def _divergence(t, p):
@@ -95,21 +95,24 @@ def _divergence(t, p):
     return (t * np.log(t / p)).sum(axis=1)
 
 
-def _divergence_gradient(t, p, g):
-    g[...] = -np.clip(t, EPSILON, 1) / np.clip(p, EPSILON, 1) * ((p >= EPSILON) & (p <= 1))
+def _divergence_gradient(t, p):
+    return -np.clip(t, EPSILON, 1) / np.clip(p, EPSILON, 1) * ((p >= EPSILON) & (p <= 1))
 
 
 def _margin(t, p):
     return ((1 - t) * p).max(axis=1) - (t * p).sum(axis=1) + 1
 
 
-def _categorical_hinge_gradient(t, p, g):
+def _categorical_hinge_gradient(t, p):
     wrong = (1 - t) * p
     largest = wrong == wrong.max(axis=1, keepdims=True)
     # Where several are the largest, TensorFlow divides the gradient between them.
-    share = largest / largest.sum(axis=1, keepdims=True)
-    g[...] = (share * (1 - t) - t) * (_margin(t, p) >= 0)[:, None]
+    share = largest / largest.sum(axis=1, keepdims=True, dtype=p.dtype)
+    return (share * (1 - t) - t) * (_margin(t, p) >= 0)[:, None]
 
+
+# Cross-entropies of what goes into a softmax or sigmoid.
+OF_LOGITS = ("softmax_crossentropy", "sigmoid_crossentropy")
 
 LOSSES = {
     "mean_squared_error": _mean(lambda t, p: np.square(p - t), lambda t, p: 2 * (p - t)),

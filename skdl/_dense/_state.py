@@ -1,7 +1,7 @@
 """All that training changes: weights, statistics, the optimizer's arrays, the states of random generators."""
 
-import copy
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -101,7 +101,8 @@ class State:
 
     def copy(self):
         """Return a copy that shares no array."""
-        return copy.deepcopy(self)
+        arrays = {name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return replace(self, **arrays)
 
 
 def _variables(network):
@@ -116,7 +117,7 @@ def _parts(flat, shapes):
     """Return views of consecutive parts of a flat array."""
     parts, start = [], 0
     for shape in shapes:
-        stop = start + shape[0] * shape[-1] if len(shape) == 2 else start + shape[0]
+        stop = start + math.prod(shape)
         parts.append(flat[start:stop].reshape(shape))
         start = stop
     return parts

@@ -47,8 +47,7 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
 
     gradient = np.empty_like(state.weights)
     masks = [np.empty((n_steps, batch_size, layer.n_units), dtype) for layer in dropouts]
-    sizes = {batch_size, len(order) % batch_size or batch_size}
-    gradient_steps = {n: _gradient_step(state, gradient, masks, n) for n in sizes}
+    gradient_step = _gradient_step(state, gradient, masks, batch_size)
     penalty_step, apply_gradient = _penalty_step(state, gradient), optimizer_step(state, gradient)
     before, output = np.empty((2, block, n_units), dtype)
 
@@ -66,7 +65,7 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
             batch = slice(start, min(start + batch_size, len(rows)))
             n = batch.stop - start
             w = None if weights is None else weights[batch]
-            before[batch], output[batch] = gradient_steps[n](inputs[batch], t[batch], w, i)
+            before[batch], output[batch] = gradient_step(inputs[batch], t[batch], w, i)
             penalties += n * penalty_step()
             apply_gradient()
             if should_stop is not None and should_stop():
@@ -86,36 +85,32 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
 _SIMPLE = {("softmax_crossentropy", "softmax"), ("sigmoid_crossentropy", "sigmoid")}
 
 
-def _gradient_step(state, gradient, masks, n):
-    """Return a function that writes the gradient of a batch of ``n`` rows.
+def _gradient_step(state, gradient, masks, batch_size):
+    """Return a function that writes the gradient of a batch.
 
     It returns the input of the last layer and the output.
     """
     network, last = state.network, state.network.layers[-1]
-    loss, n_units = network.loss, last.n_units
-    layers = passes(state, gradient, masks, n)
+    loss = network.loss
+    layers = passes(state, gradient, masks, batch_size)
     forwards = [forward for forward, _ in layers]
     backwards = [backward for _, backward in reversed(layers) if backward]
     backwards = backwards[1:] if loss.logits else backwards
     is_simple = loss.logits and (loss.function, last.kind) in _SIMPLE
     differentiate = LOSSES[loss.function][1]
-    scale = network.loss_weight / n
+    scale = network.loss_weight
     if is_simple and loss.function == "sigmoid_crossentropy":
-        scale /= n_units
-    g = np.empty((n, n_units), state.weights.dtype)
+        scale /= last.n_units
 
     def step(x, t, weights, i):
         for forward in forwards:
             before, x = x, forward(x, i)
-        if is_simple:
-            np.subtract(x, t, out=g)
-        else:
-            differentiate(t, before if loss.logits else x, g, **loss.settings)
-        d = np.multiply(g, scale, out=g)
+        g = x - t if is_simple else differentiate(t, before if loss.logits else x, **loss.settings)
+        g *= scale / len(g)
         if weights is not None:
-            d *= weights[:, None]
+            g *= weights[:, None]
         for backward in backwards:
-            d = backward(d)
+            g = backward(g)
         return (x if last.kind == "dense" else before), x
 
     return step
@@ -124,20 +119,16 @@ def _gradient_step(state, gradient, masks, n):
 def _penalty_step(state, gradient):
     """Return a function that adds the gradient of the penalties, and returns their sum."""
     weights, gradients = state.views(state.weights), state.views(gradient)
-    parts = [(v, weights[i], gradients[i], np.empty_like(weights[i])) for i, v in penalised(state)]
+    parts = [(v, weights[i], gradients[i]) for i, v in penalised(state)]
 
     def step():
         total = 0.0
-        for variable, w, g, a in parts:
-            np.multiply(w, variable.l2, out=a)
-            total += np.vdot(a, w)
-            a *= 2
-            g += a
+        for variable, w, g in parts:
+            total += variable.l2 * np.vdot(w, w)
+            g += (2 * variable.l2) * w
             if variable.l1:
-                np.sign(w, out=a)
-                a *= variable.l1
-                total += np.vdot(a, w)
-                g += a
+                total += variable.l1 * np.abs(w).sum()
+                g += variable.l1 * np.sign(w)
         return float(total)
 
     return step
