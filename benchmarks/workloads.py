@@ -1,7 +1,7 @@
 """One workload for one contender, in this process: ``python benchmarks/workloads.py search skdl``.
 
-Prints a line of JSON with the seconds (or megabytes) measured. Imports are not counted,
-compiling is. `run.py` calls this in turn for each contender.
+Prints a line of JSON with the seconds (or megabytes) measured. Imports are not counted where
+nothing else is said, compiling is. `run.py` calls this in turn for each contender.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import warnings
 
 import numpy as np
 
+STARTED = time.perf_counter()
 EPOCHS, BATCH = 30, 32
 
 
@@ -123,8 +124,11 @@ def classifier(contender, layers=(64, 32), epochs=EPOCHS):
     raise SystemExit(f"{contender!r} can't be searched")
 
 
-def search(contender, backend=None):
-    """Five folds, two architectures, three learning rates, behind a scaler and SMOTE."""
+def search(contender, backend=None, *, script=False):
+    """Five folds, two architectures, three learning rates, behind a scaler and SMOTE.
+
+    As a whole script with all its imports but NumPy's, if asked for.
+    """
     from imblearn.over_sampling import SMOTE
     from imblearn.pipeline import Pipeline
     from joblib import parallel_config
@@ -144,8 +148,9 @@ def search(contender, backend=None):
     else:
         grid = {f"net__{layers}": architectures, f"net__{rate}": rates}
     searching = GridSearchCV(Pipeline(steps), grid, cv=5, error_score="raise")
-    warm_imports(contender)
-    start = time.perf_counter()
+    if not script:
+        warm_imports(contender)
+    start = STARTED if script else time.perf_counter()
     if backend:  # the start of processes is counted
         with parallel_config(backend, n_jobs=2):
             searching.fit(X, y)
@@ -224,16 +229,40 @@ def larger_search(contender, backend=None):
 
 def warm_imports(contender):
     """Import what the contender would import in its first fit."""
-    if contender in ("skdl", "builder", "scikeras", "keras", "keras.wrappers"):
+    if contender in ("builder", "compiled", "scikeras", "keras", "keras.wrappers"):
         import keras
 
         keras.ops.zeros((1,))
-        if contender in ("skdl", "builder"):
-            import skdl._estimators  # noqa: F401
+    if contender in ("skdl", "builder", "compiled"):
+        import skdl._estimators  # noqa: F401
     if contender == "skorch":
         import torch
 
         torch.zeros(1)
+
+
+def importing(contender):
+    """The import of a classifier, with all that it needs to be made."""
+    start = time.perf_counter()
+    classifier(contender)
+    return time.perf_counter() - start
+
+
+def elimination(contender):
+    """Features are left out one by one, from 25 to 1; each fit trains 20 epochs on 500 rows."""
+    from sklearn.datasets import make_classification
+    from sklearn.feature_selection import RFE
+
+    X, y = make_classification(500, 25, n_informative=10, random_state=0)
+    warnings.simplefilter("ignore")  # MLPClassifier: twenty epochs are no convergence
+    net = classifier(contender, (32,), 20)[0]
+    selecting = RFE(
+        net, n_features_to_select=1, importance_getter=lambda net: np.abs(net.coefs_[0]).sum(axis=1)
+    )
+    warm_imports(contender)
+    start = time.perf_counter()
+    selecting.fit(X.astype("float32"), y)
+    return time.perf_counter() - start
 
 
 def one_fit(contender, X, y, layers, epochs, batch=BATCH):
@@ -342,27 +371,14 @@ def memory_of_fits(contender):
     return resident_mb() - before
 
 
-def memory_of_architectures(contender):
-    """Growth over 60 architectures, above the first."""
+def memory_of_architectures(contender, n=1_000, engine="auto"):
+    """Growth over many architectures in turn, after the first 20."""
     X, y = breast_cancer()
-    for units in range(8, 68):
-        classifier(contender, (units,), 30)[0].fit(X, y)
-        if units == 8:
+    for fit in range(n):
+        if fit == 20:
             before = resident_mb()
-    return resident_mb() - before
-
-
-def memory_of_rounds(contender):
-    """Growth over nine more rounds of 40 architectures in turn, after the first; nothing compiles anew."""
-    from skdl import _engine
-
-    X, y = breast_cancer()
-    for turn in range(10):
-        for units in range(4, 44):
-            classifier(contender, (units,), 3)[0].fit(X, y).predict(X[:5])
-        if turn == 0:
-            before, compiled = resident_mb(), _engine.compilations()
-    assert _engine.compilations() == compiled
+        net = classifier(contender, (8 + fit % 60, 4 + fit // 60), 3)[0].set_params(engine=engine)
+        net.fit(X, y).predict(X[:5])
     return resident_mb() - before
 
 
@@ -381,16 +397,10 @@ def serve_hundred(contender):
 
 
 def peak_of_fit(contender, rows=5_000_000, columns=20, batch=8192, **params):
-    """Peak memory of a fit of many rows of numbers, in MB above that before.
-
-    XLA's compiler, which starts once in a process, is there before.
-    """
-    from sklearn.base import clone
-
+    """Peak memory of a fit of many rows of numbers, in MB above that before."""
     X, y = random_table(rows, columns)
     net = classifier(contender, (16,), 1)[0].set_params(batch_size=batch, **params)
     net.fit(X[:20_000], y[:20_000])
-    clone(net).set_params(batch_size=32).fit(X[:32_000], y[:32_000])
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # forget the peak so far
     before = resident_mb()
@@ -400,26 +410,75 @@ def peak_of_fit(contender, rows=5_000_000, columns=20, batch=8192, **params):
     return peak - before
 
 
+def steps_of_its_own(contender, kind):
+    """Two epochs of a network that is no chain of dense layers."""
+    import keras
+
+    layers, rng = keras.layers, np.random.default_rng(0)
+
+    class Scaled(layers.Layer):
+        def build(self, shape):
+            self.scale = self.add_weight(shape=shape[-1:], initializer="ones")
+
+        def call(self, x):
+            return x * self.scale
+
+    y = rng.integers(0, 2, 4_000)
+    if kind == "recurrent":
+        X, stack = rng.random((4_000, 20, 8), dtype="float32"), [keras.Input((20, 8)), layers.LSTM(32)]
+    elif kind == "embedding":
+        X = rng.integers(0, 1_000, (4_000, 30))
+        stack = [keras.Input((30,), dtype="int32"), layers.Embedding(1_000, 16)]
+        stack.append(layers.GlobalAveragePooling1D())
+    else:
+        X = rng.random((4_000, 30), dtype="float32")
+        stack = [keras.Input((30,)), Scaled(), layers.Dense(32, "relu"), Scaled()]
+
+    def build():
+        model = keras.Sequential([*stack, layers.Dense(1, "sigmoid")])
+        model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        return model
+
+    warm_imports(contender)
+    start = time.perf_counter()
+    if contender == "keras":
+        build().fit(X, y, epochs=2, batch_size=BATCH, verbose=0)
+    else:
+        from skdl import KerasClassifier
+
+        KerasClassifier(build, epochs=2, batch_size=BATCH, random_state=0).fit(X, y)
+    return time.perf_counter() - start
+
+
+def short_fit(contender):
+    return one_fit(contender, *(part[:100] for part in breast_cancer()), (64, 32), 2)
+
+
 WORKLOADS = {
+    "importing": importing,
     "architectures": architectures,
     "random_search": random_search,
     "larger_search": larger_search,
     "larger_search_threads": lambda contender: larger_search(contender, "threading"),
+    "larger_search_processes": lambda contender: larger_search(contender, "loky"),
     "search": search,
+    "search_script": lambda contender: search(contender, script=True),
     "search_threads": lambda contender: search(contender, "threading"),
-    "search_processes": lambda contender: search(contender, "loky"),
+    "elimination": elimination,
     "first_fit": lambda contender: one_fit(contender, *breast_cancer(), (64, 32), 50),
-    "short_fit": lambda contender: one_fit(contender, *(part[:100] for part in breast_cancer()), (64, 32), 2),
+    "short_fit": short_fit,
     "warm_fit": warm_fit,
     "large_table": lambda contender: one_fit(contender, *random_table(1_000_000, 30), (64, 32), 1, 1024),
     "mnist_dense": mnist_dense,
     "mnist_convolutional": mnist_convolutional,
-    "predict_one": lambda contender: predict(contender, 1, 200),
+    "recurrent": lambda contender: steps_of_its_own(contender, "recurrent"),
+    "embedding": lambda contender: steps_of_its_own(contender, "embedding"),
+    "own_layers": lambda contender: steps_of_its_own(contender, "own layers"),
     "predict_many": lambda contender: predict(contender, 100_000, 100),
+    "serve_hundred": serve_hundred,
     "memory_of_fits": memory_of_fits,
     "memory_of_architectures": memory_of_architectures,
-    "memory_of_rounds": memory_of_rounds,
-    "serve_hundred": serve_hundred,
+    "memory_of_programs": lambda contender: memory_of_architectures(contender, 80, engine="compiled"),
     "peak_of_fit": peak_of_fit,
     "peak_of_large_table": lambda contender: peak_of_fit(contender, 1_000_000, 30, 1024),
     "peak_of_fit_validated": lambda contender: peak_of_fit(

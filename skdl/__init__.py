@@ -22,8 +22,8 @@ _DEFINED_IN = {
     "make_pipeline": "_pipeline",
     "clear_caches": "_engine",
     "set_cache_limit": "_engine",
-    "save": "_persistence",
-    "load": "_persistence",
+    "save": "_persistence._files",
+    "load": "_persistence._files",
     "HistoryDisplay": "_display",
     "MisclassifiedDisplay": "_display",
     "SearchDisplay": "_display",
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from skdl._estimators import KerasRegressor as KerasRegressor
     from skdl._estimators import TabularClassifier as TabularClassifier
     from skdl._estimators import TabularRegressor as TabularRegressor
-    from skdl._persistence import load as load
-    from skdl._persistence import save as save
+    from skdl._persistence._files import load as load
+    from skdl._persistence._files import save as save
     from skdl._pipeline import Pipeline as Pipeline
     from skdl._pipeline import make_pipeline as make_pipeline
     from skdl._targets import ClassifierLabelEncoder as ClassifierLabelEncoder

@@ -79,6 +79,43 @@ def as_python(value):
     return value
 
 
+def route_params(params, *, destination, pass_filter, strict=False):
+    """Return the parameters of one destination, without their prefix.
+
+    Parameters
+    ----------
+    params : dict of str to object
+    destination : str
+        Prefix, without the two underscores.
+    pass_filter : collection of str
+        Names without prefix that are handed on, too.
+    strict : bool, default=False
+        Leave out what is routed further, as ``<destination>__<name>__<name>``.
+
+    Returns
+    -------
+    dict of str to object
+    """
+    start = f"{destination}__"
+    plain = {name: value for name, value in params.items() if "__" not in name and name in pass_filter}
+    routed = {name[len(start) :]: value for name, value in params.items() if name.startswith(start)}
+    return plain | {name: value for name, value in routed.items() if not (strict and "__" in name)}
+
+
+def has_param(function, name):
+    """Whether a function has a parameter of this name, for a keyword argument."""
+    parameter = inspect.signature(function).parameters.get(name)
+    return parameter is not None and parameter.kind in (
+        parameter.POSITIONAL_OR_KEYWORD,
+        parameter.KEYWORD_ONLY,
+    )
+
+
+def accepts_kwargs(function):
+    """Whether a function takes keyword arguments of any name."""
+    return any(each.kind is each.VAR_KEYWORD for each in inspect.signature(function).parameters.values())
+
+
 class RoutedParamsMixin:
     """Estimator with parameters that are not in the signature of its ``__init__``.
 
@@ -234,7 +271,7 @@ class RoutedParamsMixin:
             parameter = self._init_signature().get(name)
             if parameter is not None:
                 return parameter.default
-        static = inspect.getattr_static(type(self), name, None)
+        static = next((vars(cls)[name] for cls in type(self).__mro__ if name in vars(cls)), None)
         if hasattr(type(static), "__get__"):
             # A property or its like raised an AttributeError. It raises it once more, with its own words.
             return static.__get__(self, type(self))

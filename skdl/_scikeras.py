@@ -1,15 +1,17 @@
 """What skdl uses of scikeras.
 
-The only module that imports scikeras (0.13.0, the last release). It passes on the routing
-of parameters, the lookup of losses and metrics and the target encoders.
+The only module that imports scikeras (0.13.0, the last release), when something of it is
+asked for: the lookup of losses and metrics, and objects made of classes and parameters.
 """
 
+import functools
 import sys
 
 from skdl._backend import keras
 
 
-def _import_scikeras():
+@functools.cache
+def _scikeras():
     """Import a copy of scikeras that nobody else sees, without what its import does to Keras.
 
     scikeras replaces the ``__reduce__`` of Keras's models, losses, metrics and optimizers
@@ -26,9 +28,8 @@ def _import_scikeras():
     of_user = _taken_out()
     try:
         from scikeras import _utils, utils
-        from scikeras.utils import transformers
 
-        return _utils, utils, transformers
+        return _utils, utils
     finally:
         _taken_out()
         sys.modules.update(of_user)
@@ -45,36 +46,29 @@ def _taken_out():
     return {name: sys.modules.pop(name) for name in names}
 
 
-_utils, _public_utils, transformers = _import_scikeras()
+def get_loss_class_function_or_string(loss):
+    """Return the loss of a name."""
+    return _scikeras()[0].get_loss_class_function_or_string(loss)
 
 
-class TargetReshaper(transformers.TargetReshaper):
-    """Give a target two dimensions; a class that a pickle can name."""
+def get_metric_class(metric):
+    """Return the metric of a name, or the name where Keras chooses by the loss."""
+    return _scikeras()[0].get_metric_class(metric)
 
 
-transformers.TargetReshaper = TargetReshaper
+def try_to_convert_strings_to_classes(items, find):
+    """Return nested lists and dicts with their names looked up."""
+    return _scikeras()[0].try_to_convert_strings_to_classes(items, find)
 
-accepts_kwargs = _utils.accepts_kwargs
-get_loss_class_function_or_string = _utils.get_loss_class_function_or_string
-get_metric_class = _utils.get_metric_class
-has_param = _utils.has_param
-route_params = _utils.route_params
-try_to_convert_strings_to_classes = _utils.try_to_convert_strings_to_classes
-unflatten_params = _utils.unflatten_params
-loss_name = _public_utils.loss_name
 
-__all__ = [
-    "accepts_kwargs",
-    "get_loss_class_function_or_string",
-    "get_metric_class",
-    "get_optimizer_class",
-    "has_param",
-    "loss_name",
-    "route_params",
-    "transformers",
-    "try_to_convert_strings_to_classes",
-    "unflatten_params",
-]
+def unflatten_params(items, params):
+    """Return nested lists and dicts with objects made of their classes."""
+    return _scikeras()[0].unflatten_params(items=items, params=params)
+
+
+def loss_name(loss):
+    """Return the name of a loss of Keras's with underscores."""
+    return _scikeras()[1].loss_name(loss)
 
 
 def get_optimizer_class(optimizer):

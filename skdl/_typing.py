@@ -24,7 +24,7 @@ Callbacks: TypeAlias = "Callback | Iterable[Callback] | Mapping[str, Callback]"
 ClassWeight: TypeAlias = "Mapping[Any, float] | list[Mapping[Any, float]] | Literal['balanced']"
 Sizes: TypeAlias = int | Iterable[int]
 RandomState: TypeAlias = int | np.random.RandomState
-Engine: TypeAlias = Literal["auto", "compiled", "keras"]
+Engine: TypeAlias = Literal["auto", "numpy", "compiled", "keras"]
 Scoring: TypeAlias = str | Callable[..., float]
 Verbose: TypeAlias = int | Literal["auto"]
 

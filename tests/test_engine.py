@@ -15,6 +15,7 @@ from tensorflow.python.eager import context as tf_context
 from tensorflow.python.ops import gen_resource_variable_ops
 
 from skdl import _engine
+from skdl._arrays import epoch_order
 from skdl._backend import keras, quick_variables, seeded, tf
 from skdl._engine import _data, _epochs, _store
 
@@ -204,7 +205,7 @@ def test_both_paths_visit_the_rows_in_the_same_order(engine):
     history = train(model, engine=engine, initial_epoch=2, epochs=5)
     again = mlp("sgd")
     for epoch in range(2, 5):
-        order = _engine.epoch_order(N, seed=7, epoch=epoch, shuffle=True)
+        order = epoch_order(N, seed=7, epoch=epoch, shuffle=True)
         again.fit(X[order], Y[order], batch_size=32, shuffle=False, verbose=0)
     for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)

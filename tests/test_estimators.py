@@ -687,7 +687,7 @@ def test_names_of_a_data_frame_are_kept_and_compared():
 @pytest.mark.parametrize("small", [True, False])
 def test_sparse_rows_are_as_good_as_dense_ones(monkeypatch, make, kind, small):
     if not small:
-        monkeypatch.setattr("skdl._engine._data._DENSE", 0)
+        monkeypatch.setattr("skdl._arrays._DENSE", 0)
     X, y = load_digits(return_X_y=True)
     X, y = X[:200] / 16, y[:200]
     params = {"batch_size": 64, "validation_split": 0.2, "epochs": 2}

@@ -207,14 +207,16 @@ def test_pools_follow_the_limit_unless_the_user_has_set_them():
         def show():
             print(pools.get_intra_op_parallelism_threads(), pools.get_inter_op_parallelism_threads())
 
+        from skdl._backend import tf
         from skdl._backend._process import _follow_thread_limit
+        tf.constant
         show()
 
         def after(intra_op, inter_op, **environment):
             pools.set_intra_op_parallelism_threads(intra_op)
             pools.set_inter_op_parallelism_threads(inter_op)
             os.environ.update(environment)
-            _follow_thread_limit()
+            _follow_thread_limit(tf)
             show()
 
         after(5, 0)
@@ -226,7 +228,7 @@ def test_pools_follow_the_limit_unless_the_user_has_set_them():
         after(0, 0, TF_NUM_INTEROP_THREADS="7")
         tf.constant(1) + 1
         del os.environ["TF_NUM_INTRAOP_THREADS"]
-        _follow_thread_limit()  # the pools run
+        _follow_thread_limit(tf)  # the pools run
         show()
         """,
         OMP_NUM_THREADS="3",

@@ -2,20 +2,24 @@
 
 import contextlib
 import os
+import sys
 
 from skdl._backend import private
-from skdl._backend._start import tf
+from skdl._backend._start import first_of_all
 
 
 def _has_started():
     """Whether TensorFlow has made its threads; None where it does not tell."""
+    if "tensorflow" not in sys.modules:
+        return False
     try:
         return private.tensorflow_has_started()
     except private.Unavailable:
         return None
 
 
-def _follow_thread_limit():
+@first_of_all
+def _follow_thread_limit(tf):
     """Give TensorFlow's pools as many threads as the process may have.
 
     joblib and Dask tell their workers by OMP_NUM_THREADS, which TensorFlow's own pools
@@ -31,8 +35,6 @@ def _follow_thread_limit():
             with contextlib.suppress(RuntimeError):  # it has started
                 getattr(tf.config.threading, f"set_{name}_parallelism_threads")(int(limit))
 
-
-_follow_thread_limit()
 
 _forked_from = None
 

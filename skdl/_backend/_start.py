@@ -1,6 +1,9 @@
-"""TensorFlow and Keras, imported once and quietly."""
+"""TensorFlow and Keras, imported quietly, and not before something of them is used."""
 
 import contextlib
+import functools
+import importlib
+import json
 import os
 import re
 import sys
@@ -50,14 +53,6 @@ def _without_chatter():
             os.close(real)
 
 
-def _import_tensorflow():
-    if "tensorflow" in sys.modules:
-        import tensorflow as tf
-    else:
-        tf = _import_quietly()
-    return tf
-
-
 def _import_quietly():
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         import tensorflow as tf
@@ -76,10 +71,18 @@ def _import_quietly():
     return tf
 
 
-tf = _import_tensorflow()
+# Functions of TensorFlow that are called once it is imported, before anything is done with it.
+_first_of_all = []
 
 
-def _let_gpu_memory_grow():
+def first_of_all(function):
+    """Call a function with TensorFlow once it is imported."""
+    _first_of_all.append(function)
+    return function
+
+
+@first_of_all
+def _let_gpu_memory_grow(tf):
     """Take a GPU's memory as it is needed, so that several processes can share it.
 
     TensorFlow takes all of it at once otherwise. Left alone where the user has chosen,
@@ -93,13 +96,57 @@ def _let_gpu_memory_grow():
                 tf.config.experimental.set_memory_growth(gpu, True)
 
 
-_let_gpu_memory_grow()
+@functools.cache
+def _tensorflow():
+    tf = importlib.import_module("tensorflow") if sys.modules.get("tensorflow") else _import_quietly()
+    for function in _first_of_all:
+        function(tf)
+    return tf
 
-import keras  # noqa: E402  (after TensorFlow, so that its chatter is held back)
 
-if keras.config.backend() != "tensorflow":
-    raise ImportError(
-        f"skdl needs Keras on the TensorFlow backend, but it is configured for "
-        f"{keras.config.backend()!r}. Set the environment variable KERAS_BACKEND=tensorflow "
-        "before Keras is first imported."
-    )
+@functools.cache
+def import_keras():
+    """Return Keras, with TensorFlow as its backend."""
+    _tensorflow()  # first, so that its chatter is held back
+    keras = importlib.import_module("keras")
+    if keras.config.backend() != "tensorflow":
+        raise ImportError(
+            f"skdl needs Keras on the TensorFlow backend, but it is configured for "
+            f"{keras.config.backend()!r}. Set the environment variable KERAS_BACKEND=tensorflow "
+            "before Keras is first imported."
+        )
+    return keras
+
+
+class _Lazy:
+    """A module that is imported when something of it is asked for."""
+
+    def __init__(self, load):
+        self._load = load
+
+    def __getattr__(self, name):
+        return getattr(self._load(), name)
+
+
+tf, keras = _Lazy(_tensorflow), _Lazy(import_keras)
+
+
+def keras_is_imported():
+    """Whether there is Keras in this process: without it, nothing can be an object of Keras's."""
+    return sys.modules.get("keras") is not None
+
+
+def floatx():
+    """Return the name of Keras's default float type, without importing Keras for it."""
+    return keras.config.floatx() if keras_is_imported() else _configured_floatx()
+
+
+@functools.cache
+def _configured_floatx():
+    # As Keras 3.15 reads it when it is imported.
+    folder = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    try:
+        with open(os.path.join(folder, "keras.json"), encoding="utf-8") as file:
+            return json.load(file)["floatx"]
+    except (OSError, ValueError, KeyError):
+        return "float32"

@@ -3,6 +3,7 @@
 import contextlib
 
 from skdl._backend import private
+from skdl._backend._start import import_keras
 
 
 def quick_variables():
@@ -12,6 +13,7 @@ def quick_variables():
     -------
     context manager
     """
+    import_keras()  # quietly, before any module of TensorFlow's is imported
     try:
         return private.quick_variables()
     except private.Unavailable:

@@ -37,7 +37,7 @@ float64               numbers of configurations are rounded to float32 first
 ===================== ==================================================================================
 """
 
-from skdl._dense._chain import Network, NotDense
+from skdl._dense._chain import Measure, Network, NotDense
 from skdl._dense._evaluate import evaluate, predict
 from skdl._dense._one_thread import one_blas_thread
 from skdl._dense._optimizers import OPTIMIZERS, finish_training
@@ -50,6 +50,7 @@ __all__ = [
     "MEASURES",
     "OPTIMIZERS",
     "SCORES",
+    "Measure",
     "Network",
     "NotDense",
     "State",

@@ -85,6 +85,8 @@ class Network:
     settings : dict
         All settings of the optimizer.
     dtype : {"float32", "float64"}
+    described : dict
+        The arguments of `network_of` that made it.
     """
 
     input_shape: tuple
@@ -95,6 +97,12 @@ class Network:
     optimizer: str
     settings: dict
     dtype: str
+    described: dict
+
+    @property
+    def n_units(self):
+        """Columns of the output."""
+        return self.layers[-1].n_units
 
     @property
     def variables(self):

@@ -5,6 +5,7 @@ have Keras's defaults. A name says nothing about where a class or function is fr
 makes sure that they are Keras's own.
 """
 
+import copy
 import re
 from numbers import Integral, Real
 
@@ -51,6 +52,18 @@ def network_of(
     NotDense
         If anything is not covered.
     """
+    described = copy.deepcopy(
+        {
+            "input_shape": tuple(input_shape),
+            "layers": layers,
+            "loss": loss,
+            "optimizer": optimizer,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "loss_weights": loss_weights,
+            "dtype": dtype,
+        }
+    )
     if dtype not in ("float32", "float64"):
         raise NotDense(f"The float type is {dtype!r}.")
     layers = _layers(tuple(input_shape), layers, dtype)
@@ -61,7 +74,10 @@ def network_of(
     if not (loss_weights is None or isinstance(loss_weights, Real)):
         raise NotDense(f"loss_weights is {loss_weights!r}.")
     loss_weight = 1.0 if loss_weights is None else float(loss_weights)
-    return Network(tuple(input_shape), layers, loss, loss_weight, metrics, *_optimizer(optimizer), dtype)
+    optimizer, settings = _optimizer(optimizer)
+    return Network(
+        tuple(input_shape), layers, loss, loss_weight, metrics, optimizer, settings, dtype, described
+    )
 
 
 # Fields of configurations that are covered at these values alone.
@@ -264,6 +280,7 @@ _PARAMETERS = {
     "categorical_crossentropy": {"from_logits": False, "label_smoothing": 0.0},
     "sparse_categorical_crossentropy": {"from_logits": False},
     "binary_accuracy": {"threshold": 0.5},
+    "subset_accuracy": {"threshold": 0.5},
 }
 
 

@@ -144,6 +144,8 @@ SCORES = {
     "binary_accuracy": lambda t, p, threshold: ((p > threshold) == t).mean(axis=1),
     "categorical_accuracy": lambda t, p: t.argmax(axis=1) == p.argmax(axis=1),
     "sparse_categorical_accuracy": lambda t, p: t == p.argmax(axis=1),
+    # skdl's own, see skdl/_targets/_subset_accuracy.py.
+    "subset_accuracy": lambda t, p, threshold: ((p > threshold) == t).all(axis=1),
 }
 
 
@@ -159,7 +161,13 @@ def target_of(measure, y, n_units, dtype):
         return y.reshape(-1)
     if measure.sparse:
         t = np.zeros((len(y), n_units), dtype)
-        t[np.arange(len(y)), y.reshape(-1).astype(np.intp)] = 1
+        classes = y.reshape(-1).astype(np.intp)
+        if len(y) and not 0 <= classes.min() <= classes.max() < n_units:
+            raise ValueError(
+                f"The target has class numbers from {classes.min()} to {classes.max()}, but the network has "
+                f"{n_units} units, for the classes 0 to {n_units - 1}."
+            )
+        t[np.arange(len(y)), classes] = 1
     else:
         t = y.reshape(len(y), n_units).astype(dtype, copy=False)
     if measure.smoothing:

@@ -8,6 +8,7 @@ import numpy as np
 from skdl._dense._chain import Network, NotDense
 from skdl._dense._optimizers import OPTIMIZERS
 from skdl._dense._random import uniform
+from skdl._dense._reading import network_of
 from skdl._dense._schedules import SCHEDULES
 
 
@@ -103,6 +104,13 @@ class State:
         """Return a copy that shares no array."""
         arrays = {name: value.copy() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         return replace(self, **arrays)
+
+    def __getstate__(self):
+        # Not the network itself, of which each release may have other parts.
+        return {**vars(self), "network": self.network.described}
+
+    def __setstate__(self, state):
+        vars(self).update(state, network=network_of(**state["network"]))
 
 
 def _variables(network):

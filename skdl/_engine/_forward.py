@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 
+from skdl._arrays import n_rows, take
 from skdl._backend import keras, private, tf
 from skdl._engine import _keras_only, _probe, _store
-from skdl._engine._data import n_rows, take, tensors
+from skdl._engine._data import tensors
 from skdl._engine._program import Layout, Program
 from skdl._engine._rules import heavy, treats_rows_alone
 

@@ -3,9 +3,9 @@
 import contextlib
 import threading
 
+from skdl._arrays import epoch_order, n_rows, take, without_lists
 from skdl._backend import keras, private, seeded, tf
 from skdl._engine import _keras_only
-from skdl._engine._data import epoch_order, n_rows, take, without_lists
 
 
 class _Batches(keras.utils.PyDataset):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from skdl._arrays import leaves
 from skdl._backend import keras, private, tf
-from skdl._engine._data import leaves, why_not_arrays
+from skdl._engine._data import why_not_arrays
 
 # On a CPU, XLA's convolutions are several times slower than TensorFlow's own; it unrolls
 # or emulates what loops over time or sorts; and it makes the gradient of an embedding

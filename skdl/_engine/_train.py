@@ -2,9 +2,9 @@
 
 import contextlib
 
+from skdl._arrays import dense_where_small
 from skdl._backend import keras, private
 from skdl._engine import _probe
-from skdl._engine._data import dense_where_small
 from skdl._engine._keras_fit import keras_fit
 from skdl._engine._program import NotCompilable
 from skdl._engine._rules import why_not

@@ -5,9 +5,10 @@ import warnings
 
 import numpy as np
 
+from skdl._arrays import epoch_orders, n_rows, take
 from skdl._backend import keras, private, tf
 from skdl._engine import _keras_only, _store
-from skdl._engine._data import epoch_orders, n_rows, take, tensors
+from skdl._engine._data import tensors
 from skdl._engine._epochs import TrainProgram
 from skdl._engine._prepare import build
 from skdl._engine._program import Layout, NotCompilable

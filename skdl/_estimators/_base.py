@@ -5,7 +5,6 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
@@ -15,37 +14,41 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
-from skdl import _engine
-from skdl._backend import check_not_forked, keras, seeded
+from skdl._arrays import leaves, take
+from skdl._backend import check_not_forked, floatx, seeded
+from skdl._dense import NotDense
 from skdl._documentation import DocumentationLinkMixin
 from skdl._estimators._features import check_features, text_error
 from skdl._model import (
     PREDICT_PARAMS,
     ModelSpec,
     acts_on_predict,
+    asks_keras,
     build,
     check_arguments,
     check_input,
     compile_model,
     count_nan,
+    dense_outputs,
     find_builder,
+    keras_model,
     make_callbacks,
     output_shapes,
     predict_outputs,
+    read_state,
     runs_user_code,
+    write_state,
 )
 from skdl._persistence import PacksStateMixin, copy_model
-from skdl._routing import RoutedParamsMixin, as_python
-from skdl._scikeras import has_param, route_params
+from skdl._routing import RoutedParamsMixin, as_python, has_param, route_params
 from skdl._targets import Target, learnt_by
 from skdl._training import (
     FIT_PARAMS,
-    BackupCompanion,
     Criterion,
+    EarlyStopping,
     EpochTasks,
     Holdout,
     Plan,
@@ -55,37 +58,20 @@ from skdl._training import (
     encoded,
     fit_model,
     fit_settings,
-    fitted_copy,
     given_rows,
+    is_one_of_many,
     late_divergence,
     learnt_from,
+    train_dense,
     training_rows,
     warn_if_unlike,
+    why_not_numpy,
 )
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 from skdl._warnings import warn
 
 _log = logging.getLogger("skdl")
 _SEEDS = np.iinfo(np.int32).max
-
-_BATCH_SIZE = [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1}), None]
-# Parameters of training that every estimator has.
-TRAINING_CONSTRAINTS = {
-    "optimizer": [str, dict, callable, keras.optimizers.Optimizer],
-    "metrics": [str, dict, list, tuple, callable, keras.metrics.Metric, None],
-    "epochs": [Interval(Integral, 1, None, closed="left")],
-    "batch_size": _BATCH_SIZE,
-    "shuffle": ["boolean"],
-    "validation_split": [Interval(Real, 0, 1, closed="left"), HasMethods(["split", "get_n_splits"]), None],
-    "early_stopping": ["boolean"],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-    "scoring": [str, callable],
-    "engine": [StrOptions({"auto", "compiled", "keras"})],
-    "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
-    "warm_start": ["boolean"],
-    "verbose": ["boolean", Options(Integral, {0, 1, 2}), StrOptions({"auto"})],
-    "random_state": ["random_state"],
-}
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -187,7 +173,31 @@ class KerasEstimator(
     @property
     def initialized_(self) -> bool:
         """Whether there is a model, so that `predict` can be called."""
-        return hasattr(self, "model_")
+        return not vars(self).keys().isdisjoint({"model_", "_dense"})
+
+    @property
+    def _network(self):
+        """The Keras model, or the state of a dense network that has none yet."""
+        learnt = vars(self)
+        return learnt["model_"] if "model_" in learnt else learnt["_dense"]
+
+    def __getattr__(self, name):
+        if name == "model_" and "_dense" in vars(self):
+            return self._make_model()
+        return super().__getattr__(name)
+
+    def _make_model(self):
+        """Make the Keras model of a dense network, which takes its place."""
+        model = keras_model(self._dense, seed=self._seed)
+        vars(self).pop("_dense", None)
+        return vars(self).setdefault("model_", model)
+
+    def _copied_network(self):
+        """Return the attribute that holds what is trained, with a copy in it."""
+        learnt = vars(self)
+        if "model_" in learnt:
+            return {"model_": copy_model(learnt["model_"])}
+        return {"_dense": learnt["_dense"].copy()}
 
     @property
     def current_epoch(self) -> int:
@@ -220,7 +230,7 @@ class KerasEstimator(
     @contextlib.contextmanager
     def _all_or_nothing(self, *, trains_on=False):
         """Leave the estimator as it was where a fit fails, and the model that was trained on."""
-        state = _engine.Snapshot(self.model_) if trains_on else None
+        state = self._snapshot() if trains_on else None
         before = {
             name: dict(value) if isinstance(value, dict) else value for name, value in vars(self).items()
         }
@@ -233,6 +243,14 @@ class KerasEstimator(
             if state is not None:
                 state.restore()
             raise
+
+    def _snapshot(self):
+        """Return what puts back the values of a Keras model that is going to be trained."""
+        if "model_" not in vars(self):
+            return None  # a copy is trained
+        from skdl import _engine  # which imports TensorFlow
+
+        return _engine.Snapshot(self.model_)
 
     # From parameters to values.
 
@@ -339,7 +357,7 @@ class KerasEstimator(
 
     def _validate_features(self, X, *, reset):
         # Types that reach the model as they are; others become the first.
-        dtypes = [np.dtype(keras.config.floatx())]
+        dtypes = [np.dtype(floatx())]
         if self._keeps_integers:
             dtypes += [np.dtype(kind) for kind in "?bhilqBHILQ"]
         try:
@@ -364,7 +382,7 @@ class KerasEstimator(
             )
         return X
 
-    def _initialize(self, X, y=None, *, classes=None, split=None):
+    def _initialize(self, X, y=None, *, classes=None, split=None, engine=None):
         """Validate the data, learn from it, and build the model.
 
         Subclasses written for scikeras override it with X and y alone.
@@ -377,6 +395,8 @@ class KerasEstimator(
         split : callable, default=None
             From X and y to rows to train on and rows to validate on. The latter teach
             encoders nothing but which classes there are.
+        engine : str, default=None
+            The engine that is asked for; None for the parameter.
 
         Returns
         -------
@@ -399,15 +419,27 @@ class KerasEstimator(
         self.feature_encoder_ = self.feature_encoder.fit(train.X)
         vars(self).update(learnt_by(self.feature_encoder_))
         # Nested inputs have no one shape; their builder knows it.
-        row = encoded(self.feature_encoder_, _engine.take(train.X, slice(0, 1)))
+        row = encoded(self.feature_encoder_, take(train.X, slice(0, 1)))
         self._row_shape = getattr(row, "shape", (1,))[1:]
         build_seed, self._seed = self._draw_seeds(2)
+        for name in ("model_", "_dense"):
+            vars(self).pop(name, None)
+        if (engine or self.engine) in ("auto", "numpy"):
+            try:
+                self._dense = self._initial_state(build_seed)
+                return X, y
+            except NotDense:
+                pass
         spec, builder = self._spec(), self._find_builder()
         with seeded(build_seed, user_code=runs_user_code(spec, builder)) as set_by_builder:
             self.model_ = build(spec, builder, self._get_metadata())
         if set_by_builder and self.random_state is None:
             self._seed = set_by_builder[-1] % _SEEDS
         return X, y
+
+    def _initial_state(self, seed):
+        """Return the state of a dense network that needs no Keras model."""
+        raise NotDense(f"{type(self).__name__} builds a Keras model")
 
     def _unfitted_target_encoder(self, classes):
         return self.target_encoder
@@ -572,7 +604,7 @@ class KerasEstimator(
             if continues:
                 X, y = self._validate_data(data.X, data.y)
             else:
-                how = {"classes": classes, "split": split}
+                how = {"classes": classes, "split": split, "engine": plan.engine}
                 how = {name: value for name, value in how.items() if has_param(self._initialize, name)}
                 X, y = self._initialize(data.X, data.y, **how)
             target = self._target
@@ -583,7 +615,7 @@ class KerasEstimator(
                 target.check_known(held_out.y)
                 warn_if_unlike(train, held_out)
             shown = training_rows(data.X, data.y, metadata, train.where())
-            self._prepare_model(encoded(self.feature_encoder_, _engine.take(X, slice(0, 1))), target)
+            self._prepare_model(encoded(self.feature_encoder_, take(X, slice(0, 1))), target)
             if plan.class_weight is not None:
                 train = train.weighted(target.class_weights(train.y, plan.class_weight))
             train = train.of_mean_weight_one().encode(self.feature_encoder_, target)
@@ -593,53 +625,97 @@ class KerasEstimator(
             before = self._history() if plan.initial_epoch else {}
             validated = None if held_out is None else (held_out.where(), held_out.weight)
             train, held_out, plan = self._arrange(train, held_out, plan)
-            criterion = Criterion.of(plan.scoring, self.model_, self)
-
-            stopper = None if plan.patience is None else criterion.early_stopping(plan.patience)
-            epochs = range(plan.initial_epoch, plan.initial_epoch + plan.epochs)
-            backup = BackupCompanion.of(plan.callbacks, epochs, stopper)
+            state = self._state_to_train(train, plan)
+            network = self.model_ if state is None else state
+            criterion = Criterion.of(plan.scoring, network, self)
+            greater_is_better = criterion.mode == "max"
 
             def learn(history):
-                if backup is not None:
-                    history = backup.whole(history)
-                greater = criterion.mode == "max"
-                return learnt_from(history, before, plan.validates, criterion.name, greater)
+                return learnt_from(history, before, plan.validates, criterion.name, greater_is_better)
 
             first, last = [], []
             if criterion.scorer is not None and validated is not None:
                 X_val, y_val = (data.X, data.y) if given is None else (given.X, given.y)
                 first = [ValidationScore(criterion, self, X_val, y_val, *validated)]
             if getattr(self, "_skl_callbacks", None):
-                last = [EpochTasks(self, task, learn, shown)]
-            if stopper is not None:
-                last = [*last, stopper]
-            if backup is not None:
-                first, last = [*first, backup], [*last, backup]
-            history = fit_model(self.model_, train, held_out, plan, seed=self._seed, first=first, last=last)
-            self.engine_, self.engine_reason_ = history.engine, history.reason
+
+                def fitted(history):
+                    return {**self._copied_network(), **learn(history)}
+
+                last = [EpochTasks(self, task, fitted, shown)]
+            if plan.patience is not None:
+                last = [*last, EarlyStopping(f"val_{criterion.name}", greater_is_better, plan.patience)]
+            if state is None:
+                outcome = fit_model(network, train, held_out, plan, seed=self._seed, first=first, last=last)
+            else:
+                hold = functools.partial(self._hold, model=vars(self).get("model_"))
+                outcome = train_dense(
+                    state, train, held_out, plan, seed=self._seed, hooks=[*first, *last], hold=hold
+                )
+                hold(state)
+            if outcome.interrupted and is_one_of_many():
+                raise KeyboardInterrupt
+            self.engine_, self.engine_reason_ = outcome.engine, outcome.reason
             self.callbacks_ = plan.callbacks
-            vars(self).update(learn(history.history))
+            vars(self).update(learn(outcome.history))
         if self.engine_reason_ is not None and plan.engine == "auto":
             _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, self.engine_reason_)
-        if history.interrupted:
+        if outcome.interrupted:
             warn(
-                f"The training was interrupted after {len(history.epoch)} of {plan.epochs} epochs. The "
+                f"The training was interrupted after {len(outcome.epochs)} of {plan.epochs} epochs. The "
                 "network is kept as it is.",
                 ConvergenceWarning,
             )
-        diverged = divergence(self.model_, self.history_)
-        if plan.patience is not None and not history.interrupted:
+        diverged = divergence(self._network, self.history_)
+        if plan.patience is not None and not outcome.interrupted:
             diverged = diverged or late_divergence(self.history_, self.best_epoch_)
         if diverged:
             # Not an error: the history shows what happened. Predicting is one.
             warn(diverged, ConvergenceWarning)
-        task.call_on_fit_task_end(
-            estimator=self, reconstruction_attributes=lambda: fitted_copy(self.model_), **shown
-        )
+        task.call_on_fit_task_end(estimator=self, reconstruction_attributes=self._copied_network, **shown)
         return self
+
+    def _state_to_train(self, train, plan):
+        """Return a copy of the dense network to train in NumPy, or None where another engine trains."""
+        reason = f"engine={plan.engine!r} was asked for"
+        if plan.engine in ("auto", "numpy"):
+            try:
+                state = self._current_state(np.shape(train.y)[-1] if np.ndim(train.y) == 2 else 1).copy()
+                reason = why_not_numpy(state, train, plan)
+                if reason is None:
+                    return state
+            except NotDense as error:
+                reason = str(error)
+        if plan.engine == "numpy":
+            raise ValueError(
+                f"engine='numpy' can't run this training: {reason}. Set engine='auto' to train with "
+                "TensorFlow in this case."
+            )
+        return None
+
+    def _current_state(self, n_columns=1):
+        """Return the dense network that there is, for an encoded target of some columns."""
+        return read_state(self.model_, n_columns) if "model_" in vars(self) else self._dense
+
+    def _trained_loss(self):
+        """Return the loss of the network as it is compiled, or None."""
+        if "model_" not in vars(self):
+            return self._dense.network.described["loss"]
+        return self.model_.loss if self.model_.compiled else None
+
+    def _hold(self, state, model):
+        """Have the network as it is now: in the Keras model that is trained, if there is one."""
+        if model is not None:
+            write_state(state, model)
+        else:
+            vars(self).pop("model_", None)  # made for a hook that asked for it
+            self._dense = state
 
     def _prepare_model(self, x, target):
         """Make sure that the model is compiled and fits the encoded data."""
+        if "model_" not in vars(self):
+            target.match(self._encoded_loss(), [(None, self._dense.network.n_units)])
+            return
         if any(self.model_ is getattr(self, name, None) for name in ("model", "build_fn")):
             self.model_ = copy_model(self.model_)
         model = self.model_
@@ -664,20 +740,29 @@ class KerasEstimator(
         x = encoded(self.feature_encoder_, X)
         check_arguments("predict", kwargs, PREDICT_PARAMS)
         routed = route_params(self._routed_params, destination="predict", pass_filter=set(), strict=True)
-        callbacks = []
-        if any(map(acts_on_predict, keras.tree.flatten(getattr(self, "callbacks", None) or []))):
+        callbacks, given = [], vars(self).get("callbacks")
+        if given and any(map(acts_on_predict, leaves(given))):
             callbacks += [each for each in self._make_callbacks("callbacks") if acts_on_predict(each)]
-        callbacks += self._make_callbacks("predict__callbacks", of_call=kwargs.get("callbacks"))
-        args = {"step": self._rows_of_a_step(), **routed, **kwargs, "callbacks": callbacks}
-        outputs = predict_outputs(self.model_, x, **args)
+        if routed.get("callbacks") or kwargs.get("callbacks"):
+            callbacks += self._make_callbacks("predict__callbacks", of_call=kwargs.get("callbacks"))
+        outputs = self._outputs(x, **{**routed, **kwargs, "callbacks": callbacks})
         n = count_nan(outputs)
         if n:
             # As labels they would be the first class.
-            reason = divergence(self.model_, self._history()) or (
+            reason = divergence(self._network, self._history()) or (
                 "Its weights are finite: are there very large values in X?"
             )
             raise ValueError(f"{type(self).__name__} predicts NaN for {n} of {X.shape[0]} rows. {reason}")
         return outputs
+
+    def _outputs(self, x, **args):
+        """Return the outputs of the network for encoded rows."""
+        if self.engine in ("auto", "numpy") and not asks_keras(**args):
+            try:
+                return dense_outputs(self._current_state(), x)
+            except NotDense:
+                pass
+        return predict_outputs(self.model_, x, step=self._rows_of_a_step(), **args)
 
     def _rows_of_a_step(self):
         """Return how many rows to predict at once, where the model looks across them: as in training."""

@@ -6,14 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils._param_validation import StrOptions
 
 from skdl._estimators._base import KerasEstimator, validated
 from skdl._targets import ClassifierLabelEncoder, DiscreteTarget, probabilities
 from skdl._training import FIT_PARAMS, Rows
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
-
-CLASS_WEIGHT = [dict, list, StrOptions({"balanced"}), None]
 
 
 class KerasClassifierMixin(ClassifierMixin):
@@ -129,9 +126,7 @@ class KerasClassifierMixin(ClassifierMixin):
         )
 
     def _predict_raw(self, X, **kwargs):
-        outputs = super()._predict_raw(X, **kwargs)
-        network = self.model_
-        return probabilities(outputs, network.loss) if network.compiled else outputs
+        return probabilities(super()._predict_raw(X, **kwargs), self._trained_loss())
 
     def predict_proba(self, X: MatrixLike, **kwargs: Unpack[PredictArguments]) -> NDArray[Any]:
         """Predict the probabilities of the classes.

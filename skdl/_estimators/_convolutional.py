@@ -7,14 +7,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 
-from skdl._estimators._classifier import CLASS_WEIGHT
+from skdl._estimators._constraints import CLASS_WEIGHT, NETWORK_CONSTRAINTS, READY_MADE_CONSTRAINTS, SIZES
 from skdl._estimators._docstrings import documented
-from skdl._estimators._ready_made import (
-    NETWORK_CONSTRAINTS,
-    READY_MADE_CONSTRAINTS,
-    SIZES,
-    ReadyMadeClassifier,
-)
+from skdl._estimators._ready_made import ReadyMadeClassifier
 from skdl._model import cnn
 from skdl._typing import (
     Callbacks,
@@ -150,7 +145,7 @@ class CNNClassifier(ReadyMadeClassifier):
         "image_shape": [tuple, list, None],
     }
 
-    _network = staticmethod(cnn)
+    _layers = staticmethod(cnn)
 
     def __init__(
         self,

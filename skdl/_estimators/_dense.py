@@ -8,15 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
-from skdl._backend import keras
-from skdl._estimators._classifier import CLASS_WEIGHT
+from skdl._estimators._constraints import CLASS_WEIGHT, NETWORK_CONSTRAINTS, READY_MADE_CONSTRAINTS
 from skdl._estimators._docstrings import documented
-from skdl._estimators._ready_made import (
-    NETWORK_CONSTRAINTS,
-    READY_MADE_CONSTRAINTS,
-    ReadyMade,
-    ReadyMadeClassifier,
-)
+from skdl._estimators._ready_made import ReadyMade, ReadyMadeClassifier
 from skdl._estimators._regressor import KerasRegressorMixin
 from skdl._model import mlp
 from skdl._typing import (
@@ -45,18 +39,14 @@ _DENSE_CONSTRAINTS = {
 _FAR = 100
 
 
-def _dense_weights(model, index):
-    return [layer.get_weights()[index] for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-
-
-def _kernels(estimator: ReadyMade) -> list[NDArray[Any]]:
+def _kernels(self: ReadyMade) -> list[NDArray[Any]]:
     """Kernels of the dense layers: list of ndarray of shape (n_inputs, n_units)."""
-    return _dense_weights(estimator.model_, 0)
+    return self._weights_named("kernel")
 
 
-def _biases(estimator: ReadyMade) -> list[NDArray[Any]]:
+def _biases(self: ReadyMade) -> list[NDArray[Any]]:
     """Biases of the dense layers: list of ndarray of shape (n_units,)."""
-    return _dense_weights(estimator.model_, 1)
+    return self._weights_named("bias")
 
 
 @documented
@@ -130,7 +120,7 @@ class DNNClassifier(ReadyMadeClassifier):
         "class_weight": CLASS_WEIGHT,
     }
 
-    _network = staticmethod(mlp)
+    _layers = staticmethod(mlp)
     coefs_ = property(_kernels)
     intercepts_ = property(_biases)
 
@@ -253,7 +243,7 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
         **READY_MADE_CONSTRAINTS,
     }
 
-    _network = staticmethod(mlp)
+    _layers = staticmethod(mlp)
     coefs_ = property(_kernels)
     intercepts_ = property(_biases)
 

@@ -60,10 +60,10 @@ _PARAMETERS = {
         in ``history_`` as ``val_<name>``.""",
     "n_iter_no_change": """int
         Epochs without improvement before training stops early.""",
-    "engine": """{"auto", "compiled", "keras"}
-        How to train: whole epochs as one compiled program, or ``keras.Model.fit``, a step
-        at a time. "auto" compiles what can be compiled; "compiled" raises an error where
-        it can't.""",
+    "engine": """{"auto", "numpy", "compiled", "keras"}
+        How to train: dense networks in NumPy, whole epochs as one compiled program, or
+        ``keras.Model.fit``, a step at a time. "auto" takes the first of them that can;
+        "numpy" and "compiled" raise an error where they can't.""",
     "class_weight": """dict, "balanced", list of dict or None
         Weights of the classes, keyed by label; multiplied with ``sample_weight``.""",
     "hidden_layer_sizes": """int or array-like of int

@@ -1,54 +1,61 @@
 """Base of the estimators that build their networks themselves."""
 
+import functools
 import inspect
-from numbers import Integral, Real
+from numbers import Real
 
-from sklearn.utils._param_validation import Interval, StrOptions
-
-from skdl._backend import keras
-from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
+from skdl._dense import NotDense
+from skdl._estimators._base import KerasEstimator
 from skdl._estimators._classifier import KerasClassifierMixin
-from skdl._targets import OneHotTarget, is_one_hot, takes_one_hot
+from skdl._model import (
+    check_routed_params,
+    described_network,
+    initial_state,
+    sequential,
+)
+from skdl._targets import OneHotTarget, is_one_hot, meant, takes_one_hot
 from skdl._warnings import warn
-
-_ACTIVATIONS = {name for name, value in vars(keras.activations).items() if callable(value)} - {
-    *("get", "serialize", "deserialize")
-}
-SIZES = [Interval(Integral, 1, None, closed="left"), "array-like"]
-NETWORK_CONSTRAINTS = {
-    "hidden_layer_sizes": SIZES,
-    "activation": [StrOptions(_ACTIVATIONS), callable],
-    "dropout": [Interval(Real, 0, 1, closed="left")],
-}
-READY_MADE_CONSTRAINTS = {
-    **TRAINING_CONSTRAINTS,
-    "loss": [str, callable, keras.losses.Loss],
-    "learning_rate": [
-        Interval(Real, 0, None, closed="neither"),
-        keras.optimizers.schedules.LearningRateSchedule,
-        None,
-    ],
-}
 
 
 class ReadyMade(KerasEstimator):
-    """An estimator that builds its network itself: a subclass adds a signature and a network.
+    """An estimator that builds its network itself: a subclass adds a signature and the layers.
 
     The output layer, ``loss="auto"`` and the encoding fit the target.
     """
 
-    # Function that builds the network of an input shape, the units and the activation of the
+    # Function that describes the layers for an input shape, the units and the activation of the
     # output layer, and those parameters of the estimator that it names.
-    _network = None
+    _layers = None
     _keeps_integers = False
     _prefixes = KerasEstimator._prefixes - {"model", "compile"}
     _takes_others = False
 
     def _keras_build_fn(self):
+        return sequential(self._row_shape, self._described_layers())
+
+    def _described_layers(self):
         output = self._target.output(self._encoded_loss())
-        names = inspect.signature(self._network).parameters
+        names = inspect.signature(self._layers).parameters
         params = {name: value for name, value in self._settings().items() if name in names}
-        return self._network(self._row_shape, output.units, output.activation, **params)
+        return self._layers(self._row_shape, output.units, output.activation, **params)
+
+    def _initial_state(self, seed):
+        if next(cls for cls in type(self).__mro__ if "_keras_build_fn" in vars(cls)) is not ReadyMade:
+            raise NotDense(f"{type(self).__name__} has a builder of its own")
+        spec, layers = self._spec(), self._described_layers()
+        check_routed_params(spec.params, set(spec.defaults), self._keras_build_fn)
+        loss = self._encoded_loss()
+        form = self._target.form(loss, layers[-1][1]["units"])
+        settle = functools.partial(meant, form=form, loss=loss)
+        network = described_network(self._row_shape, layers, spec.compile_params, settle)
+        return initial_state(network, seed)
+
+    def _weights_named(self, name):
+        """Return the weights of this name of the dense layers, of both kinds of network."""
+        if "model_" in vars(self):
+            return [each.numpy() for each in self.model_.weights if each.name == name]
+        names = [each.name for of_layer in self._dense.network.variables for each in of_layer]
+        return [each for each, own in zip(self._dense.get_weights(), names, strict=True) if own == name]
 
     def _encoded_loss(self):
         return self._target.loss(self.loss)

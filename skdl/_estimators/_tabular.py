@@ -11,24 +11,22 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples, validate_data
 
 from skdl._backend import seeded
-from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
-from skdl._estimators._classifier import CLASS_WEIGHT, KerasClassifierMixin
+from skdl._estimators._base import KerasEstimator
+from skdl._estimators._classifier import KerasClassifierMixin
+from skdl._estimators._constraints import CLASS_WEIGHT, TRAINING_CONSTRAINTS
 from skdl._estimators._docstrings import documented
 from skdl._estimators._regressor import KerasRegressorMixin
 from skdl._tabular import (
     MOST_EPOCHS,
     TableEncoder,
     TableReader,
-    TimedDecay,
     as_table,
-    compile_network,
     default_batch_size,
     default_epochs,
     default_folds,
     default_members,
     stack_copies,
     stack_folds,
-    tabular_network,
 )
 from skdl._targets import StandardizedTargetEncoder
 from skdl._training import Holdout, Rows
@@ -147,6 +145,8 @@ class _TabularMixin:
     # The network.
 
     def _keras_build_fn(self):
+        from skdl._tabular._network import tabular_network  # which imports TensorFlow
+
         sizes = self.hidden_layer_sizes
         self.n_folds_ = self._count_folds()
         encoder = self.feature_encoder_
@@ -168,6 +168,9 @@ class _TabularMixin:
 
     def _arrange(self, train, held_out, plan):
         """Stack the rows of all folds, settle what depends on their number, compile."""
+        from skdl._tabular._network import compile_network
+        from skdl._tabular._time_limit import TimedDecay
+
         random_state = check_random_state(self._seed)
         # A fold of rows that class_weight sets to zero would have nothing to learn or to stop by.
         train = train.take(train.used())

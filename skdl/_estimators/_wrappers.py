@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from skdl._backend import keras
-from skdl._estimators._base import TRAINING_CONSTRAINTS, KerasEstimator
-from skdl._estimators._classifier import CLASS_WEIGHT, KerasClassifierMixin
+from skdl._estimators._base import KerasEstimator
+from skdl._estimators._classifier import KerasClassifierMixin
+from skdl._estimators._constraints import CLASS_WEIGHT, TRAINING_CONSTRAINTS
 from skdl._estimators._docstrings import documented
 from skdl._estimators._regressor import KerasRegressorMixin
 from skdl._model import find_builder

@@ -3,12 +3,12 @@
 import inspect
 
 from skdl._backend import keras
-from skdl._routing import PREFIXES, nearest
-from skdl._scikeras import accepts_kwargs
+from skdl._routing import PREFIXES, accepts_kwargs, nearest
 from skdl._training import FIT_PARAMS
+from skdl._typing import PredictArguments
 
-COMPILE_PARAMS = frozenset(inspect.signature(keras.Model.compile).parameters) - {"self"}
-PREDICT_PARAMS = frozenset({"batch_size", "verbose", "steps", "callbacks"})
+PREDICT_PARAMS = frozenset(PredictArguments.__annotations__)
+_ARGUMENTS = {"fit": FIT_PARAMS, "predict": PREDICT_PARAMS}
 
 
 def check_arguments(method, given, valid):
@@ -28,6 +28,11 @@ def check_arguments(method, given, valid):
     if unknown:
         name = min(unknown)
         raise TypeError(f"{method} got an unexpected argument {name!r}.{nearest(name, valid)}")
+
+
+def compile_params():
+    """Return the names of the arguments of ``keras.Model.compile``."""
+    return frozenset(inspect.signature(keras.Model.compile).parameters) - {"self"}
 
 
 def check_routed_params(params, own_names, builder):
@@ -60,7 +65,7 @@ def check_routed_params(params, own_names, builder):
         elif prefix == "model":
             valid, ok = taken_by_builder, rest in taken_by_builder or accepts_kwargs(builder)
         elif prefix in ("fit", "compile", "predict"):
-            valid = {"fit": FIT_PARAMS, "compile": COMPILE_PARAMS, "predict": PREDICT_PARAMS}[prefix]
+            valid = compile_params() if prefix == "compile" else _ARGUMENTS[prefix]
             ok = rest.partition("__")[0] in valid
         else:
             continue

@@ -7,7 +7,7 @@ from skdl._backend import keras, tf
 from skdl._model._arguments import check_routed_params
 from skdl._model._compile import compile_kwargs
 from skdl._persistence import copied, copies_in
-from skdl._scikeras import accepts_kwargs, has_param, route_params
+from skdl._routing import accepts_kwargs, has_param, route_params
 from skdl._warnings import warn
 
 

@@ -5,8 +5,7 @@ import inspect
 
 from skdl._backend import keras, private
 from skdl._model._objects import make
-from skdl._routing import nearest
-from skdl._scikeras import route_params
+from skdl._routing import nearest, route_params
 
 
 def make_callbacks(items, params):

@@ -3,14 +3,14 @@
 import re
 
 from skdl._backend import keras, private, quick_variables
-from skdl._model._arguments import COMPILE_PARAMS
+from skdl._model._arguments import compile_params
 from skdl._model._objects import copy_with, make
+from skdl._routing import route_params
 from skdl._scikeras import (
     get_loss_class_function_or_string,
     get_metric_class,
     get_optimizer_class,
     loss_name,
-    route_params,
 )
 
 
@@ -56,7 +56,7 @@ def compile_kwargs(params):
     ValueError
         If a name is unknown or an object can't be made.
     """
-    kwargs = route_params(params, destination="compile", pass_filter=COMPILE_PARAMS)
+    kwargs = route_params(params, destination="compile", pass_filter=compile_params())
 
     def routed(destination, strict=False):
         return route_params(params, destination=destination, pass_filter=set(), strict=strict)

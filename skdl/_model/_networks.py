@@ -1,10 +1,8 @@
-"""Functions that build Keras models."""
+"""Functions that describe the layers of networks, and make a Keras model of them."""
 
 from numbers import Integral
 
 from skdl._backend import keras
-
-layers = keras.layers
 
 
 def layer_sizes(sizes, name):
@@ -22,22 +20,46 @@ def layer_sizes(sizes, name):
     return [int(size) for size in given]
 
 
-def _dense_block(sizes, *, activation, dropout, batch_norm=False, l2_regularization=0.0):
-    """Return the layers of a stack of hidden layers."""
-    stack = []
+def _hidden_layers(sizes, *, activation, dropout, batch_norm=False, l2_regularization=0.0):
+    """Return class names and arguments of a stack of hidden layers."""
+    penalty = _penalty(l2_regularization)
+    described = []
     for size in layer_sizes(sizes, "hidden_layer_sizes"):
-        penalty = keras.regularizers.L2(l2_regularization) if l2_regularization else None
         if batch_norm:
-            stack += [
-                layers.Dense(size, kernel_regularizer=penalty),
-                layers.BatchNormalization(),
-                layers.Activation(activation),
+            described += [
+                ("Dense", {"units": size, **penalty}),
+                ("BatchNormalization", {}),
+                ("Activation", {"activation": activation}),
             ]
         else:
-            stack.append(layers.Dense(size, activation=activation, kernel_regularizer=penalty))
+            described.append(("Dense", {"units": size, "activation": activation, **penalty}))
         if dropout:
-            stack.append(layers.Dropout(dropout))
-    return stack
+            described.append(("Dropout", {"rate": dropout}))
+    return described
+
+
+def _penalty(l2):
+    regularizer = {"class_name": "L2", "config": {"l2": l2}}
+    return {"kernel_regularizer": regularizer} if l2 else {}
+
+
+def sequential(input_shape, described):
+    """Make a Keras model of layers.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one row.
+    described : list of tuple (str, dict)
+        Class name and arguments of each layer.
+
+    Returns
+    -------
+    keras.Sequential
+        Not compiled.
+    """
+    layers = [getattr(keras.layers, name)(**arguments) for name, arguments in described]
+    return keras.Sequential([keras.Input(shape=input_shape), *layers])
 
 
 def mlp(
@@ -51,7 +73,7 @@ def mlp(
     batch_norm=False,
     l2_regularization=0.0,
 ):
-    """Build a multilayer perceptron, not compiled.
+    """Describe a multilayer perceptron.
 
     Parameters
     ----------
@@ -73,7 +95,8 @@ def mlp(
 
     Returns
     -------
-    keras.Sequential
+    list of tuple (str, dict)
+        Class name and arguments of each layer, for `sequential`.
 
     Raises
     ------
@@ -85,20 +108,15 @@ def mlp(
             f"Found array with dim {len(input_shape) + 1}, while dim <= 2 is required by a multilayer "
             "perceptron. Reshape it to (n_samples, n_features), or use CNNClassifier for images."
         )
-    penalty = keras.regularizers.L2(l2_regularization) if l2_regularization else None
-    return keras.Sequential(
-        [
-            keras.Input(shape=input_shape),
-            *_dense_block(
-                hidden_layer_sizes,
-                activation=activation,
-                dropout=dropout,
-                batch_norm=batch_norm,
-                l2_regularization=l2_regularization,
-            ),
-            layers.Dense(n_units, activation=output_activation, kernel_regularizer=penalty),
-        ]
+    hidden = _hidden_layers(
+        hidden_layer_sizes,
+        activation=activation,
+        dropout=dropout,
+        batch_norm=batch_norm,
+        l2_regularization=l2_regularization,
     )
+    output = {"units": n_units, "activation": output_activation, **_penalty(l2_regularization)}
+    return [*hidden, ("Dense", output)]
 
 
 def cnn(
@@ -114,7 +132,7 @@ def cnn(
     activation,
     dropout=0.0,
 ):
-    """Build a convolutional network for images, not compiled.
+    """Describe a convolutional network for images.
 
     One block of convolution, activation and max-pooling for each entry of ``filters``,
     then dropout, dense layers and the output layer.
@@ -140,15 +158,21 @@ def cnn(
 
     Returns
     -------
-    keras.Sequential
+    list of tuple (str, dict)
+        Class name and arguments of each layer, for `sequential`.
     """
-    stack = [keras.Input(shape=input_shape)]
+    described = []
     blocks, size = layer_sizes(filters, "filters"), list(input_shape[:2])
     for index, n_filters in enumerate(blocks):
         kernel, pool = (_per_block(size, index) for size in (kernel_size, pool_size))
-        stack.append(layers.Conv2D(n_filters, kernel, padding=padding, activation=activation))
+        described.append(
+            (
+                "Conv2D",
+                {"filters": n_filters, "kernel_size": kernel, "padding": padding, "activation": activation},
+            )
+        )
         if pool is not None and pool not in (1, (1, 1)):
-            stack.append(layers.MaxPooling2D(pool))
+            described.append(("MaxPooling2D", {"pool_size": pool}))
         size = [
             _reduced(n, k, p, padding) for n, k, p in zip(size, _pair(kernel), _pair(pool or 1), strict=True)
         ]
@@ -158,12 +182,11 @@ def cnn(
                 f"left of them after block {index + 1}, with kernel_size={kernel}, pool_size={pool} and "
                 f"padding={padding!r}. Give fewer filters, or a smaller pool_size (None for no pooling)."
             )
-    stack.append(layers.Flatten())
+    described.append(("Flatten", {}))
     if dropout:
-        stack.append(layers.Dropout(dropout))
-    stack += _dense_block(hidden_layer_sizes, activation=activation, dropout=dropout)
-    stack.append(layers.Dense(n_units, activation=output_activation))
-    return keras.Sequential(stack)
+        described.append(("Dropout", {"rate": dropout}))
+    described += _hidden_layers(hidden_layer_sizes, activation=activation, dropout=dropout)
+    return [*described, ("Dense", {"units": n_units, "activation": output_activation})]
 
 
 def _pair(size):

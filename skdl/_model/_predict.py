@@ -1,9 +1,38 @@
 """The outputs of a model for rows."""
 
 import numpy as np
+import scipy.sparse
 
-from skdl import _engine
-from skdl._backend import keras, private
+from skdl import _dense
+from skdl._arrays import dense_where_small, leaves, n_rows, take
+from skdl._backend import private
+
+# Of a sparse matrix that are made dense at a time.
+_ROWS = 2**10
+
+
+def asks_keras(*, callbacks=(), steps=None, verbose=0, batch_size=None):
+    """Whether ``keras.Model.predict`` itself is asked for, to call something or to show progress."""
+    return bool(callbacks or verbose or steps is not None)
+
+
+def dense_outputs(state, x):
+    """Return the outputs of a dense network.
+
+    Parameters
+    ----------
+    state : skdl._dense.State
+    x : array or sparse matrix of n_samples rows
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_units)
+    """
+    x = dense_where_small(x)
+    if not scipy.sparse.issparse(x):
+        return _dense.predict(state, x)
+    starts = range(0, n_rows(x), _ROWS)
+    return np.concatenate([_dense.predict(state, take(x, slice(i, i + _ROWS))) for i in starts])
 
 
 def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **args):
@@ -26,8 +55,8 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **arg
     -------
     ndarray, or nested lists or dicts of them
     """
-    batch_size, step = (_engine.n_rows(x) if size == -1 else size for size in (batch_size, step))
-    if callbacks or args.get("verbose") or args.get("steps") is not None:
+    batch_size, step = (n_rows(x) if size == -1 else size for size in (batch_size, step))
+    if asks_keras(callbacks=callbacks, **args):
         # In the middle of a training, where a scorer predicts, they belong to the training.
         before = [(private.watched_model(each), getattr(each, "params", None)) for each in callbacks]
         try:
@@ -38,12 +67,14 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **arg
             for callback, (watched, params) in zip(callbacks, before, strict=True):
                 private.set_watched_model(callback, watched)
                 callback.params = params
+    from skdl import _engine  # which imports TensorFlow
+
     return _engine.forward(model, x, batch_size=batch_size, step=step)
 
 
 def count_nan(outputs):
     """Return the number of rows whose outputs are no numbers, for the first output that has some."""
-    for output in keras.tree.flatten(outputs):
+    for output in leaves(outputs):
         if output.dtype.kind in "fV" and np.isnan(output).any():
             return int(np.isnan(output).reshape(len(output), -1).any(axis=1).sum())
     return 0

@@ -1,6 +1,5 @@
 """Shapes of a model's input and output, compared with the data before training."""
 
-from skdl import _engine
 from skdl._backend import keras, seeded
 
 
@@ -54,6 +53,8 @@ def output_shapes(model, x, *, seed, expected=None):
     ValueError
         If there are more or fewer outputs than the target needs.
     """
+    from skdl import _engine  # which imports TensorFlow
+
     outputs = getattr(model, "outputs", None)
     if not (model.built and outputs and all(isinstance(each, keras.KerasTensor) for each in outputs)):
         with seeded(seed):

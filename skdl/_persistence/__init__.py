@@ -4,7 +4,6 @@ import copy
 
 from sklearn.base import BaseEstimator
 
-from skdl._persistence._files import load, save
 from skdl._persistence._graph import Flat, PacksItself, flatten, holds_keras, unflatten
 from skdl._persistence._safe import from_plain, remade, to_plain
 
@@ -13,9 +12,7 @@ __all__ = [
     "copied",
     "copies_in",
     "copy_model",
-    "load",
     "remade",
-    "save",
 ]
 
 

@@ -220,6 +220,7 @@ def _own_types():
     layers and losses are Keras's, scikit-learn's and skdl's.
     """
     import skdl
+    from skdl._dense import State
     from skdl._persistence import Packed
 
     for name in skdl.__all__:
@@ -239,7 +240,7 @@ def _own_types():
     ]
     kinds = (keras.Layer, keras.losses.Loss, keras.callbacks.Callback)
     parts = [cls for cls in set().union(*map(_subclasses, kinds)) if cls.__module__.startswith("skdl.")]
-    own = [_name(cls) for cls in [Packed, *estimators, *splitters, *plain, *parts]]
+    own = [_name(cls) for cls in [Packed, State, *estimators, *splitters, *plain, *parts]]
     return [*own, *_OTHERS]
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import cloudpickle
 import numpy as np
 
-from skdl._backend import keras, private, quick_variables, tf
+from skdl._backend import keras, keras_is_imported, private, quick_variables, tf
 
 _BY_REFERENCE = types.FunctionType | types.BuiltinFunctionType | type | types.ModuleType
 # Compiled functions and tensors of the last call, which the next one makes anew.
@@ -173,6 +173,8 @@ def holds_keras(value):
     -------
     bool
     """
+    if not keras_is_imported():
+        return False
     if value is None or isinstance(value, bool | int | float | str | bytes | np.ndarray | np.generic | type):
         return False
     try:

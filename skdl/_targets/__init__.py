@@ -1,6 +1,7 @@
 """The target of a fit: what it is, which output fits it, how it is encoded."""
 
 from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder, StandardizedTargetEncoder
+from skdl._targets._metrics import meant
 from skdl._targets._output import probabilities, takes_one_hot
 from skdl._targets._target import DiscreteTarget, NumberTarget, OneHotTarget, Target, is_one_hot, learnt_by
 
@@ -14,6 +15,7 @@ __all__ = [
     "Target",
     "is_one_hot",
     "learnt_by",
+    "meant",
     "probabilities",
     "takes_one_hot",
 ]

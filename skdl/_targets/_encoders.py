@@ -1,25 +1,24 @@
 """Transformers from a target to what a Keras model takes, and back."""
 
 import numpy as np
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array
 
-from skdl._backend import keras
-from skdl._scikeras import transformers
+from skdl._backend import floatx
 from skdl._targets._output import check_output, fitting_outputs
 
 
-class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
+class ClassifierLabelEncoder(TransformerMixin, BaseEstimator):
     """Encode class labels as a Keras model takes them, and decode its outputs.
 
-    Derived from the encoder of scikeras 0.13.0, with these mends:
+    The encoder of scikeras 0.13.0 has the same name and attributes. This one also
 
-    - one-hot targets for two classes too, and for every loss that compares one column
-      per class (scikeras knew categorical cross-entropy for three classes or more, and
-      trained on a broadcast of wrong shape for the others);
-    - ``inverse_transform(..., return_proba=True)`` keeps two dimensions for one row;
-    - an output that neither fits the classes nor the loss is refused.
+    - makes one-hot targets for two classes, and for every loss that compares one column
+      per class;
+    - keeps two dimensions in ``inverse_transform(..., return_proba=True)`` of one row;
+    - refuses an output that fits neither the classes nor the loss.
 
     Parameters
     ----------
@@ -31,9 +30,15 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Sorted class labels.
+        Sorted class labels; the numbers of the columns of a target of several labels.
     n_classes_ : int
+    n_outputs_, n_outputs_expected_ : int
+        1: number of outputs of the model.
     """
+
+    def __init__(self, loss=None, categories="auto"):
+        self.loss = loss
+        self.categories = categories
 
     def fit(self, y):
         """Learn the classes of a target.
@@ -49,22 +54,44 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
         Raises
         ------
         ValueError
-            If ``y`` holds labels that are not among the given ``categories``.
+            If ``y`` is no target of a classifier, or holds labels that are not among the given
+            ``categories``.
         """
-        given = not isinstance(self.categories, str) and y.ndim == 1
-        if given:
-            y = _in_type_of(self.categories[0], y)
-        loss, self.loss = self.loss, None  # integer codes for now, see match_output
-        try:
-            super().fit(y)
-        finally:
-            self.loss = loss
-        if given:
-            self.classes_ = self.categories[0]  # of strings, scikit-learn makes objects
+        given = None if isinstance(self.categories, str) else np.asarray(self.categories[0])
+        kind = type_of_target(y, input_name="y")
+        if kind == "binary" and given is not None:
+            kind = type_of_target(given)
+        self._y_dtype, self._y_shape, self._target_type = y.dtype, y.shape, kind
+        self.n_outputs_ = self.n_outputs_expected_ = 1
         self._encoding = "codes"
         if self._has_classes:
-            self._encode_as(fitting_outputs("classes", self.n_classes_, loss)[0].encoding)
+            self.classes_ = np.unique(y) if given is None else given
+            _codes(np.ravel(y), self.classes_)
+            self.n_classes_ = len(self.classes_)
+            self._encoding = fitting_outputs("classes", self.n_classes_, self.loss)[0].encoding
+        elif kind == "multilabel-indicator":
+            if y.min() == 0 and (y.sum(axis=1) == 1).all():
+                self._target_type = "multiclass-onehot"
+            self.n_classes_ = y.shape[1]
+            self.classes_ = np.arange(self.n_classes_)
+        elif kind == "multiclass-multioutput":
+            self.classes_ = self.n_classes_ = None
+        else:
+            raise ValueError(
+                f"Unknown label type: {kind}. Give classes, or columns of 0 and 1; or write a subclass of "
+                "KerasClassifier with a target_encoder of its own."
+            )
         return self
+
+    def get_metadata(self):
+        """Return what was learnt, for attributes of the estimator and for the builder.
+
+        Returns
+        -------
+        dict
+        """
+        names = ("classes_", "n_classes_", "n_outputs_", "n_outputs_expected_")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def _has_classes(self):
@@ -87,20 +114,7 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
         """
         output = check_output(n_units, "classes" if self._has_classes else "labels", self.n_classes_, loss)
         if self._has_classes:
-            self._encode_as(output.encoding)
-
-    def _encode_as(self, encoding):
-        """Encode labels as "codes" or "one-hot" from here on."""
-        if encoding == self._encoding:
-            return
-        self._encoding = encoding
-        dtype = np.dtype(keras.config.floatx())
-        encoder = (
-            OneHotEncoder(categories=[self.classes_], sparse_output=False, dtype=dtype)
-            if encoding == "one-hot"
-            else OrdinalEncoder(categories=[self.classes_], dtype=dtype)
-        )
-        self._final_encoder = make_pipeline(transformers.TargetReshaper(), encoder).fit(self.classes_)
+            self._encoding = output.encoding
 
     def transform(self, y):
         """Encode a target.
@@ -118,7 +132,12 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
         ValueError
             If ``y`` holds labels that were not seen by `fit`.
         """
-        return super().transform(_in_type_of(self.classes_, y) if self._has_classes else y)
+        if not self._has_classes:
+            return y
+        codes = _codes(np.reshape(y, -1), self.classes_)
+        if self._encoding == "one-hot":
+            return np.eye(self.n_classes_, dtype=floatx())[codes]
+        return codes.astype(floatx()).reshape(-1, 1)
 
     def inverse_transform(self, y, return_proba=False):
         """Decode the outputs of a model.
@@ -142,7 +161,15 @@ class ClassifierLabelEncoder(transformers.ClassifierLabelEncoder):
             return proba if return_proba else self.classes_[np.argmax(proba, axis=1)]
         if return_proba:
             return y
-        return super().inverse_transform(y)
+        if self._target_type == "multiclass-onehot":
+            labels = np.eye(y.shape[-1], dtype=int)[np.argmax(y, axis=-1)]
+        elif self._target_type == "multilabel-indicator":
+            labels = np.around(y).astype(int)
+        else:
+            raise NotImplementedError(
+                "The classes of several columns can't be told from outputs alone: write a target_encoder."
+            )
+        return labels.reshape(-1, *self._y_shape[1:])
 
 
 def unseen_labels(y, classes):
@@ -161,8 +188,8 @@ def unseen_labels(y, classes):
     return [label for label in np.unique(y).tolist() if label not in known]
 
 
-def _in_type_of(classes, y):
-    """Return labels in the type of the sorted classes; scikit-learn's encoders cast classes to theirs."""
+def _codes(y, classes):
+    """Return the positions of labels among the sorted classes, whatever the types of both."""
     unseen = unseen_labels(y, classes)
     if unseen:
         raise ValueError(
@@ -170,18 +197,49 @@ def _in_type_of(classes, y):
             f"{classes.tolist()}. With partial_fit, name all classes in the first call: "
             "partial_fit(X, y, classes=...)."
         )
-    return y if y.dtype == classes.dtype else classes[np.searchsorted(classes, y)]
+    return np.searchsorted(classes, y)
 
 
-class RegressorTargetEncoder(transformers.RegressorTargetEncoder):
+class RegressorTargetEncoder(TransformerMixin, BaseEstimator):
     """Hand a numeric target on to a Keras model, and shape its outputs alike.
 
-    Derived from the encoder of scikeras 0.13.0, with these mends:
+    The encoder of scikeras 0.13.0 has the same name and attributes. With this one
 
-    - predictions have the floating type of the target, as it promised;
+    - predictions have the floating type of the target;
     - a single target is a column, as the model's output is: losses and metrics of one's
-      own, written as classes, compared each prediction with all targets.
+      own, written as classes, would compare each prediction with all targets else.
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        Number of columns of the target.
+    n_outputs_expected_ : int
+        1: number of outputs of the model.
     """
+
+    def fit(self, y):
+        """Learn shape and type of a target.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        RegressorTargetEncoder
+        """
+        self._y_dtype, self._y_shape = y.dtype, y.shape
+        self.n_outputs_, self.n_outputs_expected_ = _n_columns(y), 1
+        return self
+
+    def get_metadata(self):
+        """Return what was learnt, for attributes of the estimator and for the builder.
+
+        Returns
+        -------
+        dict
+        """
+        return {"n_outputs_": self.n_outputs_, "n_outputs_expected_": self.n_outputs_expected_}
 
     def transform(self, y):
         """Check a target and give it the model's floating type.
@@ -199,8 +257,11 @@ class RegressorTargetEncoder(transformers.RegressorTargetEncoder):
         ValueError
             If the number of columns is not that of `fit`, or a value is too large.
         """
-        y = super().transform(y)
-        y = check_array(y, ensure_2d=False, allow_nd=True, dtype=keras.config.floatx(), input_name="y")
+        if _n_columns(y) != self.n_outputs_:
+            raise ValueError(
+                f"y has {_n_columns(y)} columns, but {type(self).__name__} was fitted on {self.n_outputs_}."
+            )
+        y = check_array(y, ensure_2d=False, allow_nd=True, dtype=floatx(), input_name="y")
         return y.reshape(-1, 1) if y.ndim == 1 else y
 
     def inverse_transform(self, y):
@@ -215,7 +276,11 @@ class RegressorTargetEncoder(transformers.RegressorTargetEncoder):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
         dtype = self._y_dtype if self._y_dtype.kind == "f" else np.float64
-        return super().inverse_transform(y).astype(dtype, copy=False)
+        return y.reshape(-1, *self._y_shape[1:]).astype(dtype, copy=False)
+
+
+def _n_columns(y):
+    return 1 if y.ndim == 1 else y.shape[1]
 
 
 class StandardizedTargetEncoder(RegressorTargetEncoder):
@@ -250,7 +315,7 @@ class StandardizedTargetEncoder(RegressorTargetEncoder):
         ndarray of shape (n_samples, n_outputs)
         """
         columns = np.asarray(y, np.float64).reshape(len(y), -1)
-        return self.scaler_.transform(columns).astype(keras.config.floatx())
+        return self.scaler_.transform(columns).astype(floatx())
 
     def inverse_transform(self, y):
         """Scale outputs back, and clip them to the range of the fitted target.

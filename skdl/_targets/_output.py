@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import scipy.special
 
-from skdl._backend import keras
+from skdl._backend import keras, keras_is_imported
 from skdl._scikeras import loss_name
 
 
@@ -129,8 +129,9 @@ def read_loss(loss):
 
     Parameters
     ----------
-    loss : str, keras.losses.Loss, type, callable or None
-        A `functools.partial` of one of Keras's is read as that one.
+    loss : str, keras.losses.Loss, type, callable, tuple (str, dict) or None
+        A `functools.partial` of one of Keras's is read as that one; a class name and a configuration
+        as the loss that they make.
 
     Returns
     -------
@@ -141,7 +142,9 @@ def read_loss(loss):
     arguments = {}
     if isinstance(loss, functools.partial):
         loss, arguments = loss.func, loss.keywords
-    elif isinstance(loss, keras.losses.Loss):
+    elif isinstance(loss, tuple) and len(loss) == 2 and isinstance(loss[1], dict):
+        loss, arguments = loss
+    elif keras_is_imported() and isinstance(loss, keras.losses.Loss):
         arguments = loss.get_config()
     name = _keras_name(loss)
     return name, bool(name and arguments.get("from_logits"))
@@ -164,7 +167,12 @@ def _target_form(loss):
 
 def _keras_name(loss):
     """Return the name of one of Keras's own losses without underscores, else ""."""
-    if not isinstance(loss, str | keras.losses.Loss | type) and not (
+    if isinstance(loss, str):
+        name = loss.lower().replace("_", "")
+        return "kldivergence" if name == "kld" else name
+    if loss is None or not keras_is_imported():
+        return ""
+    if not isinstance(loss, keras.losses.Loss | type) and not (
         callable(loss) and getattr(loss, "__module__", "").startswith("keras.")
     ):
         return ""

@@ -161,6 +161,10 @@ class Target:
         """
         return metrics
 
+    def form(self, loss, n_units):
+        """Return what a metric must know of the target and of an output of some units."""
+        return form_of(self.kind if self.knows_output else None, self.n, loss, n_units)
+
     def encode(self, y):
         """Return a target as the model takes it: arrays, whatever scikit-learn's output is set to."""
         with config_context(transform_output="default"):
@@ -248,8 +252,7 @@ class DiscreteTarget(Target):
         """Return metrics that have the values of scikit-learn, see `Target.settle`."""
         if len(shapes) > 1:
             return settle_by_output(metrics, loss, [shape[-1] for shape in shapes], names)
-        kind = self.kind if self.knows_output else None
-        return settle(metrics, form_of(kind, self.n, loss, shapes[0][-1]), loss)
+        return settle(metrics, self.form(loss, shapes[0][-1]), loss)
 
 
 class ClassTarget(DiscreteTarget):
@@ -384,7 +387,7 @@ class NumberTarget(Target):
         """Return metrics of numbers, and refuse those of classes, see `Target.settle`."""
         if not self.knows_output or len(shapes) > 1:
             return metrics
-        return settle(metrics, form_of(self.kind, self.n, loss, shapes[0][-1]), loss)
+        return settle(metrics, self.form(loss, shapes[0][-1]), loss)
 
 
 def _checked(y, name, dtype):

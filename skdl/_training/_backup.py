@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from skdl._backend import keras, private
+from skdl._training._hooks import EarlyStopping
 
 # What early stopping remembers from epoch to epoch, besides the best weights.
 _REMEMBERED = ("best", "wait", "best_epoch", "stopped_epoch")
@@ -27,7 +28,7 @@ class BackupCompanion(keras.callbacks.Callback):
         That of the backup. Keras deletes it when the training is done.
     epochs : range
         That are to be trained.
-    stopper : keras.callbacks.EarlyStopping, default=None
+    stopper : EarlyStopping, default=None
         skdl's own.
 
     Attributes
@@ -42,8 +43,9 @@ class BackupCompanion(keras.callbacks.Callback):
         self.earlier, self._logs, self._has_begun = {}, {}, False
 
     @classmethod
-    def of(cls, callbacks, epochs, stopper=None):
+    def of(cls, callbacks, epochs, hooks):
         """Return the companion of the backup among some callbacks, or None."""
+        stopper = next((hook for hook in hooks if isinstance(hook, EarlyStopping)), None)
         for callback in callbacks:
             if isinstance(callback, keras.callbacks.BackupAndRestore):
                 return cls(callback.backup_dir, epochs, stopper)
@@ -104,11 +106,12 @@ class BackupCompanion(keras.callbacks.Callback):
             generator.state.assign(state)
         if self.stopper is None or "stopper" not in plain:
             return
+        self.stopper.begin(self.model)
         for name, value in plain["stopper"].items():
             setattr(self.stopper, name, value)
         self.stopper.best_weights = weights or None
         if not plain["complete"]:
-            self.stopper.on_epoch_end(epoch, dict(self._logs[epoch]))
+            self.stopper.epoch_end(epoch, dict(self._logs[epoch]))
         if self.stopper.stopped_epoch:
             self.model.stop_training = False
             private.set_restored_epoch(self.model, self.epochs.stop)

@@ -6,8 +6,7 @@ import scipy.sparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from skdl._backend import keras
-from skdl._persistence import copy_model
+from skdl._training._hooks import EpochHook
 from skdl._training._rows import is_every_row
 
 
@@ -42,15 +41,7 @@ def training_rows(X, y, metadata, rows):
     }
 
 
-def fitted_copy(model, **attributes):
-    """Return the attributes of a fitted copy of an estimator, whose model is no one else's.
-
-    A callback may keep the copy while the training, or the next one, goes on.
-    """
-    return {"model_": copy_model(model), **attributes}
-
-
-class EpochTasks(keras.callbacks.Callback):
+class EpochTasks(EpochHook):
     """Makes each epoch a task of the fit, on which scikit-learn's callbacks are called.
 
     Parameters
@@ -59,32 +50,30 @@ class EpochTasks(keras.callbacks.Callback):
         The estimator that is fitted, for the callbacks.
     context : sklearn.callback.CallbackContext
         The task of the whole fit.
-    learn : callable
-        From the history of the epochs so far to attributes, as `learnt_from`.
+    fitted : callable
+        From the history of the epochs so far to the attributes of a copy of the estimator, as if
+        training ended here. What they hold is no one else's: a callback may keep the copy.
     data : dict
         Of `training_rows`.
     """
 
-    def __init__(self, estimator, context, learn, data):
-        super().__init__()
-        self.estimator, self.context, self.learn, self.data = estimator, context, learn, data
+    asks_estimator = True
+
+    def __init__(self, estimator, context, fitted, data):
+        self.estimator, self.context, self.fitted, self.data = estimator, context, fitted, data
         self._history = {}
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def epoch_begin(self, epoch):
         """Open the task of an epoch."""
         self._task = self.context.subcontext(task_name="epoch")
         self._task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Close it, and stop the training where a callback asks for that."""
-        for name, value in (logs or {}).items():
+    def epoch_end(self, epoch, logs):
+        """Close it, and return whether a callback asks to stop the training."""
+        for name, value in logs.items():
             self._history.setdefault(name, []).append(value)
-        stop = self._task.call_on_fit_task_end(
-            estimator=self.estimator, reconstruction_attributes=self._attributes, **self.data
+        return self._task.call_on_fit_task_end(
+            estimator=self.estimator,
+            reconstruction_attributes=lambda: self.fitted(self._history),
+            **self.data,
         )
-        if stop:
-            self.model.stop_training = True
-
-    def _attributes(self):
-        """Return what makes a copy of the estimator as if training ended here."""
-        return fitted_copy(self.model, **self.learn(self._history))

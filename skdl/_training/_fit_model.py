@@ -1,14 +1,14 @@
-"""A plan, carried out by the engine."""
+"""A plan, carried out by one of the engines."""
 
 import contextlib
 import inspect
 
-from skdl import _engine
 from skdl._backend import private
+from skdl._training._outcome import Outcome
 
 
 def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
-    """Train a compiled model in place.
+    """Train a compiled Keras model in place.
 
     Parameters
     ----------
@@ -20,21 +20,24 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
     plan : Plan
     seed : int
         Determines the order of the rows, and what the model draws while it is traced.
-    first, last : list of keras.callbacks.Callback, default=()
-        Callbacks before and after those of the plan.
+    first, last : list of EpochHook, default=()
+        That act before and after the callbacks of the plan.
 
     Returns
     -------
-    keras.callbacks.History
-        With attributes ``engine``, ``reason`` and ``interrupted``.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Where one of many fits is interrupted, as in a search. A fit of its own ends instead.
+    Outcome
     """
+    # These import TensorFlow.
+    from skdl import _engine
+    from skdl._training._backup import BackupCompanion
+    from skdl._training._hook_callback import HookCallback
+
     batch_size, validation_batch_size = plan.batch_sizes(train.n)
     validation = {} if held_out is None else {"validation_batch_size": validation_batch_size}
+    callbacks = [HookCallback(first), *plan.callbacks, HookCallback(last)]
+    backup = BackupCompanion.of(plan.callbacks, plan.epoch_numbers, last)
+    if backup is not None:
+        callbacks = [callbacks[0], backup, *callbacks[1:], backup]
     try:
         history = _engine.train(
             model,
@@ -47,7 +50,7 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
             initial_epoch=plan.initial_epoch,
             shuffle=plan.shuffle,
             seed=seed,
-            callbacks=[*first, *plan.callbacks, *last],
+            callbacks=callbacks,
             verbose=plan.verbose,
             engine=plan.engine,
             **validation,
@@ -60,12 +63,11 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
             private.set_restored_epoch(model, None)
             for callback in plan.callbacks:
                 private.set_watched_model(callback, None)
-    if history.interrupted and _is_one_of_many():
-        raise KeyboardInterrupt
-    return history
+    values = history.history if backup is None else backup.whole(history.history)
+    return Outcome(history.engine, history.reason, values, history.epoch, history.interrupted)
 
 
-def _is_one_of_many():
+def is_one_of_many():
     """Whether joblib called, as scikit-learn's searches and ensembles do for each of their fits."""
     frame = inspect.currentframe()
     while frame is not None:

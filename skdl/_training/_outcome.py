@@ -1,6 +1,39 @@
 """What the epochs of a training teach."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
+
+
+@dataclass
+class Outcome:
+    """What a training leaves besides the weights.
+
+    Parameters
+    ----------
+    engine : {"numpy", "compiled", "keras"}
+        What trained.
+    reason : str or None
+        Why ``keras.Model.fit`` trained.
+    history : dict of str to list of float
+        Without entries for epochs that were not validated.
+    epochs : list of int
+        Numbers of the epochs that were trained.
+    interrupted : bool
+        Whether an interrupt from the keyboard ended it.
+    """
+
+    engine: str
+    reason: str | None = None
+    history: dict = field(default_factory=dict)
+    epochs: list = field(default_factory=list)
+    interrupted: bool = False
+
+    def add(self, epoch, logs):
+        """Record an epoch."""
+        self.epochs.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
 
 
 def learnt_from(history, before, validates, watched="loss", greater_is_better=False):

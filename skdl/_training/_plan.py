@@ -1,6 +1,5 @@
 """How one call of ``fit`` trains, as far as parameters and arguments say it."""
 
-import inspect
 from dataclasses import dataclass, field, fields
 from numbers import Integral
 from typing import Any
@@ -8,15 +7,13 @@ from typing import Any
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skdl._backend import keras
 from skdl._training._holdout import Holdout
 from skdl._training._rows import Rows
+from skdl._typing import FitArguments
 
 # What ``keras.Model.fit`` takes, less what the estimators give it: weights are a matter of
 # the estimators' own ``sample_weight`` and ``class_weight``.
-FIT_PARAMS = frozenset(inspect.signature(keras.Model.fit).parameters) - {
-    *("self", "x", "y", "sample_weight", "class_weight")
-}
+FIT_PARAMS = frozenset(FitArguments.__annotations__) - {"class_weight"}
 # What it takes of an estimator's own parameters.
 _OWN_PARAMS = (
     *("epochs", "batch_size", "validation_batch_size", "shuffle", "verbose", "engine", "class_weight"),
@@ -38,7 +35,7 @@ class Plan:
         Rows of a step; -1 means all rows.
     shuffle : bool
     verbose : {0, 1, 2}
-    engine : {"auto", "compiled", "keras"}
+    engine : {"auto", "numpy", "compiled", "keras"}
     class_weight : dict, "balanced", list of dict or None
     callbacks : list of keras.callbacks.Callback
         For this training alone.
@@ -153,6 +150,11 @@ class Plan:
         training = n if self.batch_size == -1 else self.batch_size or 32
         validation = n if self.validation_batch_size == -1 else self.validation_batch_size or training
         return training, validation
+
+    @property
+    def epoch_numbers(self):
+        """The numbers of the epochs to train, a range."""
+        return range(self.initial_epoch, self.initial_epoch + self.epochs)
 
     def validates(self, index):
         """Whether the ``index``-th epoch of this training ends with a validation, as Keras decides it."""

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.utils.validation import _check_sample_weight
 
-from skdl import _engine
+from skdl._arrays import n_rows, rows_of, without_lists
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Rows:
     @property
     def n(self):
         """Number of rows."""
-        return _engine.n_rows(self.X)
+        return n_rows(self.X)
 
     def where(self):
         """Return the positions in the data that the user gave."""
@@ -111,7 +111,7 @@ class Rows:
         target : Target
         """
         x, y = encoded(feature_encoder, self.X), target.encode(self.y)
-        return replace(self, X=_engine.without_lists(x), y=_engine.without_lists(y))
+        return replace(self, X=without_lists(x), y=without_lists(y))
 
     def as_keras(self):
         """Return ``(x, y)`` or ``(x, y, sample_weight)``."""
@@ -124,7 +124,7 @@ def is_every_row(index, n):
 
 
 def _taken(data, index):
-    return _engine.rows_of(data, index) if isinstance(data, np.ndarray) else data[index]
+    return rows_of(data, index) if isinstance(data, np.ndarray) else data[index]
 
 
 def encoded(encoder, X):

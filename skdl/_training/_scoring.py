@@ -8,7 +8,8 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import _safe_indexing
 
 from skdl._backend import keras, private
-from skdl._training._early_stopping import FiniteEarlyStopping
+from skdl._dense import SCORES, Measure, State
+from skdl._training._hooks import EpochHook
 from skdl._training._outcome import several_values
 
 # Arguments of Keras's metrics that decide whether these have one value, and what gives one.
@@ -65,15 +66,11 @@ class Criterion:
         name = scoring if isinstance(scoring, str) else getattr(function, "__name__", "score")
         return cls(name, "max", scorer)
 
-    def early_stopping(self, patience):
-        """Return the callback that stops by it and restores the best weights, finite ones."""
-        return FiniteEarlyStopping(
-            monitor=f"val_{self.name}", mode=self.mode, patience=patience, restore_best_weights=True
-        )
-
 
 def _metrics_by_name(model):
     """Return the metrics of a model by their names in the history; None for the losses of several outputs."""
+    if isinstance(model, State):
+        return {metric.name: metric for metric in model.network.metrics}
     try:
         given = private.given_metrics(model)
     except private.Unavailable:
@@ -108,6 +105,8 @@ def _mode(scoring, metric):
     """Return whether less or more of a metric is better; refuse one that has no one answer."""
     if metric is None:
         return "min"
+    if isinstance(metric, Measure):
+        return "max" if metric.function in SCORES else "min"
     if isinstance(metric, str):
         if metric.lower() in ("accuracy", "acc"):
             return "max"
@@ -131,7 +130,7 @@ def _mode(scoring, metric):
     return "max" if direction == "up" else "min"
 
 
-class ValidationScore(keras.callbacks.Callback):
+class ValidationScore(EpochHook):
     """Adds the score of the validation rows to the logs of each epoch.
 
     Parameters
@@ -153,8 +152,9 @@ class ValidationScore(keras.callbacks.Callback):
         If the rows can't be scored so: before training.
     """
 
+    asks_estimator = True
+
     def __init__(self, criterion, estimator, X, y, positions, weight):
-        super().__init__()
         self.criterion, self.estimator = criterion, estimator
         self.X, self.y = _safe_indexing(X, positions), _safe_indexing(y, positions)
         weighs = weight is not None and hasattr(criterion.scorer, "_score_func")
@@ -164,10 +164,10 @@ class ValidationScore(keras.callbacks.Callback):
     def _score(self) -> float:
         return float(self.criterion.scorer(self.estimator, self.X, self.y, **self.weight))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def epoch_end(self, epoch, logs):
         """Score the rows where the epoch was validated."""
         if "val_loss" not in logs:
-            return
+            return False
         try:
             score = self._score()
         except ValueError:
@@ -176,3 +176,4 @@ class ValidationScore(keras.callbacks.Callback):
                 raise
             score = np.nan
         logs[f"val_{self.criterion.name}"] = score
+        return False

@@ -1,0 +1,111 @@
+"""Rows of nested arrays: counted, taken and ordered. For all engines; without TensorFlow."""
+
+import math
+
+import numpy as np
+import scipy.sparse
+
+# In bytes: what counts as large, as for NumPy, and the alignment that TensorFlow asks for.
+LARGE, ALIGNMENT = 2**22, 64
+# Bytes up to which sparse data are made dense at once.
+_DENSE = 2**28
+
+
+def take(data, rows):
+    """Return the rows of nested arrays; of a sparse matrix, those rows made dense."""
+    if data is None:
+        return None
+    if scipy.sparse.issparse(data):
+        return data[rows].toarray()
+    if isinstance(data, dict):
+        return {key: take(value, rows) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return type(data)(take(value, rows) for value in data)
+    return rows_of(np.asarray(data), rows)
+
+
+def rows_of(array, index):
+    """Return rows of an array; many of them in memory that becomes a tensor without another copy."""
+    if isinstance(index, slice) or array.dtype.kind not in "fiu" or not array.dtype.isnative:
+        return array[index]
+    shape = (len(index), *array.shape[1:])
+    if math.prod(shape) * array.itemsize < LARGE:
+        return array[index]
+    # "clip" makes NumPy write right into the memory; the rows are there.
+    return np.take(array, index, axis=0, out=aligned(shape, array.dtype), mode="clip")
+
+
+def n_rows(data):
+    """Return the number of rows of nested arrays."""
+    while isinstance(data, dict | list | tuple):
+        data = next(iter(data.values())) if isinstance(data, dict) else data[0]
+    return data.shape[0]
+
+
+def epoch_order(n, *, seed, epoch, shuffle):
+    """Return the order in which an epoch visits ``n`` rows.
+
+    It depends on the seed and the epoch alone, not on what ran before, so that every
+    path of training, and training that is continued, sees the same batches.
+    """
+    return epoch_orders(n, seed=seed, epochs=[epoch], shuffle=shuffle)[0]
+
+
+def epoch_orders(n, *, seed, epochs, shuffle):
+    """Return a row of `epoch_order` for each epoch, int32."""
+    orders = aligned((len(epochs), n), np.int32)
+    for order, epoch in zip(orders, epochs, strict=True):
+        order[:] = np.arange(n, dtype=np.int32)
+        if shuffle:
+            np.random.Generator(np.random.PCG64([seed, epoch])).shuffle(order)
+    return orders
+
+
+def leaves(data):
+    """Return the arrays in nested lists and dicts."""
+    if isinstance(data, dict):
+        return [leaf for value in data.values() for leaf in leaves(value)]
+    if isinstance(data, list | tuple):
+        return [leaf for value in data for leaf in leaves(value)]
+    return [data]
+
+
+def without_lists(data):
+    """Turn nested lists of arrays into tuples, which batches of Keras's may hold."""
+    if isinstance(data, dict):
+        return {name: without_lists(part) for name, part in data.items()}
+    return tuple(map(without_lists, data)) if isinstance(data, list | tuple) else data
+
+
+class _Memory(np.ndarray):
+    """Memory that belongs to skdl: a tensor may share it."""
+
+
+def aligned(shape, dtype):
+    """Return a new array in memory as TensorFlow asks for it."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8).view(_Memory)
+    start = -memory.ctypes.data % ALIGNMENT
+    # Of a plain array NumPy would remember the first owner alone, of any subclass this one.
+    return np.asarray(memory[start : start + size].view(dtype).reshape(shape))
+
+
+def is_own(array):
+    while isinstance(array, np.ndarray):
+        if isinstance(array, _Memory):
+            return True
+        array = array.base
+    return False
+
+
+def dense_where_small(data):
+    """Return nested arrays with their sparse matrices made dense, if all of these are small then."""
+    sparse = list(filter(scipy.sparse.issparse, leaves(data)))
+    if sum(dense_size(each) for each in sparse) > _DENSE:
+        return data
+    return take(data, slice(None)) if sparse else data
+
+
+def dense_size(matrix):
+    """Return the bytes of a sparse matrix as a dense array."""
+    return math.prod(matrix.shape) * matrix.dtype.itemsize
