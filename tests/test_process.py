@@ -1,6 +1,7 @@
 """What skdl changes in the process, and what it leaves alone."""
 
 import gc
+import os
 import random
 import subprocess
 import sys
@@ -89,3 +90,32 @@ def test_a_process_without_a_standard_error(stderr):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "DNNClassifier" in done.stdout
+
+
+WORDS = "The TensorFlow library was compiled to use AVX instructions, but these aren't available."
+ENDS = {
+    "abort": "os.abort()",
+    "killed": "os.kill(os.getpid(), 9)",
+    "illegal instruction": "os.kill(os.getpid(), 4)",
+    "exit": "os._exit(3)",
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_what_tensorflow_says_comes_through_where_the_process_dies_as_it_starts(end, tmp_path):
+    package = tmp_path / "tensorflow"
+    package.mkdir()
+    (package / "__init__.py").write_text(f"import os\nos.write(2, {WORDS.encode()!r})\n{end}\n")
+    held_back = tmp_path / "held back"
+    held_back.mkdir()
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", "from skdl._backend import tf; tf.constant"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(held_back)},
+    )
+    assert done.returncode != 0
+    assert done.stderr == WORDS
+    assert not list(held_back.iterdir())

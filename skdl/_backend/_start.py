@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 
@@ -34,23 +35,41 @@ def _without_chatter():
     except OSError:  # there is none, as in a window without a console
         yield
         return
-    with tempfile.TemporaryFile() as output:
-        os.dup2(output.fileno(), 2)
-        try:
-            yield
-        except BaseException:
+    try:
+        with tempfile.NamedTemporaryFile() as output, _passed_on_after_death(output.name, real):
+            os.dup2(output.fileno(), 2)
             quiet = False
-            raise
-        else:
-            quiet = True
-        finally:
-            _flush()
-            os.dup2(real, 2)
-            output.seek(0)
-            for line in output:
-                if not (quiet and _CHATTER.match(line.rstrip())):
-                    os.write(real, line)
-            os.close(real)
+            try:
+                yield
+                quiet = True
+            finally:
+                _flush()
+                os.dup2(real, 2)
+                output.seek(0)
+                for line in output:
+                    if not (quiet and _CHATTER.match(line.rstrip())):
+                        os.write(real, line)
+    finally:
+        os.close(real)
+
+
+@contextlib.contextmanager
+def _passed_on_after_death(path, real):
+    """Let a shell write a file to the standard error if this process dies inside.
+
+    As TensorFlow ends it on a processor without AVX: what it says is in the file then. The shell
+    waits for a line, which it gets at the end, or for the end of this process.
+    """
+    command = 'read line || { cat "$1" >&2; rm -f "$1"; }'
+    try:
+        shell = subprocess.Popen(["/bin/sh", "-c", command, "sh", path], stdin=subprocess.PIPE, stderr=real)
+    except OSError:  # there is no such shell
+        yield
+        return
+    try:
+        yield
+    finally:
+        shell.communicate(b"\n")
 
 
 def _import_quietly():
