@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skdl import _dense
 from skdl._dense._optimizers import COMMON
@@ -287,13 +287,15 @@ def test_a_copy_or_pickle_goes_on_where_the_state_stopped_and_shares_nothing():
 
 
 def test_results_are_the_same_bits_whatever_runs_beside():
-    layers = [("Dense", {"units": 300, "activation": "relu"}), ("Dropout", {"rate": 0.3}), SOFTMAX]
-    network = network_of(layers, n_inputs=4)
-    expected, logs = trained(network, n=300)
+    # Wide enough for products of several threads, which add up in another order.
+    layers = [("Dense", {"units": 500}), ("Dropout", {"rate": 0.3}), ("Dense", {"units": 128}), SOFTMAX]
+    network = network_of(layers)
+    with threadpool_limits(1):
+        expected, logs = trained(network, n=100)
     found = [None] * 4
 
     def run(i):
-        found[i] = trained(network, n=300)
+        found[i] = trained(network, n=100)
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(4)]
     for thread in threads:
@@ -337,6 +339,16 @@ def test_long_epochs_are_made_in_blocks_without_a_change(monkeypatch):
     state, found = trained(n=200)
     assert same(state, expected)
     assert found == pytest.approx(logs, rel=1e-6)
+
+
+def test_the_layout_of_the_rows_in_memory_changes_nothing():
+    state, _ = trained()
+    x, y = data()
+    other = state.copy()
+    expected = _dense.train_epoch(state, x, y, None, np.arange(50), 16)
+    assert _dense.train_epoch(other, np.asfortranarray(x), y, None, np.arange(50), 16) == expected
+    assert same(other, state)
+    np.testing.assert_array_equal(_dense.predict(state, np.asfortranarray(x)), _dense.predict(state, x))
 
 
 def test_evaluation_and_prediction_in_chunks_are_those_of_all_rows(monkeypatch):

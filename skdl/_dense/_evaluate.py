@@ -68,7 +68,7 @@ def _chunks(network, n):
 
 def rows_of(network, x):
     """Return rows as the first layer takes them: flat, of the network's float type."""
-    return np.asarray(x, network.dtype).reshape(len(x), network.layers[0].n_inputs)
+    return np.asarray(x, network.dtype, order="C").reshape(len(x), network.layers[0].n_inputs)
 
 
 def _forward(state, x):
@@ -88,15 +88,16 @@ def _forward(state, x):
     return before, x
 
 
-def sums_of(network, before, output, y, weight):
-    """Return the weighted sums of loss and metrics over some rows, and the sums of the weights: (n, 2).
+def sums_of(network, logits, output, y, weight):
+    """Return the weighted sums of loss and metrics over some rows, and the sums of the weights.
 
-    The loss counts each row once, whatever its weight. Sums are in float64, where Keras adds up in float32.
+    ``logits`` is what goes into the last layer. The loss counts each row once, whatever its weight. Sums
+    are in float64, where Keras adds up in float32.
     """
     sums = []
     for measure in (network.loss, *network.metrics):
         t = target_of(measure, y, output.shape[1], output.dtype)
-        values = values_of(measure, t, before if measure.logits else output)
+        values = values_of(measure, t, logits if measure.logits else output)
         if weight is None or not measure.weighted:
             sums.append((values.sum(dtype=float), len(y)))
         else:

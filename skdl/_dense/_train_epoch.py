@@ -49,7 +49,7 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
     masks = [np.empty((n_steps, batch_size, layer.n_units), dtype) for layer in dropouts]
     gradient_step = _gradient_step(state, gradient, masks, batch_size)
     penalty_step, apply_gradient = _penalty_step(state, gradient), optimizer_step(state, gradient)
-    before, output = np.empty((2, block, n_units), dtype)
+    logits, output = np.empty((2, block, n_units), dtype)
 
     sums, penalties, stop = 0, 0.0, False
     for first in range(0, len(order), block):
@@ -65,7 +65,7 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
             batch = slice(start, min(start + batch_size, len(rows)))
             n = batch.stop - start
             w = None if weights is None else weights[batch]
-            before[batch], output[batch] = gradient_step(inputs[batch], t[batch], w, i)
+            logits[batch], output[batch] = gradient_step(inputs[batch], t[batch], w, i)
             penalties += n * penalty_step()
             apply_gradient()
             if should_stop is not None and should_stop():
@@ -75,7 +75,7 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
         state.draws[:, 1] += i + 1
         done = slice(0, batch.stop)
         w = None if weights is None else weights[done]
-        sums = sums + sums_of(network, before[done], output[done], targets[done], w)
+        sums = sums + sums_of(network, logits[done], output[done], targets[done], w)
         if stop:
             break
     return logs_of(network, sums, penalties / sums[0, 1])
