@@ -190,6 +190,7 @@ def test_the_fields_of_a_schedule_are_kerass(class_name):
         ({"layers": [("Dropout", {"rate": 1.0}), SOFTMAX]}, "rate=1.0"),
         ({"layers": [("Dropout", {"rate": 0.5, "noise_shape": (None, 1)}), SOFTMAX]}, "noise_shape"),
         ({"layers": [("BatchNormalization", {"renorm": True}), SOFTMAX]}, "renorm=True"),
+        ({"layers": [("BatchNormalization", {"beta_initializer": "he_uniform"}), SOFTMAX]}, "random numbers"),
         ({"layers": [("ReLU", {"max_value": 2.0}), SOFTMAX]}, "max_value=2.0"),
         ({"layers": [("ReLU", {"threshold": 1.0}), SOFTMAX]}, "threshold=1.0"),
         ({"layers": [SOFTMAX, ("Flatten", {})]}, "Flatten is not the first"),

@@ -202,6 +202,8 @@ def _parts(class_name, s, width):
     if class_name == "BatchNormalization":
         names = {"gamma": s["scale"], "beta": s["center"], "moving_mean": True, "moving_variance": True}
         variables = [variable(name, (width,)) for name, has_it in names.items() if has_it]
+        if any(v.initializer.kind != "constant" for v in variables):
+            raise NotDense("BatchNormalization starts with random numbers.")
         settings = {key: float(s[key]) for key in ("momentum", "epsilon")}
         return [("batch_normalization", width, variables, settings)]
     if class_name == "Dropout":
