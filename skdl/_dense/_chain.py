@@ -1,7 +1,7 @@
 """A dense network as a value: what is computed, without the weights."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -97,7 +97,7 @@ class Network:
     optimizer: str
     settings: dict
     dtype: str
-    described: dict
+    described: dict = field(compare=False)
 
     @property
     def n_units(self):

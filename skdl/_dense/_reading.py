@@ -81,28 +81,22 @@ def network_of(
 
 
 # Fields of configurations that are covered at these values alone.
+_ABSENT = (
+    *("activity_regularizer", "kernel_constraint", "bias_constraint", "beta_constraint", "gamma_constraint"),
+    *("quantization_config", "lora_rank", "lora_alpha", "noise_shape", "ignore_class"),
+    *("loss_scale_factor", "gradient_accumulation_steps"),
+)
 _FIXED = {
+    **dict.fromkeys(_ABSENT, (None,)),
     "trainable": (True,),
-    "activity_regularizer": (None,),
-    "kernel_constraint": (None,),
-    "bias_constraint": (None,),
-    "beta_constraint": (None,),
-    "gamma_constraint": (None,),
-    "quantization_config": (None,),
-    "lora_rank": (None,),
-    "lora_alpha": (None,),
     "threshold": (0,),
     "axis": (-1, 1),
-    "noise_shape": (None,),
     "data_format": (None, "channels_last"),
     "synchronized": (False,),
     "renorm": (False,),
     "renorm_clipping": (None, {}),
     "renorm_momentum": (0.99,),
     "reduction": ("sum_over_batch_size", "mean"),
-    "ignore_class": (None,),
-    "loss_scale_factor": (None,),
-    "gradient_accumulation_steps": (None,),
 }
 
 LAYERS = {
