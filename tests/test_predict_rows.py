@@ -122,7 +122,7 @@ def test_rows_that_are_alone_are_predicted_many_at_once(monkeypatch):
         ),
     }
     for build in alone.values():
-        net = fit(build, batch_size=8)
+        net = fit(build, batch_size=8, engine="compiled")
         blocks.clear()
         net.predict(X)
         assert blocks[0] >= 128

@@ -264,13 +264,13 @@ class KerasEstimator(
     def _settings(self):
         """Return all parameters, also those that a subclass sets and leaves out of its signature."""
         fixed = {name: value for name, value in vars(self).items() if name in self._parameter_constraints}
-        return as_python({**fixed, **self.get_params(deep=False)})
+        return {**fixed, **self.get_params(deep=False)}
 
     def _routed_to(self, method):
         return route_params(self._settings(), destination=method, pass_filter=set())
 
     def _fit_settings(self, call):
-        return fit_settings(self._settings(), self._routed_to("fit"), call)
+        return as_python(fit_settings(self._settings(), self._routed_to("fit"), call))
 
     def _make_plan(self, given, call):
         """Return the validation rows that a call gives, or None, and how it trains."""
@@ -289,7 +289,7 @@ class KerasEstimator(
         params = self._settings()
         callbacks = make_callbacks(of_call, {})
         for name in reversed(destinations):
-            routed = route_params(params, destination=name, pass_filter=set())
+            routed = as_python(route_params(params, destination=name, pass_filter=set()))
             callbacks = make_callbacks(params.get(name), routed) + callbacks
         return callbacks
 
@@ -304,9 +304,9 @@ class KerasEstimator(
     def _spec(self):
         return ModelSpec(
             type(self).__name__,
-            self._settings(),
+            as_python(self._settings()),
             {name: each.default for name, each in self._init_signature(settled=True).items()},
-            self._compile_params(),
+            as_python(self._compile_params()),
         )
 
     def _split_validation(self, X, y, groups=None):

@@ -13,6 +13,7 @@ from skdl._model import (
     initial_state,
     sequential,
 )
+from skdl._routing import as_python
 from skdl._targets import OneHotTarget, is_one_hot, meant, takes_one_hot
 from skdl._warnings import warn
 
@@ -36,7 +37,7 @@ class ReadyMade(KerasEstimator):
     def _described_layers(self):
         output = self._target.output(self._encoded_loss())
         names = inspect.signature(self._layers).parameters
-        params = {name: value for name, value in self._settings().items() if name in names}
+        params = as_python({name: value for name, value in self._settings().items() if name in names})
         return self._layers(self._row_shape, output.units, output.activation, **params)
 
     def _initial_state(self, seed):
