@@ -68,11 +68,11 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
             logits[batch], output[batch] = gradient_step(inputs[batch], t[batch], w, i)
             penalties += n * penalty_step()
             apply_gradient()
+            state.draws[:, 1] += 1
             if should_stop is not None and should_stop():
                 stop = True
                 break
 
-        state.draws[:, 1] += i + 1
         done = slice(0, batch.stop)
         w = None if weights is None else weights[done]
         sums = sums + sums_of(network, logits[done], output[done], targets[done], w)
