@@ -106,8 +106,10 @@ class State:
         return replace(self, **arrays)
 
     def __getstate__(self):
+        # joblib hashes the strides of arrays, and an empty one has others where it comes from a pickle.
+        empty = {name: np.empty(a.shape, a.dtype) for name, a in vars(self).items() if np.size(a) == 0}
         # Not the network itself, of which each release may have other parts.
-        return {**vars(self), "network": self.network.described}
+        return {**vars(self), **empty, "network": self.network.described}
 
     def __setstate__(self, state):
         vars(self).update(state, network=network_of(**state["network"]))
