@@ -438,9 +438,9 @@ def own_loss(y_true, y_pred):
 
 def test_a_loss_of_ones_own():
     assert dnn(loss=own_loss, epochs=60, learning_rate=0.05).fit(*CANCER).score(*CANCER) > 0.9
-    assert_allclose(
-        reg(loss=own_loss).fit(*DIABETES).predict(DIABETES[0]), reg().fit(*DIABETES).predict(DIABETES[0])
-    )
+    ours, keras_s = reg(loss=own_loss).fit(*DIABETES), reg().fit(*DIABETES)
+    assert (ours.engine_, keras_s.engine_) == ("compiled", "numpy")
+    assert_allclose(ours.predict(DIABETES[0]), keras_s.predict(DIABETES[0]), rtol=1e-5)
 
 
 # Weights
@@ -692,7 +692,7 @@ def test_sparse_rows_are_as_good_as_dense_ones(monkeypatch, make, kind, small):
     X, y = X[:200] / 16, y[:200]
     params = {"batch_size": 64, "validation_split": 0.2, "epochs": 2}
     dense, thin = make(**params).fit(X, y), make(**params).fit(kind(X), y)
-    assert thin.engine_ == ("compiled" if small else "keras")
+    assert thin.engine_ == ("numpy" if small else "keras")
     assert_allclose(thin.predict(kind(X)), dense.predict(X), atol=1e-5)
     assert_allclose(thin.predict(X), dense.predict(X), atol=1e-5)
     assert thin.history_["val_loss"] == pytest.approx(dense.history_["val_loss"], rel=1e-4)

@@ -363,4 +363,4 @@ def test_nothing_is_warned_of_where_transformers_return_data_frames():
         search.predict(X)
         net = DNNRegressor((4,), epochs=2, batch_size=-1, random_state=0).fit(X, y)
         assert isinstance(net.predict(X), np.ndarray)
-    assert search.best_estimator_["net"].engine_ == net.engine_ == "compiled"
+    assert search.best_estimator_["net"].engine_ == net.engine_ == "numpy"

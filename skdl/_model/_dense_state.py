@@ -191,6 +191,8 @@ def _made(kind, described):
         from skdl._targets._subset_accuracy import SubsetAccuracy
 
         return SubsetAccuracy(**config)
+    if kind == "losses" and not config:
+        return keras.losses.get(_dense.MEASURES.get(name, name))  # the function, as Keras makes of a name
     return getattr(getattr(keras, kind), name)(**config)
 
 
