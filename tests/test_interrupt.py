@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
-from skdl import CNNClassifier, DNNClassifier, KerasClassifier
+from skdl import CNNClassifier, DNNClassifier, KerasClassifier, _dense
 from skdl._backend import keras
 from skdl._engine import _epochs, _keras_fit
 
@@ -49,6 +49,7 @@ def interrupted(monkeypatch):
 
         return count
 
+    monkeypatch.setattr(_dense, "train_epoch", counted(_dense.train_epoch))
     monkeypatch.setattr(_epochs.TrainProgram, "run", counted(_epochs.TrainProgram.run))
     monkeypatch.setattr(_keras_fit._Orders, "on_epoch_begin", counted(_keras_fit._Orders.on_epoch_begin))
 
