@@ -165,6 +165,8 @@ def is_handle(value):
 def holds_keras(value):
     """Tell whether an object is or holds a part of Keras that has state.
 
+    Looks at the types of what it refers to, and at no data.
+
     Parameters
     ----------
     value : object
@@ -173,21 +175,7 @@ def holds_keras(value):
     -------
     bool
     """
-    if not keras_is_imported():
-        return False
-    if value is None or isinstance(value, bool | int | float | str | bytes | np.ndarray | np.generic | type):
-        return False
-    try:
-        _Probe(share=True).dump(value)
-    except _FoundError:
-        return True
-    except Exception:
-        return False  # What can't be pickled can't be copied here either.
-    return False
-
-
-class _FoundError(Exception):
-    """A part was found."""
+    return keras_is_imported() and _reaches_parts(value, _references, set())
 
 
 # Taking apart.
@@ -273,7 +261,7 @@ class _Flattener(cloudpickle.Pickler):
 
     def _is_given(self, obj):
         if self._share:
-            return not (isinstance(obj, types.FunctionType) and _captures(obj, set()))
+            return not (isinstance(obj, types.FunctionType) and _reaches_parts(obj, _captured, set()))
         return getattr(obj, "__module__", None) == "__main__" and is_importable(obj)
 
     def reducer_override(self, obj):
@@ -313,14 +301,6 @@ class _Flattener(cloudpickle.Pickler):
 
 class _Collector(_Flattener):
     _enters = True
-
-
-class _Probe(_Flattener):
-    def persistent_id(self, obj):
-        pid = super().persistent_id(obj)
-        if isinstance(pid, tuple) and pid[0]:
-            raise _FoundError
-        return pid
 
 
 def _role(kind):
@@ -480,27 +460,44 @@ def is_importable(obj):
     return found is obj
 
 
-def _captures(value, seen):
-    """Tell whether a function holds parts of Keras: in its closure or defaults, or in those of others."""
-    if isinstance(value, _parts()):
-        return True
-    if id(value) in seen:
+def _reaches_parts(value, references, seen):
+    """Tell whether a value is a part of Keras, or refers to one, directly or through others."""
+    kind = type(value)
+    if issubclass(kind, _parts()):
+        return _is_written_here(kind)
+    if issubclass(kind, PacksItself) or id(value) in seen:
         return False
     seen.add(id(value))
+    return any(_reaches_parts(each, references, seen) for each in references(value))
+
+
+def _captured(value):
+    """Return what a function or a container refers to."""
     if isinstance(value, types.FunctionType):
-        reached = [value.__defaults__, value.__kwdefaults__, vars(value)]
-        reached += [cell.cell_contents for cell in value.__closure__ or () if not _is_empty(cell)]
-    elif isinstance(value, types.MethodType):
-        reached = [value.__func__, value.__self__]
-    elif isinstance(value, functools.partial):
-        reached = [value.func, value.args, value.keywords]
-    elif isinstance(value, dict):
-        reached = value.values()
-    elif isinstance(value, list | tuple | set | frozenset):
-        reached = value
-    else:
-        return False
-    return any(_captures(each, seen) for each in reached)
+        filled = [cell.cell_contents for cell in value.__closure__ or () if not _is_empty(cell)]
+        return [value.__defaults__, value.__kwdefaults__, vars(value), *filled]
+    if isinstance(value, types.MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, functools.partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple | set | frozenset) else ()
+
+
+def _references(value):
+    """Return what an object refers to: as `_captured`, and by its attributes."""
+    if isinstance(value, type | types.ModuleType | str | bytes | int | float):
+        return ()
+    if isinstance(value, np.ndarray):
+        return value.ravel() if value.dtype == object else ()
+    slots = {name for cls in type(value).__mro__ for name in _names_of(vars(cls).get("__slots__", ()))}
+    attributes = getattr(value, "__dict__", {}).values()
+    return [*_captured(value), *attributes, *(getattr(value, name, None) for name in slots)]
+
+
+def _names_of(slots):
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def _is_empty(cell):
