@@ -58,6 +58,8 @@ class ClassifierLabelEncoder(TransformerMixin, BaseEstimator):
             ``categories``.
         """
         given = None if isinstance(self.categories, str) else np.asarray(self.categories[0])
+        if given is not None and not np.array_equal(given, np.unique(given)):
+            raise ValueError(f"categories must hold sorted labels, each once; got {given.tolist()}.")
         kind = type_of_target(y, input_name="y")
         if kind == "binary" and given is not None:
             kind = type_of_target(given)
