@@ -253,23 +253,31 @@ def _network_of(model, n_columns):
         raise NotDense("the model is not built, not compiled or not trainable")
     layers = [layer for layer in model.layers if type(layer) is not keras.layers.InputLayer]
     _check_chain(model, layers)
-    if model.run_eagerly or model.steps_per_execution != 1 or _asks_for_xla(model):
-        raise NotDense("the model is compiled to run in another way")
     metrics, weighted = private.given_metrics(model) or (None, None)
+    n_units = model.output_shape[-1]
+    described_parts = {
+        "loss": described("losses", model.loss),
+        "optimizer": described("optimizers", model.optimizer),
+        "metrics": _read_metrics(metrics, n_columns, n_units),
+        "weighted_metrics": _read_metrics(weighted, n_columns, n_units),
+    }
+    how = _compile_config(model)
+    if model.run_eagerly or model.steps_per_execution != 1 or how["jit_compile"] is True:
+        raise NotDense("the model is compiled to run in another way")
     return _dense.network_of(
         model.input_shape[1:],
         [(type(layer).__name__, layer.get_config()) for layer in layers],
-        loss=described("losses", model.loss),
-        optimizer=described("optimizers", model.optimizer),
-        metrics=_read_metrics(metrics, n_columns, model.output_shape[-1]),
-        weighted_metrics=_read_metrics(weighted, n_columns, model.output_shape[-1]),
-        loss_weights=model.get_compile_config()["loss_weights"],
+        **described_parts,
+        loss_weights=how["loss_weights"],
         dtype=keras.config.floatx(),
     )
 
 
-def _asks_for_xla(model):
-    return model.jit_compile is True and model.get_compile_config()["jit_compile"] is True
+def _compile_config(model):
+    try:
+        return model.get_compile_config()
+    except Exception as error:  # of whatever Keras can't write, such as a class in the place of a metric
+        raise NotDense("Keras can't tell how the model is compiled") from error
 
 
 def _read_metrics(metrics, n_columns, n_units):
