@@ -27,6 +27,7 @@ ALLOWED = table_of_modules()
 # Underscored attributes of other objects, and why they are no private names of Keras or TensorFlow.
 UNDERSCORED = {
     "_replace": "of named tuples, documented by Python",
+    "_getframe": "of sys, documented by Python",
     "_parameter_constraints": "scikit-learn's protocol for its estimators",
     "_prefixes": "skdl's, of the mixin for routed parameters",
     "_routed_params": "skdl's, of the mixin for routed parameters",
