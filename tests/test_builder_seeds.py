@@ -47,7 +47,7 @@ def weights(estimator):
     return np.concatenate([w.ravel() for w in estimator.model_.get_weights()])
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("engine", ["auto", "compiled", "keras"])
 @pytest.mark.parametrize("name", SEEDING)
 def test_two_fits_repeat(name, engine):
     seeded = [classifier(lambda s=seed: SEEDING[name](s), engine=engine) for seed in (1, 1, 2)]

@@ -57,6 +57,12 @@ def functional(meta):
     return keras.Model(x, layers.Dense(1)(layers.Concatenate()([hidden, steps])))
 
 
+def with_table(meta):
+    x = keras.Input((meta["n_features_in_"],), dtype="int64")
+    counted = layers.IntegerLookup(vocabulary=[1, 4, 2, 3, 0], output_mode="count")(x)
+    return keras.Model(x, layers.Dense(1)(counted))
+
+
 SMALL = {"hidden_layer_sizes": 8, "n_members": 2, "n_folds": 2, "epochs": 1, "random_state": 0}
 ESTIMATORS = {
     "dense": DNNClassifier((4,), epochs=1, dropout=0.1, batch_norm=True, random_state=0),
@@ -72,6 +78,7 @@ ESTIMATORS = {
         random_state=0,
     ),
     "by Keras's fit": KerasRegressor(functional, loss="mse", engine="keras", random_state=0),
+    "a lookup table": KerasRegressor(with_table, loss="mse", random_state=0),
     "numbers": TabularClassifier(**SMALL),
     "a table": TabularRegressor(**SMALL),
     "pipeline": make_pipeline(StandardScaler(), DNNClassifier((4,), epochs=1, random_state=0)),
@@ -83,7 +90,7 @@ def fitted():
     """Each estimator, fitted, and the rows that it predicts."""
     found = {}
     for name, estimator in ESTIMATORS.items():
-        rows = TABLE if name == "a table" else X
+        rows = {"a table": TABLE, "a lookup table": np.abs(X).astype(int)}.get(name, X)
         found[name] = copy.deepcopy(estimator).fit(rows, Y), rows
     return found
 
@@ -112,6 +119,7 @@ def test_what_changed_hashes_otherwise(fitted, name):
     assert joblib.hash(changed) != joblib.hash(estimator)
 
 
+@pytest.mark.filterwarnings("ignore:Persisting input arguments took")  # on a busy machine
 @pytest.mark.parametrize("name", ["dense", "subclassed", "functional", "numbers"])
 def test_memory_knows_an_estimator_that_came_from_a_pickle(fitted, name, tmp_path):
     estimator, rows = fitted[name]

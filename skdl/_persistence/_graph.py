@@ -281,11 +281,9 @@ class _Flattener(cloudpickle.Pickler):
         if kind is private.traced_class():
             return private.untraced(obj).__reduce_ex__(4)  # as before its first call
         if isinstance(obj, tf.lookup.StaticHashTable):
-            keys, entries = obj.export()
-            return _static_table, (keys.numpy(), entries.numpy(), *_of_table(obj))
+            return _static_table, _of_table(obj)
         if isinstance(obj, tf.lookup.experimental.MutableHashTable):
-            keys, entries = obj.export()
-            return _mutable_table, (keys.numpy(), entries.numpy(), *_of_table(obj))
+            return _mutable_table, _of_table(obj)
         if isinstance(obj, tf.Tensor) and not hasattr(obj, "numpy"):
             return types.NoneType, ()  # of a trace that has ended
         if kind is _thread.LockType:
@@ -532,8 +530,10 @@ def _of_tracker(tracker):
 
 
 def _of_table(table):
+    keys, entries = (part.numpy() for part in table.export())
+    order = np.argsort(keys)  # that of the table is an accident
     default, name = private.table_settings(table)
-    return table.key_dtype, table.value_dtype, np.array(default), name
+    return keys[order], entries[order], table.key_dtype, table.value_dtype, np.array(default), name
 
 
 # Putting together.
