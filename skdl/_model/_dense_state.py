@@ -69,6 +69,10 @@ def described(kind, item, params=None):
         raise NotDense(f"{item!r} is not one of Keras's {kind}")
     public, cls = getattr(keras, kind), item if isinstance(item, type) else type(item)
     if getattr(public, cls.__name__, None) is cls or cls.__module__.startswith("skdl."):
+        if isinstance(item, keras.optimizers.Optimizer) and any(private.undecayed(item) or ()):
+            raise NotDense(
+                "the optimizer was told not to decay some weights, which its configuration leaves out"
+            )
         config = {} if cls is item else item.get_config()
         return cls.__name__, {**config, **params}
     name = getattr(item, "__name__", "")
