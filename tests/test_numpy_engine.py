@@ -227,7 +227,9 @@ OTHERS = {
     "constraint": lambda: chain(dense={"kernel_constraint": "max_norm"}),
     "activity": lambda: chain(dense={"activity_regularizer": "l2"}),
     "policy": lambda: chain(dense={"dtype": "mixed_bfloat16"}),
-    "own activation": lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, lambda x: x * 1)]),
+    "own activation": lambda: keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, lambda x: keras.ops.softmax(x))]
+    ),
     "own model": lambda: Subclass([keras.Input((4,)), keras.layers.Dense(3, "softmax")]),
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
@@ -658,6 +659,7 @@ class KerasEstimator(
             self.engine_, self.engine_reason_ = outcome.engine, outcome.reason
             self.callbacks_ = plan.callbacks
             vars(self).update(learn(outcome.history))
+            self._check_trained(train.X)
         if self.engine_reason_ is not None and plan.engine == "auto":
             _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, self.engine_reason_)
         if outcome.interrupted:
@@ -725,6 +727,9 @@ class KerasEstimator(
         names = getattr(model, "output_names", None)
         compile_model(model, self._spec(), functools.partial(target.settle, shapes=shapes, names=names))
         target.match(model.loss, shapes)
+
+    def _check_trained(self, x):
+        """Refuse a network that a training on encoded rows x has shown to be wrong."""
 
     def _arrange(self, train, held_out, plan):
         """Return encoded rows as the model takes them, and what remained open of the plan."""
@@ -812,6 +817,5 @@ class KerasEstimator(
             By `scorer`: accuracy for classifiers, R squared for regressors. Parameters
             ``score__<name>`` are handed to it.
         """
-        return self.scorer(
-            np.asarray(y), self.predict(X), sample_weight=sample_weight, **self._routed_to("score")
-        )
+        y = y.toarray() if scipy.sparse.issparse(y) else np.asarray(y)
+        return self.scorer(y, self.predict(X), sample_weight=sample_weight, **self._routed_to("score"))

@@ -7,10 +7,26 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 
+from skdl._arrays import n_rows, take
+from skdl._backend import keras
 from skdl._estimators._base import KerasEstimator, validated
-from skdl._targets import ClassifierLabelEncoder, DiscreteTarget, probabilities
+from skdl._model import ends_in_probabilities, widened
+from skdl._targets import (
+    ClassifierLabelEncoder,
+    DiscreteTarget,
+    OneHotTarget,
+    check_probabilities,
+    is_one_hot,
+    probabilities,
+    read_loss,
+    takes_one_hot,
+)
 from skdl._training import FIT_PARAMS, Rows
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
+from skdl._warnings import warn
+
+# Rows of the training whose outputs are looked at: a few tell whether there are sigmoids.
+_CHECKED_ROWS = 256
 
 
 class KerasClassifierMixin(ClassifierMixin):
@@ -53,6 +69,28 @@ class KerasClassifierMixin(ClassifierMixin):
         Its ``inverse_transform`` takes ``return_proba``, for `predict_proba`.
         """
         return ClassifierLabelEncoder(loss=self._encoded_loss())
+
+    def _one_hot_is_classes(self):
+        """Whether one-hot rows are classes, as the loss says, or independent labels."""
+        return takes_one_hot(self.loss)
+
+    def _type_of_target(self, y):
+        if self._has_own_encoder() or not is_one_hot(y):
+            return super()._type_of_target(y)
+        if self._one_hot_is_classes():
+            return OneHotTarget.name
+        loss = getattr(self.loss, "__name__", self.loss)
+        warn(
+            f"Each row of y has exactly one 1 in {y.shape[1]} columns, as one-hot classes have, but with "
+            f"loss={loss!r} the columns are independent labels: each has a sigmoid of its own. If these are "
+            'classes, give y.argmax(axis=1), or loss="categorical_crossentropy".',
+        )
+        return super()._type_of_target(y)
+
+    def _strata_of(self, y):
+        if self._one_hot_is_classes() and not self._has_own_encoder() and is_one_hot(y):
+            return OneHotTarget.strata(y)
+        return super()._strata_of(y)
 
     def _unfitted_target_encoder(self, classes):
         encoder = self.target_encoder
@@ -103,7 +141,8 @@ class KerasClassifierMixin(ClassifierMixin):
             ``early_stopping``, which makes no sense for one epoch.
         """
         known = None if classes is None else np.unique(classes)
-        if self.initialized_ and np.ndim(y) == 1 and self._target.has_classes:
+        columns = np.shape(y)[1] if np.ndim(y) == 2 else 1
+        if self.initialized_ and columns == 1 and self._target.has_classes:
             first = self.classes_
             if known is not None and not np.array_equal(known, first):
                 raise ValueError(
@@ -111,7 +150,6 @@ class KerasClassifierMixin(ClassifierMixin):
                     f"{first.tolist()}."
                 )
             known = first
-        columns = np.shape(y)[1] if np.ndim(y) == 2 else 1
         if known is not None and columns > 1 and not np.array_equal(known, np.arange(columns)):
             raise ValueError(
                 f"classes={known.tolist()} does not fit a target of {columns} columns, whose classes "
@@ -126,7 +164,34 @@ class KerasClassifierMixin(ClassifierMixin):
         )
 
     def _predict_raw(self, X, **kwargs):
-        return probabilities(super()._predict_raw(X, **kwargs), self._trained_loss())
+        return self._probabilities(super()._predict_raw(X, **kwargs))
+
+    def _probabilities(self, outputs):
+        """Return outputs of the network as scikit-learn takes them: no logits, and no half precision."""
+        if not isinstance(outputs, np.ndarray):  # several, for an encoder of the user's
+            return keras.tree.map_structure(widened, outputs)
+        proba = probabilities(widened(outputs), self._trained_loss())
+        if proba.dtype != outputs.dtype and self._target.has_classes and proba.shape[1] > 1:
+            proba /= proba.sum(axis=1, keepdims=True)  # as far off as half precision is
+        return proba
+
+    def _check_trained(self, x):
+        """Refuse a model whose outputs are no probabilities, as rows show that it was trained on."""
+        target = self._target
+        if not target.knows_output or not _is_by_skdl(type(self), "predict", "predict_proba"):
+            return
+        if hasattr(self, "_keras_build_fn") and _is_by_skdl(type(self), "_keras_build_fn"):
+            return
+        loss = self._trained_loss()
+        name, from_logits = read_loss(loss)
+        # One-hot rows that were trained by sigmoids have independent outputs.
+        in_rows = target.kind == "classes" and not (target.ndim == 2 and name.startswith("binary"))
+        if (from_logits and not name.startswith("binary")) or ends_in_probabilities(self.model_, in_rows):
+            return
+        step, n = self._rows_of_a_step(), n_rows(x)
+        rows = n if step == -1 else min(n, -(-_CHECKED_ROWS // step) * step)
+        outputs = self._probabilities(self._outputs(take(x, np.linspace(0, n - 1, rows).astype(int))))
+        check_probabilities(outputs.reshape(rows, -1), "classes" if in_rows else "labels", loss)
 
     def predict_proba(self, X: MatrixLike, **kwargs: Unpack[PredictArguments]) -> NDArray[Any]:
         """Predict the probabilities of the classes.
@@ -168,3 +233,8 @@ class KerasClassifierMixin(ClassifierMixin):
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X, **kwargs))
+
+
+def _is_by_skdl(cls, *names):
+    """Whether methods of a class are skdl's, not those of a subclass of the user's."""
+    return all(getattr(cls, name).__module__.startswith("skdl.") for name in names)

@@ -14,8 +14,7 @@ from skdl._model import (
     sequential,
 )
 from skdl._routing import as_python
-from skdl._targets import OneHotTarget, is_one_hot, meant, takes_one_hot
-from skdl._warnings import warn
+from skdl._targets import meant
 
 
 class ReadyMade(KerasEstimator):
@@ -73,22 +72,4 @@ class ReadyMade(KerasEstimator):
 
 
 class ReadyMadeClassifier(KerasClassifierMixin, ReadyMade):
-    """A classifier that builds its network itself: one-hot rows are classes where the loss says so."""
-
-    def _type_of_target(self, y):
-        if self._has_own_encoder() or not is_one_hot(y):
-            return super()._type_of_target(y)
-        if takes_one_hot(self.loss):
-            return OneHotTarget.name
-        loss = getattr(self.loss, "__name__", self.loss)
-        warn(
-            f"Each row of y has exactly one 1 in {y.shape[1]} columns, as one-hot classes have, but with "
-            f"loss={loss!r} the columns are independent labels: each has a sigmoid of its own. If these are "
-            'classes, give y.argmax(axis=1), or loss="categorical_crossentropy".',
-        )
-        return super()._type_of_target(y)
-
-    def _strata_of(self, y):
-        if takes_one_hot(self.loss) and not self._has_own_encoder() and is_one_hot(y):
-            return OneHotTarget.strata(y)
-        return super()._strata_of(y)
+    """A classifier that builds its network itself."""

@@ -11,6 +11,7 @@ from skdl._estimators._constraints import CLASS_WEIGHT, TRAINING_CONSTRAINTS
 from skdl._estimators._docstrings import documented
 from skdl._estimators._regressor import KerasRegressorMixin
 from skdl._model import find_builder
+from skdl._targets import takes_one_hot
 from skdl._typing import (
     Callbacks,
     ClassWeight,
@@ -257,6 +258,10 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
             **kwargs,
         )
         self.class_weight = class_weight
+
+    def _one_hot_is_classes(self):
+        # The user has built the output. Of a compiled model the loss is not known yet.
+        return takes_one_hot(self.loss, unknown=True)
 
 
 @documented

@@ -6,8 +6,8 @@ from skdl._model._callbacks import acts_on_predict, make_callbacks
 from skdl._model._compile import compile_model
 from skdl._model._dense_state import described_network, initial_state, keras_model, read_state, write_state
 from skdl._model._networks import cnn, mlp, sequential
-from skdl._model._predict import asks_keras, count_nan, dense_outputs, predict_outputs
-from skdl._model._shapes import check_input, output_shapes
+from skdl._model._predict import asks_keras, count_nan, dense_outputs, predict_outputs, widened
+from skdl._model._shapes import check_input, ends_in_probabilities, output_shapes
 from skdl._model._spec import ModelSpec
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "count_nan",
     "dense_outputs",
     "described_network",
+    "ends_in_probabilities",
     "find_builder",
     "initial_state",
     "keras_model",
@@ -34,5 +35,6 @@ __all__ = [
     "read_state",
     "runs_user_code",
     "sequential",
+    "widened",
     "write_state",
 ]

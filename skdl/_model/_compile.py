@@ -1,5 +1,6 @@
 """From an estimator's parameters to a compiled Keras model."""
 
+import functools
 import re
 
 from skdl._backend import keras, private, quick_variables
@@ -71,10 +72,16 @@ def compile_kwargs(params):
     kwargs["loss"] = make(
         "loss", kwargs.get("loss"), routed("loss"), get_loss_class_function_or_string, dir(keras.losses)
     )
+    kwargs["loss"] = keras.tree.map_structure(_of_partial_class, kwargs["loss"])
     kwargs["metrics"] = _metrics(kwargs.get("metrics"), routed("metrics"))
     if kwargs.get("weighted_metrics") is not None:
         kwargs["weighted_metrics"] = _metrics(kwargs["weighted_metrics"], {})
     return kwargs
+
+
+def _of_partial_class(loss):
+    """Return the loss that a partial of a class makes; any other as it is."""
+    return loss() if isinstance(loss, functools.partial) and isinstance(loss.func, type) else loss
 
 
 def compile_model(model, spec, settle):

@@ -58,6 +58,11 @@ def sequential(input_shape, described):
     keras.Sequential
         Not compiled.
     """
+    policy = keras.config.dtype_policy()
+    if policy.compute_dtype != policy.variable_dtype:
+        # The outputs have no half precision.
+        name, arguments = described[-1]
+        described = [*described[:-1], (name, {**arguments, "dtype": policy.variable_dtype})]
     layers = [getattr(keras.layers, name)(**arguments) for name, arguments in described]
     return keras.Sequential([keras.Input(shape=input_shape), *layers])
 

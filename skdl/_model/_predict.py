@@ -78,3 +78,9 @@ def count_nan(outputs):
         if output.dtype.kind in "fV" and np.isnan(output).any():
             return int(np.isnan(output).reshape(len(output), -1).any(axis=1).sum())
     return 0
+
+
+def widened(array):
+    """Return an array of half precision as float32, which scikit-learn takes; any other as it is."""
+    is_half = array.dtype.kind in "fV" and array.dtype.itemsize < 4
+    return array.astype(np.float32) if is_half else array

@@ -65,3 +65,25 @@ def output_shapes(model, x, *, seed, expected=None):
             f"has {len(outputs)}."
         )
     return [output.shape for output in outputs]
+
+
+def ends_in_probabilities(model, in_rows):
+    """Tell whether the last layer of a model makes sure that its outputs are probabilities.
+
+    Parameters
+    ----------
+    model : keras.Model
+    in_rows : bool
+        Whether those of a row must add up to one, unless there is one unit.
+
+    Returns
+    -------
+    bool
+        False also where the layers do not tell.
+    """
+    if type(model) is not keras.Sequential or len(model.outputs) != 1:
+        return False
+    activation = getattr(model.layers[-1], "activation", None)
+    if activation is keras.activations.softmax or isinstance(model.layers[-1], keras.layers.Softmax):
+        return True
+    return activation is keras.activations.sigmoid and (not in_rows or model.output_shape[-1] == 1)

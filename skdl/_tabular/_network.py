@@ -54,7 +54,9 @@ def tabular_network(
         x = FoldDense(size, activation)(x)
         if dropout:
             x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(inputs, MemberOutput(units, probabilities=classify)(x))
+    # No half precision under a mixed policy.
+    dtype = keras.config.dtype_policy().variable_dtype
+    return keras.Model(inputs, MemberOutput(units, probabilities=classify, dtype=dtype)(x))
 
 
 def compile_network(model, *, n_steps, learning_rate, weight_decay, classify):

@@ -2,7 +2,7 @@
 
 from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder, StandardizedTargetEncoder
 from skdl._targets._metrics import meant
-from skdl._targets._output import probabilities, takes_one_hot
+from skdl._targets._output import check_probabilities, probabilities, read_loss, takes_one_hot
 from skdl._targets._target import DiscreteTarget, NumberTarget, OneHotTarget, Target, is_one_hot, learnt_by
 
 __all__ = [
@@ -13,9 +13,11 @@ __all__ = [
     "RegressorTargetEncoder",
     "StandardizedTargetEncoder",
     "Target",
+    "check_probabilities",
     "is_one_hot",
     "learnt_by",
     "meant",
     "probabilities",
+    "read_loss",
     "takes_one_hot",
 ]

@@ -99,6 +99,11 @@ class ClassifierLabelEncoder(TransformerMixin, BaseEstimator):
     def _has_classes(self):
         return self._target_type in ("binary", "multiclass")
 
+    @property
+    def takes_largest(self):
+        """Whether the target was one-hot, so that the largest output of a row is its class."""
+        return self._target_type == "multiclass-onehot"
+
     def match_output(self, loss, n_units):
         """Choose integer or one-hot targets, as a loss and a model's output need them.
 

@@ -141,8 +141,9 @@ def form_of(kind, n, loss, n_units):
 
     Parameters
     ----------
-    kind : {"classes", "labels", "numbers"} or None
-        See `fitting_outputs`; None for what an encoder of the user's makes, of which the loss tells.
+    kind : {"classes", "one-hot", "labels", "numbers"} or None
+        See `fitting_outputs`; "one-hot" for rows that are given so; None for what an encoder of the
+        user's makes, of which the loss tells.
     n : int or None
     loss : str, keras.losses.Loss, type, callable or None
     n_units : int
@@ -153,7 +154,7 @@ def form_of(kind, n, loss, n_units):
     Form
     """
     name, from_logits = read_loss(loss)
-    logits = ("sigmoid" if name.startswith("binary") else "softmax") if from_logits else ""
+    logits = ("sigmoid" if name.startswith("binary") or n_units == 1 else "softmax") if from_logits else ""
     target = kind
     if kind == "numbers":
         # Cross-entropies compare shares, of which the user knows more. Regressors return the outputs.

@@ -7,10 +7,20 @@ encoder of labels for the encoding, and the check before training for both.
 import functools
 from typing import NamedTuple
 
+import numpy as np
 import scipy.special
 
 from skdl._backend import keras, keras_is_imported
-from skdl._scikeras import loss_name
+
+# By how much probabilities, and their sums, may be off. Those of float32 are off by less than 1e-5.
+_ROUNDING = 1e-3
+# Bases of Keras's losses, which do not say how a loss that is derived from them takes the target.
+_BASES = ("Loss", "LossFunctionWrapper")
+_SHORT = {
+    **{"bce": "binarycrossentropy", "kld": "kldivergence", "mae": "meanabsoluteerror"},
+    **{"mape": "meanabsolutepercentageerror", "mse": "meansquarederror"},
+    **{"msle": "meansquaredlogarithmicerror"},
+}
 
 
 class Output(NamedTuple):
@@ -80,30 +90,35 @@ def check_output(n_units, kind, n, loss):
         if output.units == n_units:
             return output
     units = f"The model's output has {n_units} unit{'s' * (n_units != 1)}"
+    way_out = "A subclass with a target_encoder of its own may have another width."
     if kind == "classes":
         allowed = f"{n} units" + (", or one sigmoid unit" if fitting[0].units == 1 else "")
         raise ValueError(
             f"{units}, but {n} classes with loss={getattr(loss, '__name__', loss)!r} need {allowed}. "
-            "Change the model's last layer, or the loss."
+            f"Change the model's last layer, or the loss. {way_out}"
         )
     columns = f"column{'s' * (n != 1)}"
     raise ValueError(
-        f"{units}, but the target has {n} {columns}. End the model with a layer of {n} unit{'s' * (n != 1)}."
+        f"{units}, but the target has {n} {columns}. End the model with a layer of {n} "
+        f"unit{'s' * (n != 1)}. {way_out}"
     )
 
 
-def takes_one_hot(loss):
+def takes_one_hot(loss, unknown=False):
     """Tell whether a loss is one of Keras's that takes one column for each class.
 
     Parameters
     ----------
     loss : str, keras.losses.Loss, type, callable or None
+    unknown : bool, default=False
+        The answer for a loss that is not Keras's, and for None.
 
     Returns
     -------
     bool
     """
-    return _target_form(loss) == "one-hot"
+    form = _target_form(loss)
+    return unknown if form == "unknown" else form == "one-hot"
 
 
 def probabilities(outputs, loss):
@@ -121,7 +136,48 @@ def probabilities(outputs, loss):
     name, from_logits = read_loss(loss)
     if not from_logits:
         return outputs
-    return scipy.special.expit(outputs) if name.startswith("binary") else scipy.special.softmax(outputs, -1)
+    if name.startswith("binary") or outputs.shape[-1] == 1:
+        return scipy.special.expit(outputs)
+    return scipy.special.softmax(outputs, axis=-1)
+
+
+def check_probabilities(outputs, kind, loss):
+    """Refuse outputs of a trained network that are no probabilities, beyond rounding.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_samples, n_units)
+        After `probabilities`. Rows that are not finite are left out.
+    kind : {"classes", "labels"}
+        Whether the columns of a row add up to one.
+    loss : str, keras.losses.Loss, type, callable or None
+
+    Raises
+    ------
+    ValueError
+        With what to write.
+    """
+    outputs = outputs[np.isfinite(outputs).all(axis=1)]
+    if not outputs.size:
+        return
+    sigmoid = kind == "labels" or outputs.shape[1] == 1
+    low, high = outputs.min(), outputs.max()
+    found = None
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        found = f"they are between {low:.3g} and {high:.3g}"
+    elif not sigmoid:
+        sums = outputs.sum(axis=1)
+        if max(1 - sums.min(), sums.max() - 1) > _ROUNDING:
+            found = f"those of a row add up to between {sums.min():.3g} and {sums.max():.3g}"
+    if found is None:
+        return
+    form = "Binary" if sigmoid else "Categorical" if _target_form(loss) == "one-hot" else "SparseCategorical"
+    raise ValueError(
+        f"The outputs of the trained model are no probabilities: {found}. End the model with "
+        f'activation="{"sigmoid" if sigmoid else "softmax"}"; or, where the loss takes logits, give '
+        f"loss=keras.losses.{form}Crossentropy(from_logits=True), which says so. A subclass with a "
+        "target_encoder of its own may return what it wants."
+    )
 
 
 def read_loss(loss):
@@ -166,17 +222,18 @@ def _target_form(loss):
 
 
 def _keras_name(loss):
-    """Return the name of one of Keras's own losses without underscores, else ""."""
+    """Return the name of one of Keras's own losses, or of what it is derived from, without underscores."""
     if isinstance(loss, str):
         name = loss.lower().replace("_", "")
-        return "kldivergence" if name == "kld" else name
+        return _SHORT.get(name, name)
     if loss is None or not keras_is_imported():
         return ""
-    if not isinstance(loss, keras.losses.Loss | type) and not (
-        callable(loss) and getattr(loss, "__module__", "").startswith("keras.")
-    ):
-        return ""
-    try:
-        return loss_name(loss).replace("_", "")
-    except ValueError:  # no name of Keras's: refused where the model is compiled
-        return ""
+    if isinstance(loss, keras.losses.Loss):
+        loss = type(loss)
+    if isinstance(loss, type):
+        of_keras = next((each for each in loss.__mro__ if each.__module__.startswith("keras.")), None)
+        loss = loss if of_keras is None or of_keras.__name__ in _BASES else of_keras
+        return loss.__name__.lower()
+    if callable(loss) and (getattr(loss, "__module__", None) or "").startswith("keras."):
+        return getattr(loss, "__name__", "").replace("_", "").lower()
+    return ""

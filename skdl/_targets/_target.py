@@ -72,10 +72,20 @@ class Target:
 
     # What was learnt.
 
+    # Encoder of skdl's that knows which outputs fit; a subclass of it may want others.
+    _encoder_kind = ()
+
     @property
     def knows_output(self):
         """Whether skdl, not a user's encoder, decides which outputs fit."""
-        return False
+        own = type(self.encoder).__module__.partition(".")[0] == "skdl"
+        return own and isinstance(self.encoder, self._encoder_kind)
+
+    def _knows(self, loss, n_units):
+        """Whether it is known what the target is beside an output: also an encoder derived from skdl's."""
+        if self.knows_output or not isinstance(self.encoder, self._encoder_kind):
+            return self.knows_output
+        return n_units in [output.units for output in fitting_outputs(self.kind, self.n, loss)]
 
     @property
     def has_classes(self):
@@ -129,7 +139,7 @@ class Target:
         shapes : list of tuple
             Shapes of the model's outputs.
         """
-        if self.knows_output and len(shapes) == 1:
+        if len(shapes) == 1 and self._knows(loss, shapes[0][-1]):
             self._match_units(loss, shapes[0][-1])
 
     def _match_units(self, loss, n_units):
@@ -163,7 +173,11 @@ class Target:
 
     def form(self, loss, n_units):
         """Return what a metric must know of the target and of an output of some units."""
-        return form_of(self.kind if self.knows_output else None, self.n, loss, n_units)
+        return form_of(self._kind_beside(loss, n_units), self.n, loss, n_units)
+
+    def _kind_beside(self, loss, n_units):
+        """Return the kind of the target beside an output of some units, None where it is not known."""
+        return self.kind if self._knows(loss, n_units) else None
 
     def encode(self, y):
         """Return a target as the model takes it: arrays, whatever scikit-learn's output is set to."""
@@ -183,7 +197,7 @@ def _are_weights(values):
 
 
 def is_one_hot(y):
-    """Tell whether every row has exactly one 1, in three columns or more of 0 and 1.
+    """Tell whether every row has exactly one 1, in two columns or more of 0 and 1.
 
     Parameters
     ----------
@@ -194,7 +208,7 @@ def is_one_hot(y):
     bool
     """
     y = y.toarray() if scipy.sparse.issparse(y) else np.asarray(y)
-    if y.ndim != 2 or y.shape[1] < 3 or y.dtype.kind not in "biuf":
+    if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "biuf":
         return False
     return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
 
@@ -203,6 +217,7 @@ class DiscreteTarget(Target):
     """The target of a classifier."""
 
     has_labels = True
+    _encoder_kind = ClassifierLabelEncoder
 
     @classmethod
     def of(cls, encoder, type, **learnt):
@@ -239,14 +254,13 @@ class DiscreteTarget(Target):
         """Return ``y`` where it has one class for each row."""
         return y if type_of_target(y) in ("binary", "multiclass") else None
 
-    @property
-    def knows_output(self):
-        """Whether skdl's own encoder is at work."""
-        return isinstance(self.encoder, ClassifierLabelEncoder)
-
     def _match_units(self, loss, n_units):
         if not isinstance(loss, list | dict):
             self.encoder.match_output(loss, n_units)
+
+    def _kind_beside(self, loss, n_units):
+        kind = super()._kind_beside(loss, n_units)
+        return "one-hot" if kind is not None and self.encoder.takes_largest else kind
 
     def settle(self, metrics, loss, shapes, names):
         """Return metrics that have the values of scikit-learn, see `Target.settle`."""
@@ -262,8 +276,8 @@ class ClassTarget(DiscreteTarget):
 
     @property
     def has_classes(self):
-        """Whether skdl's own encoder knows all classes."""
-        return self.knows_output
+        """Whether an encoder of skdl's, or derived from it, knows all classes."""
+        return isinstance(self.encoder, ClassifierLabelEncoder)
 
     @property
     def default_loss(self):
@@ -360,6 +374,7 @@ class NumberTarget(Target):
 
     kind = "numbers"
     default_loss = "mean_squared_error"
+    _encoder_kind = RegressorTargetEncoder
 
     @staticmethod
     def validate(y, name, *, own_encoder=False):
@@ -381,11 +396,11 @@ class NumberTarget(Target):
     @property
     def knows_output(self):
         """Whether skdl's own encoder is at work, and one column is one output."""
-        return isinstance(self.encoder, RegressorTargetEncoder) and self.ndim < 3
+        return super().knows_output and self.ndim < 3
 
     def settle(self, metrics, loss, shapes, names):
         """Return metrics of numbers, and refuse those of classes, see `Target.settle`."""
-        if not self.knows_output or len(shapes) > 1:
+        if len(shapes) > 1 or not self._knows(loss, shapes[0][-1]):
             return metrics
         return settle(metrics, self.form(loss, shapes[0][-1]), loss)
 
