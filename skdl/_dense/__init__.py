@@ -42,11 +42,12 @@ from skdl._dense._evaluate import evaluate, predict
 from skdl._dense._one_thread import one_blas_thread
 from skdl._dense._optimizers import OPTIMIZERS, finish_training
 from skdl._dense._reading import MEASURES, network_of
-from skdl._dense._row_losses import SCORES
+from skdl._dense._row_losses import EPSILON, SCORES
 from skdl._dense._state import State, blank_state, initial_state, n_seeds
 from skdl._dense._train_epoch import train_epoch
 
 __all__ = [
+    "EPSILON",
     "MEASURES",
     "OPTIMIZERS",
     "SCORES",

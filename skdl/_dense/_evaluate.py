@@ -1,5 +1,7 @@
 """The forward pass without training: predictions and evaluation."""
 
+import contextlib
+
 import numpy as np
 
 from skdl._dense._activations import ACTIVATIONS
@@ -8,10 +10,10 @@ from skdl._dense._row_losses import target_of, values_of
 
 # Numbers of a layer's output that are computed at a time.
 _CHUNK = 2**20
+# Multiplications.
+_SMALL = 2**14
 
 
-@one_blas_thread()
-@np.errstate(all="ignore")
 def predict(state, x):
     """Return the output for each row.
 
@@ -25,9 +27,13 @@ def predict(state, x):
     ndarray of shape (n, n_units)
         Of the network's float type. The last bits of a row may depend on the rows beside it, as in any BLAS.
     """
-    output = np.empty((len(x), state.network.layers[-1].n_units), state.weights.dtype)
-    for chunk in _chunks(state.network, len(x)):
-        output[chunk] = _forward(state, rows_of(state.network, x[chunk]))[1]
+    network = state.network
+    output = np.empty((len(x), network.n_units), state.weights.dtype)
+    # Setting the number of threads takes longer than a few rows, of which no BLAS divides the products.
+    is_small = len(x) * network.n_products <= _SMALL
+    with np.errstate(all="ignore"), contextlib.nullcontext() if is_small else one_blas_thread():
+        for chunk in _chunks(network, len(x)):
+            output[chunk] = _forward(state, rows_of(network, x[chunk]))[1]
     return output
 
 

@@ -110,8 +110,7 @@ def described_network(row_shape, layers, compile_params, settle):
     NotDense
         If it is not covered by `skdl._dense`, or not by names alone.
     """
-    if keras_is_imported() and keras.config.dtype_policy().name != floatx():
-        raise NotDense("the dtype policy of Keras is another one")
+    _check_settings()
 
     def routed(destination):
         return route_params(compile_params, destination=destination, pass_filter=())
@@ -130,6 +129,15 @@ def described_network(row_shape, layers, compile_params, settle):
         metrics=[settle(*described("metrics", metric, routed("metrics"))) for metric in metrics],
         dtype=floatx(),
     )
+
+
+def _check_settings():
+    """Refuse settings of Keras for the whole process under which its formulas are others."""
+    if keras_is_imported():
+        if keras.config.dtype_policy().name != floatx():
+            raise NotDense("the dtype policy of Keras is another one")
+        if keras.config.epsilon() != _dense.EPSILON:
+            raise NotDense("keras.config.epsilon() is another one")
 
 
 def _named(arguments):
@@ -255,6 +263,7 @@ def _network_of(model, n_columns):
         raise NotDense(f"{type(model).__name__} is a class of its own")
     if not (model.built and model.compiled and model.trainable):
         raise NotDense("the model is not built, not compiled or not trainable")
+    _check_settings()
     layers = [layer for layer in model.layers if type(layer) is not keras.layers.InputLayer]
     _check_chain(model, layers)
     metrics, weighted = private.given_metrics(model) or (None, None)

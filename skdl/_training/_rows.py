@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from sklearn import config_context
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import _check_sample_weight
 
 from skdl._arrays import n_rows, rows_of, without_lists
@@ -129,5 +130,7 @@ def _taken(data, index):
 
 def encoded(encoder, X):
     """Return features as the model takes them: arrays, whatever scikit-learn's output is set to."""
+    if type(encoder) is FunctionTransformer and encoder.func is None and not encoder.validate:
+        return X  # what the transformer does, in a tenth of its time
     with config_context(transform_output="default"):
         return encoder.transform(X)
