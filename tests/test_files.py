@@ -579,16 +579,17 @@ def _with_layer(layer, data):
     ],
     ids=["lambda", "another module", "a function of Keras"],
 )
-def test_code_in_a_models_configuration_is_not_executed(file, layer, tmp_path, monkeypatch):
+def test_code_in_a_models_configuration_is_not_executed(fitted, layer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    skdl.save(fitted("images")[0], tmp_path / "net.skdl")
     path = _rewritten(
-        file,
+        tmp_path / "net.skdl",
         lambda name, data: _with_layer(layer, data) if name.endswith("bin") else data,
         tmp_path / "crafted",
     )
     with pytest.raises((TypeError, ValueError)):
         skdl.load(path)
-    assert {each.name for each in tmp_path.iterdir()} == {"crafted"}
+    assert {each.name for each in tmp_path.iterdir()} == {"net.skdl", "crafted"}
 
 
 # The file itself.

@@ -10,7 +10,7 @@ import cloudpickle
 import joblib
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
@@ -321,6 +321,18 @@ def test_a_parameter_of_an_optimizer_leaves_what_it_does_not_decay():
     reg = DNNRegressor((3,), optimizer=optimizer, optimizer__learning_rate=0.1, **params)
     plain = DNNRegressor((3,), optimizer="adam", learning_rate=0.1, **params)
     assert_array_equal(reg.fit(X, Y).predict(X), plain.fit(X, Y).predict(X))
+
+
+def test_what_an_optimizer_does_not_decay_counts_in_every_engine():
+    def predicted(engine, left_out=None):
+        optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.9)
+        if left_out is not None:
+            optimizer.exclude_from_weight_decay(var_names=left_out)
+        reg = DNNRegressor((3,), optimizer=optimizer, epochs=2, random_state=0, engine=engine)
+        return reg.fit(X, Y).predict(X)
+
+    assert_allclose(predicted("auto", ["bias"]), predicted("keras", ["bias"]), rtol=1e-5)
+    assert np.abs(predicted("auto", ["bias"]) - predicted("auto")).max() > 1e-3
 
 
 def test_tables_are_copied():
