@@ -371,7 +371,7 @@ def _state(part, parts):
 
 
 def _in_order(items):
-    """Return a list of items; those of a set sorted, where they can be: its order is an accident."""
+    """Return a list of items, those of a set in the order of their values where they have one."""
     try:
         return sorted(items) if isinstance(items, set) else list(items)
     except TypeError:
@@ -531,7 +531,7 @@ def _of_tracker(tracker):
 
 def _of_table(table):
     keys, entries = (part.numpy() for part in table.export())
-    order = np.argsort(keys)  # that of the table is an accident
+    order = np.argsort(keys)  # a copy of the table may have another one
     default, name = private.table_settings(table)
     return keys[order], entries[order], table.key_dtype, table.value_dtype, np.array(default), name
 
