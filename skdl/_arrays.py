@@ -43,22 +43,16 @@ def n_rows(data):
 
 
 def epoch_order(n, *, seed, epoch, shuffle):
-    """Return the order in which an epoch visits ``n`` rows.
+    """Return the order in which an epoch visits ``n`` rows, int32.
 
     It depends on the seed and the epoch alone, not on what ran before, so that every
     path of training, and training that is continued, sees the same batches.
     """
-    return epoch_orders(n, seed=seed, epochs=[epoch], shuffle=shuffle)[0]
-
-
-def epoch_orders(n, *, seed, epochs, shuffle):
-    """Return a row of `epoch_order` for each epoch, int32."""
-    orders = aligned((len(epochs), n), np.int32)
-    for order, epoch in zip(orders, epochs, strict=True):
-        order[:] = np.arange(n, dtype=np.int32)
-        if shuffle:
-            np.random.Generator(np.random.PCG64([seed, epoch])).shuffle(order)
-    return orders
+    order = aligned((n,), np.int32)
+    order[:] = np.arange(n, dtype=np.int32)
+    if shuffle:
+        np.random.Generator(np.random.PCG64([seed, epoch])).shuffle(order)
+    return order
 
 
 def leaves(data):

@@ -7,17 +7,17 @@ import re
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 
 import numpy as np
 import pytest
 from tensorflow.python.eager import context as tf_context
-from tensorflow.python.ops import gen_resource_variable_ops
 
-from skdl import _engine
+from skdl import _arrays, _engine
 from skdl._arrays import epoch_order
-from skdl._backend import keras, quick_variables, seeded, tf
-from skdl._engine import _data, _epochs, _store
+from skdl._backend import keras, seeded, tf
+from skdl._engine import _forward, _loop, _program, _tensors
 
 N, D = 75, 6  # two full batches of 32, and a partial one
 rng = np.random.default_rng(0)
@@ -154,6 +154,7 @@ CASES = {
 
 # Each of these differs from the others in what XLA has to compile.
 WITH_XLA = (
+    "dropout",
     *("weighted validation", "momentum", "adamw", "schedule", "clipnorm", "ema", "accumulation"),
     *("batch normalisation", "penalties", "sample weights", "regression", "two outputs", "own train_step"),
 )
@@ -377,12 +378,12 @@ def test_two_threads_give_what_each_gives_alone():
 def test_programs_are_kept_by_their_size(monkeypatch):
     _engine.clear_caches()
     train(mlp(units=2), epochs=1)
-    (program,) = _store._programs.values()
-    monkeypatch.setattr(_store, "LIMIT", _store.LIMIT)
-    _engine.set_cache_limit(int(3.5 * program.size))
+    ((_, size),) = _program._store.functions.values()
+    monkeypatch.setattr(_program._store, "limit", _program._store.limit)
+    _engine.set_cache_limit(int(3.5 * size))
     for units in range(3, 9):
         train(mlp(units=units), epochs=1)
-    assert len(_store._programs) == 3
+    assert len(_program._store.functions) == 3
     _, n = traced(lambda: train(mlp(units=8), epochs=1))
     assert n == 0
     _, n = traced(lambda: train(mlp(units=3), epochs=1))
@@ -415,9 +416,9 @@ def test_a_limit_that_is_no_number_of_bytes(limit):
     ids=lambda array: f"{array.dtype.str}{list(array.strides)}",
 )
 def test_large_arrays_become_the_same_tensors_as_small_ones(array, monkeypatch):
-    small = _data.tensors({"x": array})["x"]
-    monkeypatch.setattr(_data, "_LARGE", 1)
-    large = _data.tensors({"x": array})["x"]
+    small = _tensors.tensors({"x": array})["x"]
+    monkeypatch.setattr(_tensors, "LARGE", 1)
+    large = _tensors.tensors({"x": array})["x"]
     assert large.dtype == small.dtype
     np.testing.assert_array_equal(large.numpy(), small.numpy())
     expected = large.numpy().copy()
@@ -429,41 +430,48 @@ def test_large_arrays_become_the_same_tensors_as_small_ones(array, monkeypatch):
 def test_rows_taken_are_those_of_numpy(dtype, monkeypatch):
     array = np.arange(60).reshape(10, 3, 2).astype(dtype)
     index = np.array([7, 2, 2, 9])
-    monkeypatch.setattr(_data, "_LARGE", 1)
-    rows = _data.rows_of(array, index)
+    monkeypatch.setattr(_arrays, "LARGE", 1)
+    monkeypatch.setattr(_tensors, "LARGE", 1)
+    rows = _arrays.rows_of(array, index)
     np.testing.assert_array_equal(rows, array[index])
     assert rows.dtype == array.dtype
     if dtype != "U2":
-        np.testing.assert_array_equal(_data.tensors(rows).numpy(), array[index])
+        np.testing.assert_array_equal(_tensors.tensors(rows).numpy(), array[index])
 
 
 def test_rows_taken_become_a_tensor_without_a_copy(monkeypatch):
-    monkeypatch.setattr(_data, "_LARGE", 1)
+    monkeypatch.setattr(_arrays, "LARGE", 1)
+    monkeypatch.setattr(_tensors, "LARGE", 1)
     given = np.arange(64, dtype="f4").reshape(32, 2)
-    taken = _data.rows_of(given, np.arange(32))
-    tensors = [_data.tensors(array) for array in (given, taken)]
+    taken = _arrays.rows_of(given, np.arange(32))
+    tensors = [_tensors.tensors(array) for array in (given, taken)]
     given[:], taken[:] = 0, 0
     assert tensors[0].numpy().any()
     assert not tensors[1].numpy().any()
 
 
-def test_what_is_dropped_is_gone_at_once():
+def test_what_is_dropped_is_gone():
     def functions():
+        gc.collect()
         return {name for name in tf_context.context().list_function_names() if "__wrapped__" not in name}
 
     _engine.clear_caches()
+    before = functions()
+    model = mlp()
+    train(model, validation_data=(X, Y))
+    _engine.forward(model, X)
+    assert functions() > before
+    _engine.clear_caches()
+    assert functions() == before
+
+
+def test_programs_of_a_model_go_with_it(monkeypatch):
+    monkeypatch.setattr(_program._store, "limit", 0)
+    _engine.clear_caches()
+    train(mlp(units=2), validation_data=(X, Y))
     gc.collect()
-    gc.disable()
-    try:
-        before = functions()
-        model = mlp()
-        train(model, validation_data=(X, Y))
-        _engine.forward(model, X)
-        assert functions() > before
-        _engine.clear_caches()
-        assert functions() == before
-    finally:
-        gc.enable()
+    assert not _program._store.of_models
+    assert len(_program._store.functions) == 1
 
 
 def test_operations_remember_the_users_code_alone():
@@ -491,34 +499,6 @@ def test_nothing_global_changes():
     assert tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False) is False
 
 
-def test_variables_made_quickly_have_the_names_that_they_would_have():
-    def names():
-        network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="last")], name="network")
-        optimizer = keras.optimizers.Adam(name="adam")
-        optimizer.build(network.trainable_variables)
-        made = [*network.variables, *optimizer.variables, keras.Variable(1.0, name="own")]
-        return [v.value.name for v in made]
-
-    plain = names()
-    with quick_variables():
-        assert names() == plain
-        with seeded(0):
-            assert names() == plain
-
-
-def test_all_variables_of_a_training_are_made_by_the_same_kernels(monkeypatch):
-    def spy(*args, **kwargs):
-        names.add(kwargs["debug_name"])
-        return var_handle_op(*args, **kwargs)
-
-    names, var_handle_op = set(), gen_resource_variable_ops.var_handle_op
-    monkeypatch.setattr(gen_resource_variable_ops, "var_handle_op", spy)
-    model = mlp(metrics=())
-    names.clear()
-    train(model, epochs=1)
-    assert len(names) == 1
-
-
 @pytest.mark.parametrize("case", ["dense", "dropout", "validation", "own train_step", "nan"])
 @pytest.mark.parametrize("with_xla", [False, True])
 def test_an_epoch_in_parts_is_the_same_epoch(case, with_xla, monkeypatch):
@@ -526,12 +506,12 @@ def test_an_epoch_in_parts_is_the_same_epoch(case, with_xla, monkeypatch):
     args = {"x": X, "y": Y, "epochs": 3, "batch_size": 8, **args}
     if case == "nan":
         args["x"] = np.where(np.arange(N)[:, None] == 50, np.nan, X)
-    calls, run = [], _epochs.TrainProgram.run
-    monkeypatch.setattr(_epochs.TrainProgram, "run", lambda *a, **k: calls.append(a) or run(*a, **k))
+    calls, call = [], _program.Program.__call__
+    monkeypatch.setattr(_program.Program, "__call__", lambda *args: calls.append(args) or call(*args))
 
     def result(first_steps, seconds):
-        monkeypatch.setattr(_engine._training, "_FIRST_STEPS", first_steps)
-        monkeypatch.setattr(_engine._training, "_SECONDS", seconds)
+        monkeypatch.setattr(_loop, "_FIRST_STEPS", first_steps)
+        monkeypatch.setattr(_loop, "_SECONDS", seconds)
         calls.clear()
         model = make()
         model.jit_compile = with_xla
@@ -556,6 +536,25 @@ def test_training_goes_on_where_it_stopped():
 
 
 # Early stopping
+
+
+@pytest.mark.parametrize("restore", [False, True])
+def test_early_stopping_is_that_of_keras(restore):
+    noise = np.random.default_rng(3).integers(0, 3, N)
+    results = []
+    for engine in ("compiled", "keras"):
+        stopper = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=restore)
+        model = mlp(learning_rate=0.1)
+        validation = X[:30], noise[::-1][:30]
+        history = train(
+            model, X, noise, validation_data=validation, epochs=12, callbacks=[stopper], engine=engine
+        )
+        state = [stopper.wait, stopper.best_epoch, stopper.stopped_epoch, history.epoch, model.stop_training]
+        results.append((state, model.get_weights()))
+    (ours, weights), (theirs, expected) = results
+    assert ours == theirs
+    for a, b in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
 
 
 def test_early_stopping_warns_of_what_is_not_there():
@@ -700,17 +699,78 @@ def test_a_callback_sees_and_changes_the_live_model():
     assert callback.seen == ["begin", "end"]
 
 
-def test_what_a_callback_exchanges_takes_effect():
-    class Exchange(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.model.layers[0].trainable = False
+class Freeze(keras.callbacks.Callback):
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
 
-    model = mlp()
-    train(model, epochs=1)
-    before = model.layers[0].kernel.numpy()
-    model = mlp()
-    train(model, epochs=3, callbacks=[Exchange()])
-    np.testing.assert_array_equal(model.layers[0].kernel.numpy(), before)
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 0:
+            self.change(self.model)
+
+
+def set_frozen(model):
+    model.layers[0].trainable = False
+
+
+def loss_exchanged(model):
+    model.compile_loss = None
+    model.loss = "mse"
+
+
+@pytest.mark.parametrize("change", [set_frozen, loss_exchanged])
+def test_what_a_callback_exchanges_has_no_effect_without_compiling_as_under_keras(change):
+    results = []
+    for engine in ("compiled", "keras"):
+        model = mlp("sgd", learning_rate=0.1)
+        train(model, epochs=3, callbacks=[Freeze(change)], engine=engine)
+        results.append(model.get_weights())
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_layer_unfrozen_between_two_fits_has_no_effect_without_compiling_as_under_keras():
+    results = []
+    for engine in ("compiled", "keras"):
+        model = mlp("sgd", learning_rate=0.1)
+        model.layers[0].trainable = False
+        model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        first = model.layers[0].kernel.numpy()
+        train(model, epochs=1, engine=engine)
+        model.layers[0].trainable = True
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "A layer's `trainable` state has changed")
+            train(model, epochs=2, initial_epoch=1, engine=engine)
+        np.testing.assert_array_equal(model.layers[0].kernel.numpy(), first)
+        results.append(model.get_weights())
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_model_that_a_callback_compiles_is_traced_anew():
+    def compiled_with_one_layer_frozen(model):
+        set_frozen(model)
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        frozen.append(model.layers[0].kernel.numpy())
+
+    frozen, model = [], mlp("sgd", learning_rate=0.1)
+    train(model, epochs=3, callbacks=[Freeze(compiled_with_one_layer_frozen)])
+    np.testing.assert_array_equal(model.layers[0].kernel.numpy(), frozen[0])
+
+
+def test_what_cannot_be_traced_from_some_epoch_on_is_raised_and_trains_no_second_time():
+    def exchange(model):
+        seen.append(model.get_weights())
+        model.train_step = lambda data: {"loss": float(data[0][0, 0])}
+        model.compile("sgd", "sparse_categorical_crossentropy")
+
+    seen, begun = [], []
+    model = mlp("sgd")
+    callbacks = [Freeze(exchange), keras.callbacks.LambdaCallback(on_train_begin=begun.append)]
+    with pytest.raises(TypeError):
+        train(model, epochs=3, callbacks=callbacks, engine="auto")
+    assert len(begun) == len(seen) == 1
+    assert same_bits(seen[0], model.get_weights())
 
 
 def test_verbose_prints_epochs(capsys):
@@ -725,13 +785,6 @@ def test_verbose_prints_epochs(capsys):
 
 class BatchHook(keras.callbacks.Callback):
     def on_batch_begin(self, batch, logs=None):
-        pass
-
-
-class TestHook(keras.callbacks.Callback):
-    __test__ = False
-
-    def on_test_begin(self, logs=None):
         pass
 
 
@@ -759,7 +812,6 @@ def sparse(x):
             "on_train_batch_end",
         ),
         (mlp, {"callbacks": [keras.callbacks.ModelCheckpoint("x.keras", save_freq=3)]}, "ModelCheckpoint"),
-        (mlp, {"callbacks": [TestHook()]}, "around the validation"),
         (mlp, {"x": sparse(X)}, "x is sparse, and takes .* GB as a dense array"),
         (mlp, {"x": X.astype(object)}, "data of type object"),
         (mlp, {"x": X.tolist()}, "not an array"),
@@ -772,7 +824,7 @@ def sparse(x):
     ],
 )
 def test_why_not(monkeypatch, make, args, reason):
-    monkeypatch.setattr(_data, "_DENSE", 0)
+    monkeypatch.setattr(_arrays, "_DENSE", 0)
     args = {"x": X, "y": Y, "batch_size": 32, **args}
     model = make()
     assert re.search(reason, _engine.why_not(model, **args))
@@ -789,23 +841,67 @@ def test_reasons_are_kept():
         train(mlp(), engine="xla")
 
 
-def test_what_only_tracing_shows():
-    model = mlp(loss="categorical_crossentropy", metrics=[keras.metrics.F1Score()])
-    assert _engine.why_not(model, X, np.eye(3)[Y], batch_size=32) is None
-    history = train(model, y=np.eye(3, dtype="float32")[Y], engine="auto", epochs=1)
-    assert history.engine == "keras"
-    assert "'f1_score', which is not one number" in history.reason
+def test_a_metric_with_a_value_for_each_class_is_recorded_as_by_keras():
+    results = []
+    for engine in ("compiled", "keras"):
+        model = mlp(loss="categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+        history = train(model, y=np.eye(3, dtype="float32")[Y], engine=engine, epochs=2)
+        results.append(np.array(history.history["f1_score"]))
+    assert results[0].shape == (2, 3)
+    np.testing.assert_allclose(*results, atol=1e-5)
 
 
-def test_an_untraceable_step_goes_to_keras():
-    class Untraceable(keras.Sequential):
-        def train_step(self, data):
-            if float(data[0][0, 0]) > 0:
-                pass
-            return super().train_step(data)
+def test_callbacks_act_around_the_validation_as_under_keras():
+    class Around(keras.callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            seen.append("begin")
 
-    with pytest.raises(ValueError, match="tracing it raised"):
-        train(mlp(cls=Untraceable))
+        def on_test_end(self, logs=None):
+            seen.append(sorted(logs))
+
+    for engine in ("compiled", "keras"):
+        seen = []
+        train(mlp(), validation_data=(X, Y), epochs=1, callbacks=[Around()], engine=engine)
+        assert seen == ["begin", ["accuracy", "loss"]]
+
+
+class Untraceable(keras.Sequential):
+    def train_step(self, data):
+        if float(data[0][0, 0]) > 0:
+            pass
+        return super().train_step(data)
+
+
+class Misspelt(keras.Sequential):
+    def train_step(self, data):
+        return {"loss": self.compute_loss(*data, self(data[0]), weights=None)}
+
+
+class Absent(keras.Sequential):
+    def train_step(self, data):
+        return self.absent
+
+
+@pytest.mark.parametrize(
+    ("cls", "error", "match"),
+    [
+        (Untraceable, TypeError, "float"),
+        (Misspelt, TypeError, "weights"),
+        (Absent, AttributeError, "absent"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["auto", "compiled", "keras"])
+def test_an_error_of_the_model_is_told_as_it_is(cls, error, match, engine):
+    model = mlp(metrics=())
+    model.__class__ = cls
+    with pytest.raises(error, match=match):
+        train(model, engine=engine)
+
+
+def test_a_fit_of_the_instance_is_seen():
+    model = mlp()
+    model.fit = lambda *args, **kwargs: None
+    assert _engine.why_not(model, X, Y, batch_size=32) == "Sequential has a fit of its own"
 
 
 def test_failure_in_a_training_is_raised():
@@ -827,13 +923,29 @@ def test_forward_is_predict():
     assert b.shape == (50, 1)
 
 
-def test_forward_traces_once_for_all_sizes_and_models():
+def test_forward_compiles_once_for_all_sizes_and_models():
     _engine.clear_caches()
     before = _engine.compilations()["forward"]
     for n in (1, 2, 31, 32, 33, 75, 1, 64):
         model = mlp(seed=n, inner=[lambda: keras.layers.Dropout(0.5)])
         assert _engine.forward(model, X[:n]).shape == (min(n, N), 3)
     assert _engine.compilations()["forward"] == before + 1
+
+
+def test_a_prediction_that_failed_once_is_compiled_the_next_time(monkeypatch):
+    model, expected = mlp(), _engine.forward(mlp(), X)
+
+    def no_memory(*args):
+        raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+
+    with monkeypatch.context() as short:
+        short.setattr(_forward.Program, "__init__", no_memory)
+        np.testing.assert_allclose(_engine.forward(model, X), expected, rtol=1e-5)
+    calls, step = [], type(model).predict_step
+    monkeypatch.setattr(type(model), "predict_step", lambda *args: calls.append(args) or step(*args))
+    for _ in range(3):
+        _engine.forward(model, X)
+    assert len(calls) == 1  # traced
 
 
 def test_a_row_is_predicted_alike_in_any_company():
@@ -886,8 +998,7 @@ def test_training_by_keras_lets_its_data_go(fails):
     assert not [ref for ref in held if ref() is not None]
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
-def test_graphs_of_trainings_are_freed(engine):
+def test_graphs_of_trainings_are_freed():
     graphs = []
 
     class Looking(keras.Sequential):
@@ -897,7 +1008,7 @@ def test_graphs_of_trainings_are_freed(engine):
             return super().train_step(data)
 
     model = mlp(cls=Looking)
-    train(model, engine=engine)
+    train(model)
     del model
     _engine.clear_caches()
     gc.collect()

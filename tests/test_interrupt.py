@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skdl import CNNClassifier, DNNClassifier, KerasClassifier, _dense
 from skdl._backend import keras
-from skdl._engine import _epochs, _keras_fit
+from skdl._engine import _keras_fit, _loop
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(300, 8))
@@ -50,8 +50,9 @@ def interrupted(monkeypatch):
         return count
 
     monkeypatch.setattr(_dense, "train_epoch", counted(_dense.train_epoch))
-    monkeypatch.setattr(_epochs.TrainProgram, "run", counted(_epochs.TrainProgram.run))
-    monkeypatch.setattr(_keras_fit._Orders, "on_epoch_begin", counted(_keras_fit._Orders.on_epoch_begin))
+    monkeypatch.setattr(_loop.Pass, "run", counted(_loop.Pass.run))
+    begin = counted(_keras_fit._FirstEpoch.on_epoch_begin)
+    monkeypatch.setattr(_keras_fit._FirstEpoch, "on_epoch_begin", begin)
 
     def press():
         if begun.wait(120):
@@ -142,3 +143,53 @@ def test_a_failed_partial_fit_leaves_no_trace(engine):
     clf.partial_fit(X, y)
     assert clf.history_ == expected.history_
     assert np.array_equal(clf.predict_proba(X), expected.predict_proba(X))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1, "sigmoid")
+
+    def call(self, x):
+        return self.out(self.hidden(x))
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("build", [with_dropout, lambda: Subclassed()], ids=["sequential", "subclassed"])
+@pytest.mark.parametrize(
+    "fault", [{"scoring": "unknown"}, {"callbacks": [Raise()]}], ids=["setting", "callback"]
+)
+def test_a_fit_after_one_that_failed_trains_as_if_there_had_been_none(build, fault, engine):
+    def initialized():
+        clf = KerasClassifier(
+            build,
+            loss="binary_crossentropy",
+            optimizer="adagrad",  # whose accumulators begin at 0.1
+            metrics=["accuracy"],
+            warm_start=True,
+            validation_split=0.2,
+            early_stopping=True,
+            epochs=2,
+            random_state=0,
+            engine=engine,
+        )
+        return clf.initialize(X, y)
+
+    clf, expected = initialized(), initialized().fit(X, y)
+    settings = {name: getattr(clf, name) for name in fault}
+    with pytest.raises((ValueError, RuntimeError), match=r"unknown|mine"):
+        clf.set_params(**fault).fit(X, y)
+    clf.set_params(**settings).fit(X, y)
+    assert clf.history_ == expected.history_
+    assert np.array_equal(clf.predict_proba(X), expected.predict_proba(X))
+
+
+def test_settings_that_are_corrected_after_a_fit_that_failed_count():
+    clf = KerasClassifier(
+        with_dropout, loss="binary_crossentropy", warm_start=True, random_state=0, scoring="unknown"
+    )
+    clf.set_params(optimizer="sgd", validation_split=0.2, early_stopping=True).initialize(X, y)
+    with pytest.raises(ValueError, match="unknown"):
+        clf.fit(X, y)
+    clf.set_params(scoring="loss", optimizer__learning_rate=0.5).fit(X, y)
+    assert float(clf.model_.optimizer.learning_rate.numpy()) == 0.5

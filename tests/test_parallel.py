@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
-from skdl import CNNClassifier, DNNClassifier, Pipeline
+from skdl import CNNClassifier, DNNClassifier, KerasClassifier, Pipeline
+from skdl._backend import keras
 
 BACKENDS = ["threading", "loky", "dask"]
 PROCESSES = ["loky", "dask"]
@@ -176,6 +178,50 @@ def test_other_threads_may_draw_random_numbers_meanwhile(cancer, engine):
     finally:
         done.set()
         thread.join()
+
+
+class Own(keras.layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+
+def with_own_layer():
+    output = keras.layers.Dense(1, activation="sigmoid")
+    return keras.Sequential([keras.Input((30,)), keras.layers.Dense(4), Own(), output])
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_a_callback_may_wait_for_another_thread_that_trains_and_predicts(cancer, engine):
+    X, y = cancer
+    net = KerasClassifier(with_own_layer, loss="binary_crossentropy", engine=engine, random_state=0)
+    expected, found = clone(net).fit(X, y).predict_proba(X), []
+
+    class Waits(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            thread = threading.Thread(target=lambda: found.append(clone(net).fit(X, y).predict_proba(X)))
+            thread.start()
+            thread.join(100)
+
+    assert_array_equal(clone(net).fit(X, y, callbacks=[Waits()]).predict_proba(X), expected)
+    assert_array_equal(found, [expected])
+
+
+def test_threads_that_build_ask_each_other_for_their_models(cancer):
+    X, y = cancer
+    fitted = [DNNClassifier((4,), epochs=1, random_state=seed).fit(X, y) for seed in (0, 1)]
+    both = threading.Barrier(2)
+
+    def ask(i):
+        def build():
+            return keras.models.clone_model(fitted[1 - i].model_)
+
+        net = KerasClassifier(build, loss="binary_crossentropy")
+        both.wait(100)
+        n_weights = fitted[i].model_.count_params()
+        return net.set_params(random_state=0).fit(X, y).model_.count_params() - n_weights
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(ask, range(2))) == [0, 0]
 
 
 # --------------------------------------------------------------- in a process of their own

@@ -16,10 +16,6 @@ import pytest
 
 from skdl import _engine
 from skdl._backend import keras, seeded, tf
-from skdl._engine import _keras_only
-from skdl._engine._epochs import TrainProgram
-from skdl._engine._prepare import build
-from skdl._engine._program import Layout
 
 N, D = 40, 6
 rng = np.random.default_rng(0)
@@ -660,73 +656,3 @@ def test_each_variant_trains_as_if_it_were_alone(name):
 
 def test_there_are_enough_pairs():
     assert sum(len(list(itertools.combinations(v, 2))) for v in FAMILIES.values()) >= 150
-
-
-# Random models: equal quick keys have equal graphs, and a changed field changes both.
-
-PARTS = {
-    "units": lambda r: int(r.integers(2, 6)),
-    "activation": lambda r: str(r.choice(["relu", "tanh", "elu", "softmax"])),
-    "use_bias": lambda r: bool(r.integers(2)),
-    "kernel_regularizer": lambda r: [None, "l2", L2(0.3)][r.integers(3)],
-    "rate": lambda r: float(r.choice([0.1, 0.5])),
-    "momentum": lambda r: float(r.choice([0.5, 0.99])),
-    "join": lambda r: str(r.choice(["none", "add", "concatenate"])),
-    "loss": lambda r: str(r.choice(["mse", "mae", "log_cosh"])),
-    "optimizer": lambda r: str(r.choice(["sgd", "adam", "rmsprop", "adamw"])),
-    "clipnorm": lambda r: [None, 0.5][r.integers(2)],
-}
-
-
-def drawn(r):
-    return {name: draw(r) for name, draw in PARTS.items()}
-
-
-def made_of(f):
-    x = keras.Input((D,))
-    dense_of = {name: f[name] for name in ("activation", "use_bias", "kernel_regularizer")}
-    h = layers.Dense(f["units"], **dense_of)(x)
-    h = layers.BatchNormalization(momentum=f["momentum"])(layers.Dropout(f["rate"], seed=1)(h))
-    if f["join"] != "none":
-        h = getattr(ops, f["join"])(*((h, h) if f["join"] == "add" else ([h, x], -1)))
-    optimizer = keras.optimizers.get({"class_name": f["optimizer"], "config": {"clipnorm": f["clipnorm"]}})
-    return compiled(keras.Model(x, layers.Dense(1)(h)), optimizer, f["loss"])
-
-
-def key_and_graph(fields):
-    """Return the quick key of a model and the digest of its traced program."""
-    with seeded(0):
-        model = made_of(fields)
-    data = tf.constant(X), tf.constant(T)
-    build(model, (*data, None), seed=0)
-    layout = Layout(data)
-    program = TrainProgram(
-        model,
-        layout,
-        None,
-        batch_size=16,
-        validation_batch_size=None,
-        xla=False,
-        keras_only=True,
-        optimise=False,
-        stopping=None,
-        stop_on_nan=False,
-    )
-    return _keras_only.describe(model, list(model.get_metrics_result())), program.digest
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_random_models_have_equal_keys_where_they_have_equal_graphs(seed):
-    r = np.random.default_rng(seed)
-    fields = drawn(r)
-    name = str(r.choice(sorted(PARTS)))
-    changed = dict(fields)
-    while changed[name] == fields[name]:
-        changed[name] = PARTS[name](r)
-    (key, graph), (same_key, same_graph), (other_key, other_graph) = map(
-        key_and_graph, (fields, dict(fields), changed)
-    )
-    assert key is not None
-    assert (key, graph) == (same_key, same_graph)
-    assert key != other_key, name
-    assert graph != other_graph, name

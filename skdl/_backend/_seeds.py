@@ -10,21 +10,19 @@ import numpy as np
 
 from skdl._backend import private
 from skdl._backend._start import keras, tf
-from skdl._backend._variables import quick_variables
 
-# Two threads that seed must not restore each other's state.
+# Two threads that seed the generators of the process must not restore each other's state.
 _seeding = threading.RLock()
 
 
 @contextlib.contextmanager
 def seeded(seed, *, user_code=True):
-    """Seed what runs inside, and put back all that it touches.
+    """Seed what runs inside, and put back all that it touches. For what is short: building and tracing.
 
-    Keras and TensorFlow draw from the seed in this thread alone. A user's code may draw
-    from NumPy's and Python's global generators too. These belong to the process: they are
-    seeded for this time, and get back their states after. What another thread draws from
-    them meanwhile, it draws again later. Where Keras's and TensorFlow's private names are
-    other ones, ``keras.utils.set_random_seed`` seeds these two for the whole process.
+    Keras and TensorFlow draw from the seed in this thread alone, see `drawing_from`. A user's code may
+    draw from NumPy's and Python's global generators too. These belong to the process: they are seeded
+    for this time, under a lock, and get back their states after. What another thread draws from them
+    meanwhile, it draws again later.
 
     A user's code may set a seed itself, by ``keras.utils.set_random_seed`` or one of the functions
     that it calls. From there on all draw from that seed. What it would change for the process is put
@@ -43,28 +41,46 @@ def seeded(seed, *, user_code=True):
         The seeds that the user's code has set.
     """
     set_by_user = []
-    with _seeding, quick_variables():
-        try:
-            local = private.keras_seeded(seed)
-        except private.Unavailable:
-            with _global_states_kept():
-                keras.utils.set_random_seed(seed)
-                yield set_by_user
+    with drawing_from(seed) as seed_anew:
+        if not user_code:
+            yield set_by_user
             return
-        with local as seed_anew:
-            if not user_code:
+
+        def hear(seed):
+            set_by_user.append(seed)
+            seed_anew(seed)
+
+        with _seeding, _global_states_kept():
+            random.seed(seed)
+            np.random.seed(seed)
+            with _heard(hear):
                 yield set_by_user
-                return
 
-            def hear(seed):
-                set_by_user.append(seed)
-                seed_anew(seed)
 
-            with _global_states_kept():
-                random.seed(seed)
-                np.random.seed(seed)
-                with _heard(hear):
-                    yield set_by_user
+@contextlib.contextmanager
+def drawing_from(seed):
+    """Let Keras and TensorFlow draw from a seed in this thread, without any lock.
+
+    Where their private names are other ones, ``keras.utils.set_random_seed`` seeds these two for the
+    whole process.
+
+    Yields
+    ------
+    callable
+        Seeds anew.
+    """
+    try:
+        local = private.keras_seeded(seed)
+    except private.Unavailable:
+        _seed_process(seed)
+        local = contextlib.nullcontext(_seed_process)
+    with local as seed_anew:
+        yield seed_anew
+
+
+def _seed_process(seed):
+    with _seeding, _global_states_kept():
+        keras.utils.set_random_seed(seed)
 
 
 @contextlib.contextmanager

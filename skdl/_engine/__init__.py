@@ -1,17 +1,20 @@
-"""Training and the forward pass: where the time of an estimator goes."""
+"""Training and the forward pass of Keras models; imports TensorFlow when something of it is asked for."""
 
-from skdl._engine._forward import forward
-from skdl._engine._rules import why_not
-from skdl._engine._snapshot import Snapshot
-from skdl._engine._store import clear_caches, compilations, set_cache_limit
-from skdl._engine._train import train
+import importlib
 
-__all__ = [
-    "Snapshot",
-    "clear_caches",
-    "compilations",
-    "forward",
-    "set_cache_limit",
-    "train",
-    "why_not",
-]
+_MODULES = {
+    "clear_caches": "_program",
+    "compilations": "_program",
+    "forward": "_forward",
+    "rolled_back_where_it_fails": "_rollback",
+    "set_cache_limit": "_program",
+    "train": "_train",
+    "why_not": "_rules",
+}
+__all__ = [*_MODULES]
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"skdl._engine.{_MODULES[name]}"), name)

@@ -4,26 +4,25 @@ import contextlib
 import threading
 
 from skdl._arrays import epoch_order, n_rows, take, without_lists
-from skdl._backend import keras, private, seeded, tf
-from skdl._engine import _keras_only
+from skdl._backend import drawing_from, keras, tf
+from skdl._engine._tensors import packed
 
 
 class _Batches(keras.utils.PyDataset):
-    """Rows in the order of `epoch_order`, as Keras's ``fit`` wants to be fed."""
+    """Rows in the order of `epoch_order`, as Keras's ``fit`` wants to be fed.
 
-    def __init__(self, x, y, sample_weight, *, batch_size, seed, epoch, shuffle):
+    Keras reads all batches in turn, once for each epoch: perhaps before the epoch begins.
+    """
+
+    def __init__(self, data, *, batch_size, seed, shuffle):
         super().__init__()
-        if sample_weight is not None:
-            self.data = x, y, sample_weight
-        else:
-            self.data = (x, y) if y is not None else (x,)
-        self.n = n_rows(x)
-        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
-        self.start(epoch)
+        self.data, self.n, self.batch_size = data, n_rows(data), batch_size
+        self.how = {"seed": seed, "shuffle": shuffle}
+        self.start(0)
 
     def start(self, epoch):
-        """Order the rows as an epoch visits them."""
-        self.order = epoch_order(self.n, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
+        """Tell which epoch is the next one."""
+        self.epoch, self.order = epoch, epoch_order(self.n, epoch=epoch, **self.how)
 
     def release(self):
         """Let the data go.
@@ -31,25 +30,30 @@ class _Batches(keras.utils.PyDataset):
         TensorFlow 2.21 keeps the functions that read the batches as long as the process, and
         where a training ends early it still reads some: these have no rows.
         """
-        self.data, self.order = tuple(take(part, self.order[:0]) for part in self.data), self.order[:0].copy()
+        self.data, self.order = take(self.data, self.order[:0]), self.order[:0].copy()
 
     def __len__(self):
         return -(-self.n // self.batch_size)
 
     def __getitem__(self, index):
+        if index == 0 and len(self.order):
+            self.start(self.epoch)
+            self.epoch += 1
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return tuple(without_lists(take(part, rows)) for part in self.data)
+        return without_lists(take(self.data, rows))
 
 
-class _Orders(keras.callbacks.Callback):
-    """Tells batches which epoch begins: their own ``on_epoch_end`` is not called in step."""
+class _FirstEpoch(keras.callbacks.Callback):
+    """Tells batches at which epoch the training begins, which another callback may have set."""
 
     def __init__(self, batches):
         super().__init__()
-        self.batches = batches
+        self.batches, self.has_begun = batches, False
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.batches.start(epoch)
+        if not self.has_begun:
+            self.batches.start(epoch)
+        self.has_begun = True
 
 
 @contextlib.contextmanager
@@ -68,13 +72,6 @@ def _quiet_tracing():
         yield
     finally:
         logger.removeFilter(is_other)
-
-
-def _freed_graphs():
-    try:
-        return private.without_reduced_gradients()
-    except private.Unavailable:
-        return contextlib.nullcontext()
 
 
 def keras_fit(
@@ -101,27 +98,22 @@ def keras_fit(
     -------
     keras.callbacks.History
     """
-    data = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "epoch": initial_epoch}
-    batches, validation = _Batches(x, y, sample_weight, **data), None
+    how = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle}
+    batches, validation = _Batches(packed(x, y, sample_weight), **how), None
     if validation_data is not None:
-        data = {**data, "batch_size": fit_args.pop("validation_batch_size", None) or batch_size}
-        validation = _Batches(*(*validation_data, None, None)[:3], **{**data, "shuffle": False})
-    # Held for the whole training: a model may draw from the process-wide generators
-    # until it is built and traced. Little is lost, since Keras's ``fit`` of a small
-    # network is Python from end to end and two threads would wait for each other anyway.
+        how["batch_size"] = fit_args.pop("validation_batch_size", None) or batch_size
+        data = packed(*(*validation_data, None, None)[:3])
+        validation = _Batches(data, **{**how, "shuffle": False})
     try:
-        with (
-            seeded(seed, user_code=_keras_only.describe(model) is None),
-            _quiet_tracing(),
-            _freed_graphs(),
-        ):
+        # Without a lock: other threads, for which a callback may wait, train and predict meanwhile.
+        with drawing_from(seed), _quiet_tracing():
             return model.fit(
                 batches,
                 epochs=epochs,
                 initial_epoch=initial_epoch,
                 validation_data=validation,
                 shuffle=False,
-                callbacks=[_Orders(batches), *callbacks],
+                callbacks=[_FirstEpoch(batches), *callbacks],
                 verbose=verbose,
                 **fit_args,
             )

@@ -1,199 +1,165 @@
-"""A traced function that runs with the variables of any model that computes the same.
+"""A function that was traced from a model, and is compiled once for all models with the same graph.
 
-A traced function captures the variables of the model that it was traced from. Here they
-are handed to it anew at each call. So a program has no state, any number of threads can
-run it at the same time, and a model's weights are never anyone else's.
+A traced function captures the variables of its model. Here they are handed to it at each call. So any
+model whose trace has the same canonical form runs the function that was compiled first, in any number
+of threads, and a model's weights are never anyone else's.
 """
 
-import hashlib
+import collections
+import threading
+import weakref
+from numbers import Integral
 
 from skdl._backend import private, tf
-from skdl._engine._data import row_spec
-from skdl._engine._traced import Graph
+from skdl._engine._digest import Graph
+
+# Of a function that has run, measured: graph, kernels and buffers.
+_BYTES_PER_NODE = 8192
+# Bytes of functions kept for further models, by this estimate.
+_LIMIT = 2**26
 
 
-class NotCompilable(Exception):
-    """The reason why a training cannot be run as a program."""
+class _Store:
+    """Compiled functions by the digests of their graphs, those used last; and the programs of models."""
+
+    def __init__(self):
+        self.lock, self.limit = threading.Lock(), _LIMIT
+        self.functions, self.counts = collections.OrderedDict(), collections.Counter()
+        self.of_models = weakref.WeakKeyDictionary()
+
+    def shared(self, digest, function, size, kind):
+        """Return the function that is known under a digest, or else keep the given one."""
+        with self.lock:
+            if digest not in self.functions:
+                self.counts[kind] += 1
+                self.functions[digest] = function, size
+            self.functions.move_to_end(digest)
+            function, _ = self.functions[digest]
+            self.drop_oldest()
+            return function
+
+    def drop_oldest(self):
+        """Drop what is beyond the limit; the function used last is kept in any case."""
+        total = sum(size for _, size in self.functions.values())
+        while total > self.limit and len(self.functions) > 1:
+            total -= self.functions.popitem(last=False)[1][1]
 
 
-class Layout:
-    """How nested tensors with rows are put together.
-
-    Parameters
-    ----------
-    data : nested tf.Tensor
-
-    Attributes
-    ----------
-    structure : nested tf.TensorSpec
-    specs : list of tf.TensorSpec
-        The structure, flat.
-    key : str
-        Equal where layouts are equal.
-    """
-
-    def __init__(self, data):
-        self.structure = tf.nest.map_structure(row_spec, data)
-        self.specs = tf.nest.flatten(self.structure)
-        self.key = repr(self.structure)
-
-    def function(self, method):
-        """Return ``method`` of the nested data as a function of the flat tensors."""
-
-        @tf.function(autograph=False, input_signature=self.specs)
-        def function(*flat):
-            return method(tf.nest.pack_sequence_as(self.structure, flat))
-
-        return function
-
-
-class Compiled:
-    """What programs that compute the same have in common.
-
-    Attributes
-    ----------
-    function : result of `skdl.private.callable_part`
-    size : int
-        Bytes that it takes, roughly.
-    proven : bool
-        Whether it has run without an error.
-    not_for_xla : bool
-        Whether XLA turned out not to be able to compile it.
-    block_steps : int
-        How many steps of training one call was found to make in good time; 0 before.
-    """
-
-    def __init__(self, function, size):
-        self.function, self.size = function, size
-        self.proven, self.not_for_xla, self.block_steps = False, False, 0
+_store = _Store()
 
 
 class Program:
-    """A loop of skdl's around functions that were traced from a model.
-
-    A subclass makes the loop in ``_loop``. It is traced by `complete`, and not at all where a
-    program with the same digest is there already.
+    """A traced function with the variables of its model.
 
     Parameters
     ----------
-    parts : list of ConcreteFunction
-        All that the loop takes from the model, in an order that is the same for all models.
+    function : callable
+        From tensors to nested tensors.
+    specs : list of tf.TensorSpec
+        Of its arguments.
     variables : list of keras.Variable
-        Those of the model, likewise.
-    settings : tuple
-        All else that the loop depends on.
-    optimise : bool
-        Whether TensorFlow's graph optimiser is worth its time.
+        All that it may read or write, in an order that is the same for models that compute the same.
+    kind : {"training", "validation", "forward"}
+        What is counted by `compilations`.
 
     Attributes
     ----------
-    shared : bool
-        Whether it may run with another model's variables: all that the parts capture are
-        variables of the model, or constants, and none of their operations has a state.
-    digest : bytes
-        Equal for programs that compute the same.
-    xla : bool
-        Whether parts of it are compiled with XLA.
-    compiled : Compiled or None
-    captures : list of (str, int)
-        What the loop captures: the position of a variable, or of another tensor. Both are
-        there once the program is complete.
+    has_state : bool
+        Whether the function has a state of its own, as random operations have. It is then compiled for
+        its model alone.
     """
 
-    xla = False
-
-    def __init__(self, parts, variables, settings, *, optimise):
-        self._optimise, self._parts, self._shapes = optimise, parts, shapes_of(variables)
-        self._positions = {id(v.value.handle): i for i, v in enumerate(variables)}
-        # A captured tensor that is no variable's handle is a constant, of any value.
-        self._given = []
-        graphs, captures = [Graph(part) for part in parts], []
-        for part in parts:
-            captures.append([self._capture(tensor) for tensor in part.captured_inputs])
-        self.shared = not (any(map(_is_handle, self._given)) or any(g.has_state() for g in graphs))
+    def __init__(self, function, specs, variables, *, kind):
+        traced = tf.function(function, autograph=False, input_signature=specs)
+        concrete = traced.get_concrete_function()
+        graph, self._captures = Graph(concrete), list(concrete.captured_inputs)
         # What is captured by its handle lives as long as the program does.
-        known = set(map(id, (v.value for v in variables)))
-        self._kept = [v for part in parts for v in part.graph.variables if id(v) not in known]
-        kinds = [(tensor.dtype.name, str(tensor.shape)) for tensor in self._given]
-        digests = [graph.digest(each) for graph, each in zip(graphs, captures, strict=True)]
-        whole = digests, kinds, self._shapes, [str(v.dtype) for v in variables], settings, optimise
-        self.digest = hashlib.sha256(repr(whole).encode()).digest()
-        self.compiled, self.captures = None, []
+        self._kept = list(concrete.graph.variables)
+        self._function, self.has_state = private.runtime_function(concrete), graph.has_state
+        places = {id(v.value.handle): i for i, v in enumerate(variables)}
+        captured = [places.get(id(tensor), (tensor.dtype, tensor.shape)) for tensor in self._captures]
+        others = [tensor.dtype for tensor in self._captures if id(tensor) not in places]
+        if self.has_state or tf.resource in others or tf.variant in others:
+            _store.counts[kind] += 1
+            return
+        shapes = [(tuple(v.shape), v.dtype) for v in variables]
+        digest = graph.digest(kind, captured, shapes)
+        self._function = _store.shared(digest, self._function, graph.n_nodes * _BYTES_PER_NODE, kind)
 
-    @property
-    def size(self):
-        """Bytes that a complete program takes, roughly."""
-        return self.compiled.size
-
-    def _capture(self, tensor):
-        """Return which variable, or else which other tensor a captured one is."""
-        if id(tensor) in self._positions:
-            return "variable", self._positions[id(tensor)]
-        for i, given in enumerate(self._given):
-            if given is tensor:
-                return "given", i
-        self._given.append(tensor)
-        return "given", len(self._given) - 1
-
-    def _loop(self):
-        """Return a tf.function with an input signature, that calls the parts."""
-        raise NotImplementedError
-
-    def complete(self):
-        """Trace the loop.
-
-        Returns
-        -------
-        program
-            The same.
-        """
-        with private.without_graph_optimiser(not self._optimise):
-            concrete = self._loop().get_concrete_function()
-        n_given = len(self._given)
-        self.captures = [self._capture(tensor) for tensor in concrete.captured_inputs]
-        # Nothing but the parts may bring in what is not the model's.
-        self.shared = self.shared and len(self._given) == n_given
-        function = private.callable_part(concrete)
-        self.compiled = Compiled(function, Graph(concrete).size)
-        self._finish()
-        private.dismantle(self.compiled.function)
-        return self
-
-    def adopt(self, other):
-        """Run as another program does that computes the same, and is complete.
-
-        Returns
-        -------
-        program
-            The same.
-        """
-        self.compiled, self.captures = other.compiled, other.captures
-        parts = self._parts
-        self._finish()
-        for part in parts:
-            private.dismantle(private.callable_part(part))
-        return self
-
-    def _finish(self):
-        """Forget what only tracing needs."""
-        self._parts = self._positions = None
-
-    def __call__(self, handles, *args):
-        """Run with the handles of variables, and some arguments."""
-        captures = [handles[i] if kind == "variable" else self._given[i] for kind, i in self.captures]
-        with private.without_graph_optimiser(not self._optimise):
-            return private.call(self.compiled.function, args, captures)
+    def __call__(self, *args):
+        """Return what the function computes, as nested tensors."""
+        return self._function(args, {}, self._captures)
 
 
-def may_use_gpu():
-    """Whether variables may be on a GPU, where copies would have to be made."""
-    return bool(tf.config.list_physical_devices("GPU"))
+def programs_of(function):
+    """Return the programs that are kept as long as a function of a Keras model.
+
+    Keras makes ``train_function`` and ``predict_function`` once, and anew after ``compile``. What the
+    model is changed to in between has no effect.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    dict
+    """
+    with _store.lock:
+        return _store.of_models.setdefault(function, {})
 
 
-def shapes_of(variables):
-    """Return the shapes of variables, a tuple of tuple."""
-    return tuple(tuple(variable.shape) for variable in variables)
+def compilations():
+    """Return how many programs this process has compiled so far.
+
+    Returns
+    -------
+    dict of str to int
+        ``"training"`` and ``"forward"``.
+    """
+    return {kind: _store.counts[kind] for kind in ("training", "forward")}
 
 
-def _is_handle(tensor):
-    return tensor.dtype in (tf.resource, tf.variant)
+def set_cache_limit(limit: int = _LIMIT) -> None:
+    """Set how much memory compiled programs may take in this process.
+
+    Beyond it, those that were used the longest time ago are dropped. Results do not change:
+    a program that is needed again is compiled again. The programs of a model are kept besides,
+    as long as the model lives.
+
+    Parameters
+    ----------
+    limit : int, default=2**26
+        In bytes. The memory of a program is estimated from the size of its graph: some
+        4 MB for the training of a small network. The last program is always kept.
+
+    Raises
+    ------
+    ValueError
+        If it is not an integer of at least 0.
+
+    See Also
+    --------
+    clear_caches : Forget all compiled programs.
+
+    Examples
+    --------
+    >>> from skdl import set_cache_limit
+    >>> set_cache_limit(2**28)  # 256 MB
+    >>> set_cache_limit()  # the default again
+    """
+    if not isinstance(limit, Integral) or isinstance(limit, bool) or limit < 0:
+        raise ValueError(f"limit must be a number of bytes, an integer of at least 0; got {limit!r}.")
+    with _store.lock:
+        _store.limit = int(limit)
+        _store.drop_oldest()
+
+
+def clear_caches() -> None:
+    """Forget all compiled programs.
+
+    Results do not change: the next training or prediction compiles anew.
+    """
+    with _store.lock:
+        _store.functions.clear()
+        _store.of_models.clear()

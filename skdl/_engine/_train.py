@@ -1,14 +1,18 @@
 """Training: compiled where it can be, Keras's ``fit`` where not."""
 
 import contextlib
+import warnings
 
-from skdl._arrays import dense_where_small
-from skdl._backend import keras, private
+import numpy as np
+
+from skdl._arrays import dense_where_small, epoch_order, n_rows, take
+from skdl._backend import keras, private, seeded
 from skdl._engine import _probe
 from skdl._engine._keras_fit import keras_fit
-from skdl._engine._program import NotCompilable
-from skdl._engine._rules import why_not
-from skdl._engine._training import Training, ended_by_an_interrupt
+from skdl._engine._loop import Pass, training_variables
+from skdl._engine._program import programs_of
+from skdl._engine._rules import acts_before_training, runs_user_code, why_not
+from skdl._engine._tensors import Layout, packed, tensors
 
 
 def train(
@@ -51,8 +55,8 @@ def train(
     verbose : {0, 1, 2}
         As in ``keras.Model.fit``.
     engine : {"auto", "compiled", "keras"}, default="auto"
-        "compiled" runs whole epochs as one program, "keras" calls ``keras.Model.fit``,
-        and "auto" takes the first unless `why_not` gives a reason.
+        "compiled" runs each epoch as one program, "keras" calls ``keras.Model.fit``,
+        and "auto" takes the first unless `why_not` gives a reason, or tracing the model fails.
     **fit_args
         Further arguments of ``keras.Model.fit``.
 
@@ -67,8 +71,9 @@ def train(
     Raises
     ------
     ValueError
-        If ``engine="compiled"`` and the compiled engine can't run this. What the user's code
-        raises while it is traced passes as it is.
+        If ``engine="compiled"`` and the compiled engine can't run this.
+    Exception
+        What building or tracing the model raises, with ``engine="compiled"``.
     """
     if engine not in ("auto", "compiled", "keras"):
         raise ValueError(f"engine must be 'auto', 'compiled' or 'keras', got {engine!r}.")
@@ -86,48 +91,49 @@ def train(
     loop = {"epochs": epochs, "initial_epoch": initial_epoch, "shuffle": shuffle, "seed": seed}
     reason = "engine='keras' was asked for"
     if engine != "keras":
-        history, reason, error = _train_compiled(model, x, y, sample_weight, settings, loop)
-        if history is not None:
-            return history
-        if engine == "compiled":
-            if error is not None and _is_raised_by_user(error):
-                raise error
+        reason = why_not(model, x, y, sample_weight, **settings) or _probe.why_unusable()
+    with _closed_where_it_fails(callbacks):
+        if reason is None:
+            try:
+                training = _CompiledFit(model, x, y, sample_weight, **settings, **loop)
+            except private.Unavailable as error:
+                reason = _probe.unavailable(error)
+            except Exception as error:
+                if engine == "compiled":
+                    raise
+                line = str(error).strip().partition("\n")[0]
+                reason = f"tracing the model raised {type(error).__name__}: {line}"
+        if reason is None:
+            history = training.run()
+        elif engine == "compiled":
             raise ValueError(
                 f"engine='compiled' can't run this training: {reason}. "
                 "Set engine='auto' to train with keras.Model.fit in this case."
             )
-    interrupted, before = False, getattr(model, "history", None)
+        else:
+            history = _interruptible_keras_fit(model, x, y, sample_weight, **settings, **loop)
+    history.engine, history.reason = "compiled" if reason is None else "keras", reason
+    return history
+
+
+def _interruptible_keras_fit(model, x, y, sample_weight, *, callbacks, **settings):
+    """Train by Keras's ``fit``; an interrupt from the keyboard ends it as it ends a compiled training."""
+    before = getattr(model, "history", None)
     try:
-        with _closed_where_it_fails(callbacks):
-            history = keras_fit(model, x, y, sample_weight, **settings, **loop)
+        history, interrupted = keras_fit(model, x, y, sample_weight, callbacks=callbacks, **settings), False
     except KeyboardInterrupt:
         history, interrupted = getattr(model, "history", None), True
         if history is before:  # before the training began
             raise
-        for callback in ended_by_an_interrupt(callbacks):
+        for callback in _ended_by_an_interrupt(callbacks):
             callback.on_train_end()
-    history.engine, history.reason, history.interrupted = "keras", reason, interrupted
+    history.interrupted = interrupted
     return history
 
 
-def _train_compiled(model, x, y, sample_weight, settings, loop):
-    """Return the history, or why Keras has to train, and what the model raised."""
-    training = None
-    try:
-        reason = why_not(model, x, y, sample_weight, **settings) or _probe.why_unusable()
-        if reason is not None:
-            return None, reason, None
-        training = Training(model, x, y, sample_weight, **settings, **loop)
-        with _closed_where_it_fails(settings["callbacks"]):
-            history = training.run()
-    except NotCompilable as error:
-        return None, str(error), error.__cause__
-    except private.Unavailable as error:
-        if training is not None and training.has_begun:
-            raise
-        return None, _probe.unavailable(error), None
-    history.engine, history.reason, history.interrupted = "compiled", None, training.interrupted
-    return history, None, None
+def _ended_by_an_interrupt(callbacks):
+    """Return the callbacks for which an interrupted training is done; a backup goes on later."""
+    return [each for each in callbacks if not isinstance(each, keras.callbacks.BackupAndRestore)]
 
 
 @contextlib.contextmanager
@@ -143,12 +149,157 @@ def _closed_where_it_fails(callbacks):
         raise
 
 
-def _is_raised_by_user(error):
-    """Whether code of the user's raised an error, and not Keras or TensorFlow when it called them."""
-    entry = error.__traceback__
-    while entry.tb_next is not None:
-        entry = entry.tb_next
-    module = entry.tb_frame.f_globals.get("__name__", "")
-    # float(tensor) and the like raise TypeError in the line that calls them.
-    of_libraries = module.partition(".")[0] in ("keras", "tensorflow", "skdl")
-    return not of_libraries and not isinstance(error, TypeError)
+def build(model, batch, *, seed):
+    """Build a model, its loss, metrics and optimizer, as ``keras.Model.fit`` does before its first step.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled.
+    batch : tuple (x,), (x, y) or (x, y, sample_weight) of nested arrays or None
+    seed : int
+        For what is drawn while building.
+    """
+    with seeded(seed, user_code=runs_user_code(model)):
+        private.build_all(model, tensors(batch))
+
+
+class _CompiledFit:
+    """One training by compiled programs, a call of ``keras.Model.fit`` in other words.
+
+    Parameters are those of `train`. Making it builds and traces the model, and changes nothing else.
+    """
+
+    def __init__(
+        self,
+        model,
+        x,
+        y,
+        sample_weight,
+        *,
+        validation_data,
+        batch_size,
+        epochs,
+        initial_epoch,
+        shuffle,
+        seed,
+        callbacks,
+        verbose,
+        validation_freq=1,
+        validation_batch_size=None,
+        **defaults,
+    ):
+        limit = keras.config.max_epochs()
+        if limit and limit < epochs:
+            warnings.warn(f"Limiting epochs to {limit}", stacklevel=4)
+            epochs = limit
+        self.model, self.callbacks, self.verbose = model, callbacks, verbose
+        self.epochs, self.initial_epoch, self.shuffle, self.seed = epochs, initial_epoch, shuffle, seed
+        self.n, self.batch_size, self.validation_freq = n_rows(x), int(batch_size), validation_freq
+        self.validation_batch_size = int(validation_batch_size or batch_size)
+        data = packed(x, y, sample_weight)
+        self.first_batch = take(data, slice(0, self.batch_size))
+        build(model, self.first_batch, seed=seed)
+        self.data, self.validation = tensors(data), None
+        if validation_data is not None:
+            self.validation = tensors(packed(*(*validation_data, None, None)[:3]))
+        self._find_programs()
+
+    def _find_programs(self, anew=False):
+        """Trace the model, where Keras would do it: at its first fit after it was compiled."""
+        model = self.model
+        model.make_train_function()
+        self.traced_for = model.train_function
+        kept = programs_of(model.train_function)
+        stop_on_nan = any(type(c) is keras.callbacks.TerminateOnNaN for c in self.callbacks)
+        self.was_traced = False
+
+        def find(method, data, **how):
+            layout = Layout(data)
+            key = method, layout.key, *how.items()
+            # What draws by operations with a state must not depend on what was drawn before.
+            if anew or key not in kept or kept[key].has_state:
+                seed = (
+                    self.seed + self.initial_epoch
+                ) % 2**32  # nothing is drawn again when training goes on
+                with seeded(seed, user_code=runs_user_code(model)), private.short_call_stacks():
+                    kept[key] = Pass(model, method, layout, training_variables(model), **how)
+                self.was_traced = True
+            return kept[key]
+
+        self.training = find("train_step", self.data, stop_on_nan=stop_on_nan)
+        self.testing = None if self.validation is None else find("test_step", self.validation)
+
+    def run(self):
+        """Train.
+
+        Returns
+        -------
+        keras.callbacks.History
+        """
+        model, logs, interrupted = self.model, None, False
+        callbacks = keras.callbacks.CallbackList(
+            self.callbacks,
+            add_history=True,
+            add_progbar=self.verbose != 0,
+            verbose=self.verbose,
+            epochs=self.epochs,
+            steps=-(-self.n // self.batch_size),
+            model=model,
+        )
+        model.stop_training = False
+        callbacks.on_train_begin()
+        # A callback that restores a training may have set where to go on.
+        first = private.restored_epoch(model) or self.initial_epoch
+        try:
+            for epoch in range(first, self.epochs):
+                model.reset_metrics()
+                callbacks.on_epoch_begin(epoch)
+                if epoch == first and self.was_traced and any(map(acts_before_training, self.callbacks)):
+                    # Keras traces the model here, after the callbacks' first word.
+                    self._find_programs(anew=True)
+                elif model.train_function is not self.traced_for:  # a callback has compiled the model
+                    build(model, self.first_batch, seed=self.seed)
+                    self._find_programs()
+                epoch_logs = self._train_epoch(epoch)
+                if self.testing is not None and self._is_validated(epoch):
+                    epoch_logs.update(self._validate(callbacks))
+                callbacks.on_epoch_end(epoch, epoch_logs)
+                logs = epoch_logs
+                if model.stop_training:
+                    break
+        except KeyboardInterrupt:
+            interrupted = True
+            callbacks.callbacks = _ended_by_an_interrupt(callbacks.callbacks)
+        if self.epochs > 0:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+        callbacks.on_train_end(logs=logs)
+        model.history.interrupted = interrupted
+        return model.history
+
+    def _train_epoch(self, epoch):
+        """Train one epoch, and return its logs."""
+        order = epoch_order(self.n, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
+        if self.model.stop_training:  # Keras looks at it after each batch
+            order = order[: self.batch_size]
+        n_steps, last = self.training.run(order, self.batch_size, self.data)
+        logs = self.training.logs(self.model, last)
+        for callback in self.callbacks:
+            if type(callback) is keras.callbacks.TerminateOnNaN:
+                callback.on_batch_end(n_steps - 1, logs)
+        return logs
+
+    def _validate(self, callbacks):
+        """Return the logs of the validation rows."""
+        callbacks.on_test_begin()
+        self.model.reset_metrics()
+        order = np.arange(n_rows(self.validation), dtype=np.int32)
+        _, last = self.testing.run(order, self.validation_batch_size, self.validation)
+        logs = self.testing.logs(self.model, last)
+        callbacks.on_test_end(logs)
+        return {f"val_{name}": value for name, value in logs.items()}
+
+    def _is_validated(self, epoch):
+        if isinstance(self.validation_freq, int | np.integer):
+            return (epoch + 1) % self.validation_freq == 0
+        return epoch + 1 in self.validation_freq

@@ -231,27 +231,24 @@ class KerasEstimator(
     @contextlib.contextmanager
     def _all_or_nothing(self, *, trains_on=False):
         """Leave the estimator as it was where a fit fails, and the model that was trained on."""
-        state = self._snapshot() if trains_on else None
         before = {
             name: dict(value) if isinstance(value, dict) else value for name, value in vars(self).items()
         }
         try:
-            with _without_autologging():
+            with _without_autologging(), self._model_kept() if trains_on else contextlib.nullcontext():
                 yield
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
-            if state is not None:
-                state.restore()
             raise
 
-    def _snapshot(self):
-        """Return what puts back the values of a Keras model that is going to be trained."""
+    def _model_kept(self):
+        """Return a context that puts the Keras model back as it was where training it fails."""
         if "model_" not in vars(self):
-            return None  # a copy is trained
+            return contextlib.nullcontext()  # a copy is trained
         from skdl import _engine  # which imports TensorFlow
 
-        return _engine.Snapshot(self.model_)
+        return _engine.rolled_back_where_it_fails(self.model_)
 
     # From parameters to values.
 

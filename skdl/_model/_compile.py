@@ -3,7 +3,7 @@
 import functools
 import re
 
-from skdl._backend import keras, private, quick_variables
+from skdl._backend import keras, private
 from skdl._model._arguments import compile_params
 from skdl._model._objects import copy_with, make
 from skdl._routing import route_params
@@ -101,15 +101,14 @@ def compile_model(model, spec, settle):
         has no right value.
     """
     if not model.compiled:
-        with quick_variables():
-            kwargs = compile_kwargs(spec.compile_params)
-            losses = keras.tree.flatten(kwargs.get("loss"))
-            if all(loss is None for loss in losses) and type(model).train_step is keras.Model.train_step:
-                raise ValueError("There is no loss: give the parameter loss, or return a compiled model.")
-            for name in ("metrics", "weighted_metrics"):
-                if kwargs.get(name) is not None:
-                    kwargs[name] = settle(kwargs[name], kwargs.get("loss"))
-            model.compile(**kwargs)
+        kwargs = compile_kwargs(spec.compile_params)
+        losses = keras.tree.flatten(kwargs.get("loss"))
+        if all(loss is None for loss in losses) and type(model).train_step is keras.Model.train_step:
+            raise ValueError("There is no loss: give the parameter loss, or return a compiled model.")
+        for name in ("metrics", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                kwargs[name] = settle(kwargs[name], kwargs.get("loss"))
+        model.compile(**kwargs)
     else:
         _settle_compiled(model, settle)
     asked, got = spec.params.get("loss"), model.loss

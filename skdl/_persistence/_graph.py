@@ -21,7 +21,7 @@ from typing import NamedTuple
 import cloudpickle
 import numpy as np
 
-from skdl._backend import keras, keras_is_imported, private, quick_variables, tf
+from skdl._backend import keras, keras_is_imported, private, tf
 
 _BY_REFERENCE = types.FunctionType | types.BuiltinFunctionType | type | types.ModuleType
 # Compiled functions and tensors of the last call, which the next one makes anew.
@@ -130,7 +130,7 @@ def unflatten(flat):
     """
     kinds = _Unflattener(flat.kinds, (), flat).load()
     values = iter(flat.values)
-    with quick_variables(), tf.init_scope():
+    with tf.init_scope():
         parts = [_shell(kind, values) for kind in kinds]
     states = _Unflattener(flat.states, parts, flat)
     thing = states.load()

@@ -1,63 +1,20 @@
 """The private names of Keras and TensorFlow that skdl uses, and what each is for.
 
-Written for Keras 3.15 and TensorFlow 2.21. Nothing is looked up before it is needed. Where a
-name is missing, or is something else, the functions here raise `Unavailable`;
-`skdl._engine._probe` tries out what the compiled engine needs before its first training.
-No other module may use a private name of these libraries: the linter and a test say so.
+Written for Keras 3.15 and TensorFlow 2.21. Nothing is looked up before it is needed. Where a name is
+missing, the functions here raise `Unavailable`, and ``keras.Model.fit`` trains. No other module may use a
+private name of these libraries: the linter and a test say so. Those of copies and files are in
+`skdl._backend.private._saving`.
 """
 
-from skdl._backend.private._graphs import (
-    call,
-    callable_part,
-    dismantle,
-    first_rows,
-    is_stateful,
-    op_determinism_enabled,
-    short_call_stacks,
-    tensorflow_has_started,
-    watches_operations,
-    without_graph_optimiser,
-    without_reduced_gradients,
-)
-from skdl._backend.private._guard import (
-    Unavailable,
-    guarded,
-)
-from skdl._backend.private._models import (
-    LayerGraph,
-    attached_metrics,
-    build_all,
-    compiled_parts,
-    decayed,
-    direction_of,
-    flat_layers,
-    functional_classes,
-    functional_inside,
-    given_metrics,
-    is_cast_automatically,
-    is_distributed,
-    is_functional,
-    known_metrics,
-    layer_graph,
-    learning_rate_of,
-    loss_tracker,
-    mean_metric,
-    nests_output,
-    profiles_no_batches,
-    restored_epoch,
-    set_given_metrics,
-    set_restored_epoch,
-    set_watched_model,
-    snake_case,
-    sublayers,
-    training_variables,
-    watched_model,
-)
-from skdl._backend.private._needed import missing_names
-from skdl._backend.private._randomness import (
-    keras_seeded,
-    quick_variables,
-)
+import contextlib
+import functools
+import importlib
+import random
+import sys
+import threading
+
+from skdl._backend._start import import_keras, keras, tf
+from skdl._backend.private._guard import Unavailable, guarded
 from skdl._backend.private._saving import (
     backend_name,
     build_shapes,
@@ -87,53 +44,32 @@ from skdl._backend.private._saving import (
 )
 
 __all__ = [
-    "LayerGraph",
     "Unavailable",
-    "attached_metrics",
     "backend_name",
     "build_all",
     "build_shapes",
-    "call",
-    "callable_part",
     "calls_of",
-    "compiled_parts",
-    "decayed",
     "direction_of",
-    "dismantle",
     "dynamic_backend_class",
-    "first_rows",
-    "flat_layers",
     "function_class",
     "functional_class",
     "functional_classes",
-    "functional_inside",
     "given_metrics",
     "guarded",
     "input_structure",
     "is_builtin_name",
-    "is_cast_automatically",
-    "is_distributed",
-    "is_functional",
     "is_stateful",
     "is_tracked_collection",
     "keras_seeded",
-    "known_metrics",
-    "layer_graph",
-    "learning_rate_of",
     "load_model",
     "lock_message",
-    "loss_tracker",
     "make_functional",
     "make_tracker",
-    "mean_metric",
-    "missing_names",
-    "nests_output",
     "node_class",
     "node_key",
-    "op_determinism_enabled",
     "profiles_no_batches",
-    "quick_variables",
     "restored_epoch",
+    "runtime_function",
     "save_model",
     "saveable_class",
     "seed_generators",
@@ -141,19 +77,259 @@ __all__ = [
     "set_restored_epoch",
     "set_watched_model",
     "short_call_stacks",
-    "snake_case",
-    "sublayers",
     "table_settings",
     "tensorflow_has_started",
     "traced_class",
     "tracker_class",
-    "training_variables",
     "undecayed",
     "untraced",
     "variable_key",
     "variable_keys",
     "watched_model",
-    "watches_operations",
-    "without_graph_optimiser",
-    "without_reduced_gradients",
 ]
+
+
+def _found(owner, path):
+    """Return what a dotted name stands for in a module, which may be given by name, or in an object."""
+    try:
+        module = importlib.import_module(owner) if isinstance(owner, str) else owner
+        return functools.reduce(getattr, path.split("."), module)
+    except (AttributeError, ImportError) as error:
+        raise Unavailable(f"there is no {path} in {owner}") from error
+
+
+# The process.
+
+
+def tensorflow_has_started():
+    """Whether TensorFlow has made its threads, which do not survive a fork."""
+    return _found("tensorflow.python.eager.context", "context")()._context_handle is not None
+
+
+# Functions that are traced and run.
+
+
+def runtime_function(concrete):
+    """Return what runs of a traced function: it takes arguments, keywords and captured tensors.
+
+    It is given any model's variables as captured tensors. Its Python graph, which refers to the variables
+    of the model that was traced, is left to the garbage collector.
+    """
+    function = _found(concrete, "inference_fn")
+    _without_graph(function)
+    return _found(function, "call_with_captures")
+
+
+def _without_graph(function):
+    for called in _found(function, "children"):
+        _without_graph(called)
+    function._cached_graph = None
+
+
+@functools.cache
+def is_stateful(operation):
+    """Whether an operation has a state, by TensorFlow's own definition of it."""
+    definition = _found("tensorflow.python.framework.op_def_registry", "get")(operation)
+    return definition is None or definition.is_stateful
+
+
+def short_call_stacks():
+    """Leave libraries' files out of the call stack that TensorFlow keeps of each operation.
+
+    For the hundreds of operations of a step TensorFlow 2.21 writes down some fifty frames each when it
+    first runs the function, and never frees these 3 MB. What remains is the user's own code, to which an
+    error refers, and skdl's: XLA crashes where nothing does.
+
+    Returns
+    -------
+    context manager
+    """
+
+    class UserCode(_found("tensorflow.python.util.tf_stack", "StackTraceFilter")):
+        def get_filtered_filenames(self):
+            return _library_files()
+
+    return UserCode()
+
+
+_LIBRARIES = {"imblearn", "joblib", "keras", "numpy", "sklearn", "tensorflow", *sys.stdlib_module_names}
+_LIBRARIES -= {"__main__"}
+
+
+@functools.cache
+def _library_files():
+    modules = [m for name, m in list(sys.modules.items()) if name.partition(".")[0] in _LIBRARIES]
+    # Not by getattr, at which some modules load others.
+    files = (getattr(module, "__dict__", {}).get("__file__") for module in modules)
+    return frozenset(file for file in files if isinstance(file, str))
+
+
+# Models and callbacks.
+
+
+def build_all(model, batch):
+    """Build a model, its loss, metrics and optimizer as ``fit`` does, by calling them on symbolic data."""
+    _found(model, "_symbolic_build")(data_batch=batch)
+
+
+def given_metrics(model):
+    """Return the metrics as they were given to ``compile``."""
+    metrics = _found(model, "_compile_metrics")
+    names = ("_user_metrics", "_user_weighted_metrics")
+    return [] if metrics is None else [_found(metrics, name) for name in names]
+
+
+def set_given_metrics(model, metrics, weighted_metrics):
+    """Exchange the metrics that were given to ``compile``; they are built anew by the next training."""
+    # Not by attributes, which Keras would keep a second time.
+    vars(_found(model, "_compile_metrics")).update(
+        _user_metrics=metrics, _user_weighted_metrics=weighted_metrics, built=False
+    )
+    model.train_function = model.test_function = None
+
+
+def direction_of(metric):
+    """Return "up" where more of a metric is better, "down" where less is, None where it says nothing."""
+    return getattr(metric, "_direction", None)
+
+
+def functional_classes():
+    """Return the classes of models that add no behaviour to their layers."""
+    return keras.Sequential, _found("keras.src.models.functional", "Functional"), keras.Model
+
+
+def restored_epoch(model):
+    """Return the epoch at which ``BackupAndRestore`` wants a training to go on, or None."""
+    return getattr(model, "_initial_epoch", None)
+
+
+def set_restored_epoch(model, epoch):
+    """Set the epoch at which a training goes on; None for where it is told to begin."""
+    model._initial_epoch = epoch
+
+
+def watched_model(callback):
+    """Return the model that a callback belongs to; None where it has none yet."""
+    return getattr(callback, "_model", None)
+
+
+def set_watched_model(callback, model):
+    """Exchange the model that a callback belongs to; None lets it forget it.
+
+    Not by ``set_model``, which a callback may extend and which expects a model.
+    """
+    callback._model = model
+
+
+def profiles_no_batches(callback):
+    """Whether a TensorBoard callback writes at the end of epochs alone."""
+    quiet = callback.update_freq == "epoch" and not callback.write_steps_per_second
+    return quiet and _found(callback, "_start_batch") == _found(callback, "_stop_batch") == 0
+
+
+# Random numbers.
+
+
+class _Drawing(threading.local):
+    """What Keras and TensorFlow draw from in a thread; ``of_keras`` is None where they draw as ever."""
+
+    of_graph, of_keras, of_operations = None, None, None
+
+    def seed(self, seed):
+        self.of_graph = seed % 2**31
+        self.of_keras, self.of_operations = random.Random(seed), random.Random(seed)
+
+
+class _PythonRandom:
+    """Stands for the module ``random`` where Keras draws the seeds of layers and initialisers."""
+
+    def __getattr__(self, name):
+        return getattr(_drawing.of_keras or random, name)
+
+
+_drawing, _replacing = _Drawing(), threading.Lock()
+_n_seeded, _originals = 0, []
+# Operations that run at once with a state of their own.
+_WITH_SEEDS = (
+    *("multinomial", "parameterized_truncated_normal", "random_gamma", "random_poisson_v2"),
+    *("random_shuffle", "random_standard_normal", "random_uniform", "random_uniform_int", "truncated_normal"),
+)
+
+
+def keras_seeded(seed):
+    """Let Keras and TensorFlow draw from a seed in this thread; others notice nothing.
+
+    Keras draws the seeds of layers and initialisers from Python's ``random``, and keeps a generator for
+    each thread. TensorFlow's operations take a seed each, which is asked for in one place, when they are
+    made. An operation that runs at once is put into a function of its own: its kernel would otherwise be
+    kept, and go on where an earlier operation with the same seeds stopped.
+
+    Returns
+    -------
+    context manager
+        Enters with a function that seeds anew.
+    """
+    import_keras()  # quietly, before any module of TensorFlow's
+    seeds, operations = "tensorflow.python.framework.random_seed", "tensorflow.python.ops.gen_random_ops"
+    replaced = [(seeds, "get_seed", functools.partial(_get_seed, _found(seeds, "get_seed")))]
+    replaced += [
+        (operations, name, functools.partial(_at_once, _found(operations, name))) for name in _WITH_SEEDS
+    ]
+    replaced += [("keras.src.random.seed_generator", "python_random", _PythonRandom())]
+    state = "keras.src.backend.common.global_state"
+    names = (
+        _found("keras.src.random.seed_generator", "GLOBAL_SEED_GENERATOR"),
+        _found("keras.src.utils.rng_utils", "GLOBAL_RANDOM_SEED"),
+    )
+    get, put = _found(state, "get_global_attribute"), _found(state, "set_global_attribute")
+    return _seeded(seed, replaced, names, get, put)
+
+
+@contextlib.contextmanager
+def _seeded(seed, replaced, names, get, put):
+    drawn_from, of_keras = dict(vars(_drawing)), {name: get(name) for name in names}
+    with _names_replaced(replaced):
+        _drawing.seed(seed)
+        put(names[0], None)
+        try:
+            yield _drawing.seed
+        finally:
+            vars(_drawing).clear()
+            vars(_drawing).update(drawn_from)
+            for name, value in of_keras.items():
+                put(name, value)
+
+
+@contextlib.contextmanager
+def _names_replaced(replaced):
+    """Replace attributes of modules as long as any thread is in here."""
+    global _n_seeded
+    with _replacing:
+        if not _n_seeded:
+            _originals[:] = [(module, name, _found(module, name)) for module, name, _ in replaced]
+            for module, name, value in replaced:
+                setattr(sys.modules[module], name, value)
+        _n_seeded += 1
+    try:
+        yield
+    finally:
+        with _replacing:
+            _n_seeded -= 1
+            if not _n_seeded:
+                for module, name, value in _originals:
+                    setattr(sys.modules[module], name, value)
+
+
+def _get_seed(original, op_seed):
+    if _drawing.of_keras is None:
+        return original(op_seed)
+    # Never (0, 0), which asks for a random seed.
+    largest = 2**31 - 1
+    drawn = _drawing.of_operations.randint(1, largest) if op_seed is None else op_seed % 2**31 or largest
+    return _drawing.of_graph, drawn
+
+
+def _at_once(operation, *args, **kwargs):
+    if _drawing.of_keras is None or not tf.executing_eagerly():
+        return operation(*args, **kwargs)
+    return tf.function(lambda: operation(*args, **kwargs), autograph=False)()

@@ -1,29 +1,9 @@
-"""Rows of nested arrays, turned into tensors."""
+"""Nested arrays as nested tensors, and how these are put together."""
 
 import numpy as np
-import scipy.sparse
 
-from skdl._arrays import ALIGNMENT, LARGE, aligned, dense_size, is_own, leaves
+from skdl._arrays import ALIGNMENT, LARGE, aligned, is_own
 from skdl._backend import keras, tf
-
-
-def why_not_arrays(data, name):
-    """Return why nested arrays cannot become tensors as they are, or None."""
-    arrays = leaves(data)
-    if not arrays:
-        return f"{name} holds no array"
-    for array in arrays:
-        if scipy.sparse.issparse(array):
-            return f"{name} is sparse, and takes {dense_size(array) / 1e9:.2g} GB as a dense array"
-        if not isinstance(array, np.ndarray | tf.Tensor):
-            return f"{name} holds a {type(array).__name__}, not an array"
-        if np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind not in "fiub":
-            return f"{name} holds data of type {array.dtype}"
-        if not array.shape:
-            return f"{name} holds a scalar"
-    if len({array.shape[0] for array in arrays}) > 1:
-        return f"the arrays of {name} differ in their number of rows"
-    return None
 
 
 def tensors(data):
@@ -51,6 +31,35 @@ def _tensor(array):
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
-def row_spec(tensor):
-    """Return the specification of a tensor with any number of rows."""
-    return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+def packed(x, y, sample_weight):
+    """Return data as Keras's ``train_step`` takes them."""
+    if sample_weight is not None:
+        return x, y, sample_weight
+    return (x, y) if y is not None else (x,)
+
+
+class Layout:
+    """How nested tensors with rows are put together.
+
+    Parameters
+    ----------
+    data : nested tf.Tensor
+
+    Attributes
+    ----------
+    specs : list of tf.TensorSpec
+        Of the flat tensors, with any number of rows.
+    key : str
+        Equal where layouts are equal.
+    """
+
+    def __init__(self, data):
+        self._structure = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), data
+        )
+        self.specs = tf.nest.flatten(self._structure)
+        self.key = repr(self._structure)
+
+    def nested(self, flat):
+        """Return flat tensors as nested ones."""
+        return tf.nest.pack_sequence_as(self._structure, flat)

@@ -1,0 +1,107 @@
+"""The canonical form of a traced function: functions with equal forms compute the same.
+
+What a trace depends on is in its graph: operations, attributes, constants, and which variable of the
+model each captured tensor is.
+"""
+
+import hashlib
+
+from skdl._backend import private
+
+# Attributes that name things or keep records, and mean nothing to the operation.
+_RECORDS = frozenset(
+    """
+    _backward_function_name _forward_function_name _gradient_op_type _user_specified_name
+    backward_function_name forward_function_name
+    """.split()
+)
+# Operations with a state that is all in the variables that a function captures.
+_STATE_IN_VARIABLES = frozenset(
+    """
+    AssignAddVariableOp AssignSubVariableOp AssignVariableOp Assert Case If ReadVariableOp ResourceGather
+    ResourceGatherNd ResourceScatterAdd ResourceScatterUpdate StatefulPartitionedCall VariableShape While
+    """.split()
+)
+
+
+class Graph:
+    """The graph of a traced function, and those of the functions that it calls.
+
+    Parameters
+    ----------
+    concrete : tf.types.experimental.ConcreteFunction
+
+    Attributes
+    ----------
+    n_nodes : int
+    has_state : bool
+        Whether it has a state besides the variables that it captures. Calls of Python count: they see
+        the objects of the model that was traced.
+    """
+
+    def __init__(self, concrete):
+        self._main = concrete.function_def
+        library = concrete.graph.as_graph_def().library.function
+        self._library = {function.signature.name: function for function in library}
+        operations = [node.op for function in (self._main, *library) for node in function.node_def]
+        self.n_nodes = len(operations)
+        kinds = set(operations) - self._library.keys() - _STATE_IN_VARIABLES
+        self.has_state = any(kind == "PyFuncStateless" or private.is_stateful(kind) for kind in kinds)
+        self._numbers, self._written = {}, []
+
+    def digest(self, *more):
+        """Return a short value that is equal for functions that compute the same, and for equal ``more``."""
+        self._numbers, self._written = {}, []
+        self._write(self._main)
+        return hashlib.sha256(repr((more, self._written)).encode()).digest()
+
+    def _write(self, function):
+        """Write a function down with numbers in place of names."""
+        signature = function.signature
+        names = {arg.name: f"a{i}" for i, arg in enumerate(signature.input_arg)}
+        names.update({node.name: f"n{i}" for i, node in enumerate(function.node_def)})
+        self._written.append(
+            (
+                [arg.type for arg in signature.input_arg],
+                [arg.type for arg in signature.output_arg],
+                [self._node(node, names) for node in function.node_def],
+                [_renamed(function.ret[arg.name], names) for arg in signature.output_arg],
+                sorted(_renamed(name, names) for name in function.control_ret.values()),
+                self._attributes(function.attr, names),
+            )
+        )
+
+    def _node(self, node, names):
+        data = [_renamed(name, names) for name in node.input if not name.startswith("^")]
+        # Their order has no meaning.
+        control = sorted(_renamed(name, names) for name in node.input if name.startswith("^"))
+        return node.op, self._called(node.op), node.device, data, control, self._attributes(node.attr, names)
+
+    def _attributes(self, attributes, names):
+        return [(key, self._value(attributes[key], names)) for key in sorted(set(attributes) - _RECORDS)]
+
+    def _value(self, value, names):
+        kind = value.WhichOneof("value")
+        if kind == "func":
+            return self._called(value.func.name), self._attributes(value.func.attr, names)
+        if kind == "list" and value.list.func:
+            return [(self._called(f.name), self._attributes(f.attr, names)) for f in value.list.func]
+        if kind == "list" and value.list.s:
+            # Where an operation is to be placed is told by the name of another one.
+            return [names.get(text.removeprefix(b"loc:@").decode("latin1"), text) for text in value.list.s]
+        return value.SerializeToString(deterministic=True)
+
+    def _called(self, name):
+        """Return the number of a function of the library, which is written down once."""
+        if name not in self._library:
+            return None
+        if name not in self._numbers:
+            self._numbers[name] = len(self._numbers)
+            self._write(self._library[name])
+        return self._numbers[name]
+
+
+def _renamed(name, names):
+    caret = "^" if name.startswith("^") else ""
+    node, _, rest = name.removeprefix("^").partition(":")
+    return f"{caret}{names.get(node, node)}:{rest}"
