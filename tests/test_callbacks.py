@@ -22,7 +22,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.preprocessing import StandardScaler, scale
 
-import skdl._training._epoch_tasks
+import skdl._estimators._base
 from skdl import DNNClassifier, DNNRegressor, KerasClassifier, Pipeline, make_pipeline
 
 ENGINES = ["compiled", "keras"]
@@ -409,7 +409,7 @@ def counted(monkeypatch):
 
     count(keras.callbacks.CallbackList, "on_epoch_begin", "hooks")
     count(keras.callbacks.CallbackList, "on_epoch_end", "hooks")
-    count(skdl._training._epoch_tasks, "copy_model", "copies")
+    count(skdl._estimators._base, "copy_model", "copies")
     return counts
 
 
@@ -419,7 +419,7 @@ def test_a_callback_that_asks_for_no_estimator_has_no_model_copied(cancer, count
 
 
 def test_callbacks_that_share_a_task_share_its_copy(cancer, counted):
-    net(epochs=6).set_callbacks(Keeper(), ScoringMonitor(scoring="accuracy")).fit(*cancer)
+    net(epochs=6, engine="compiled").set_callbacks(Keeper(), ScoringMonitor(scoring="accuracy")).fit(*cancer)
     assert counted["copies"] == 7  # one for each epoch, one for the fit
 
 
