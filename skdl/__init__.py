@@ -24,6 +24,7 @@ _DEFINED_IN = {
     "set_cache_limit": "_engine",
     "save": "_persistence._files",
     "load": "_persistence._files",
+    "to_onnx": "_onnx",
     "HistoryDisplay": "_display",
     "MisclassifiedDisplay": "_display",
     "SearchDisplay": "_display",
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from skdl._estimators import KerasRegressor as KerasRegressor
     from skdl._estimators import TabularClassifier as TabularClassifier
     from skdl._estimators import TabularRegressor as TabularRegressor
+    from skdl._onnx import to_onnx as to_onnx
     from skdl._persistence._files import load as load
     from skdl._persistence._files import save as save
     from skdl._pipeline import Pipeline as Pipeline

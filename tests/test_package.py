@@ -33,6 +33,7 @@ UNDERSCORED = {
     "_routed_params": "skdl's, of the mixin for routed parameters",
     "_split_validation": "skdl's, between a Pipeline and its last step",
     "_fit_all": "skdl's, between a Pipeline and one inside",
+    "_onnx_parts": "skdl's, between to_onnx and an estimator",
     **dict.fromkeys(
         (
             "_can_fit_resample",

@@ -43,6 +43,7 @@ from skdl._model import (
     runs_user_code,
     write_state,
 )
+from skdl._onnx import ConvertsToOnnx
 from skdl._persistence import PacksStateMixin, copy_model
 from skdl._routing import RoutedParamsMixin, as_python, has_param, route_params
 from skdl._targets import Target, learnt_by
@@ -93,7 +94,12 @@ def _without_autologging():
 
 
 class KerasEstimator(
-    DocumentationLinkMixin, CallbackSupportMixin, RoutedParamsMixin, PacksStateMixin, BaseEstimator
+    ConvertsToOnnx,
+    DocumentationLinkMixin,
+    CallbackSupportMixin,
+    RoutedParamsMixin,
+    PacksStateMixin,
+    BaseEstimator,
 ):
     """Base of all estimators: what they do, without a signature and without a builder.
 

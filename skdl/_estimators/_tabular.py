@@ -281,6 +281,12 @@ class _TabularMixin:
     def _rows_of_a_step(self):
         return None  # the network treats each row alone
 
+    def _network_parts(self):
+        raise ValueError(
+            f"{type(self).__name__} can't be written as ONNX, since it reads raw tables by code of its own. "
+            "Use skdl.save or pickle, or DNNClassifier or DNNRegressor behind a ColumnTransformer."
+        )
+
     def _predict_raw(self, X, **kwargs):
         """Return the outputs, averaged over the folds."""
         return self._average(super()._predict_raw(X, **kwargs)[:, :, 0])

@@ -121,6 +121,25 @@ def takes_one_hot(loss, unknown=False):
     return unknown if form == "unknown" else form == "one-hot"
 
 
+def output_function(loss, n_units):
+    """Return what turns the outputs of a model into probabilities: "sigmoid" or "softmax", or None.
+
+    Parameters
+    ----------
+    loss : str, keras.losses.Loss, type, callable or None
+    n_units : int
+
+    Returns
+    -------
+    str or None
+        None where the loss takes probabilities.
+    """
+    name, from_logits = read_loss(loss)
+    if not from_logits:
+        return None
+    return "sigmoid" if name.startswith("binary") or n_units == 1 else "softmax"
+
+
 def probabilities(outputs, loss):
     """Turn the outputs of a model into probabilities, where its loss takes logits.
 
@@ -133,10 +152,10 @@ def probabilities(outputs, loss):
     -------
     ndarray of shape (n_samples, n_units)
     """
-    name, from_logits = read_loss(loss)
-    if not from_logits:
+    function = output_function(loss, outputs.shape[-1])
+    if function is None:
         return outputs
-    if name.startswith("binary") or outputs.shape[-1] == 1:
+    if function == "sigmoid":
         return scipy.special.expit(outputs)
     return scipy.special.softmax(outputs, axis=-1)
 

@@ -1,0 +1,304 @@
+"""Whole fitted Pipelines as one ONNX model: `to_onnx`."""
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skdl._onnx._onnx_graph import OPSETS
+from skdl._onnx._onnx_register import register
+from skdl._onnx._onnx_steps import Columns, Imputed, InverseTarget
+from skdl._typing import MatrixLike
+
+# Rows on which the written model is compared with the estimator.
+_COMPARED = 1000
+_HINT = "Some operators are there for float32 alone: give X_sample as float32, or leave the step out."
+
+
+def to_onnx(
+    estimator: Any, X_sample: MatrixLike | None = None, path: str | os.PathLike[str] | None = None
+) -> Any:
+    """Write a fitted estimator, Pipeline or search as one ONNX model.
+
+    The model needs neither Python nor scikit-learn, Keras or TensorFlow: any ONNX runtime predicts with it.
+    Scalers, encoders, ``ColumnTransformer`` and other parts of scikit-learn are converted by skl2onnx [1]_,
+    dense networks become matrix products, and other Keras models are converted by tf2onnx [2]_. Samplers are
+    left out, since they act in `fit` alone; of a search the best estimator is converted.
+
+    Parameters
+    ----------
+    estimator : estimator, Pipeline or search
+        Fitted.
+    X_sample : array or DataFrame, default=None
+        Rows such as `predict` takes. Their types become those of the inputs: one input ``X``, or for a
+        DataFrame an input for each column, with its name and shape (n_samples, 1). The written model predicts
+        the first 1000 of them, and a difference to the estimator is an error. None for one input with the
+        features of `fit`, of type float64 (float32 for an estimator of skdl alone), which is not compared.
+        Needed where the features have names.
+    path : str or path-like, default=None
+        File to write.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Classifiers have two outputs: the labels of shape (n_samples,), which are text where the classes are,
+        and the probabilities of shape (n_samples, n_classes). For several labels or one-hot targets both have
+        shape (n_samples, n_labels). Regressors have one output of shape (n_samples, n_outputs), in the
+        target's units.
+
+    Raises
+    ------
+    ImportError
+        If the packages of ``pip install "skdl[onnx]"`` are missing.
+    ValueError
+        Before anything is written: if a part can't be converted, with its name; or if the model predicts
+        something else than the estimator for ``X_sample``.
+
+    See Also
+    --------
+    save : A file for Python, from which training can go on.
+
+    Notes
+    -----
+    Importing skdl's estimators after skl2onnx, or calling this function once, registers their converters:
+    ``skl2onnx.to_onnx`` then converts them too, alone and in Pipelines without samplers.
+
+    ``TransformedTargetRegressor`` is converted with scalers, and with a function of NumPy such as
+    ``inverse_func=np.expm1``.
+
+    References
+    ----------
+    .. [1] https://onnx.ai/sklearn-onnx
+    .. [2] https://github.com/onnx/tensorflow-onnx
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skdl import DNNClassifier, make_pipeline, to_onnx
+    >>> X, y = load_iris(return_X_y=True)
+    >>> pipeline = make_pipeline(StandardScaler(), DNNClassifier((8,), epochs=5, random_state=0))
+    >>> model = to_onnx(pipeline.fit(X, y), X)
+    >>> [output.name for output in model.graph.output]
+    ['label', 'probabilities']
+
+    A process with onnxruntime and NumPy alone predicts from the file, or from its bytes:
+
+    >>> import onnxruntime
+    >>> session = onnxruntime.InferenceSession(model.SerializeToString())
+    >>> labels, probabilities = session.run(None, {"X": X[:2]})
+    >>> labels.shape, probabilities.shape
+    ((2,), (2, 3))
+    """
+    try:
+        import onnxruntime
+        import skl2onnx
+    except ImportError as error:
+        raise ImportError(f'to_onnx needs further packages: pip install "skdl[onnx]" ({error}).') from error
+    check_is_fitted(estimator)
+    if hasattr(X_sample, "toarray"):
+        X_sample = X_sample.toarray()
+    parts = []
+    plain = _plain(estimator, parts)
+    if _is_numeric_frame(X_sample) and not any(isinstance(each, ColumnTransformer) for each in parts):
+        plain = Pipeline([("columns", Columns(X_sample.shape[1])), ("estimator", plain)])
+    types = _input_types(estimator, X_sample)
+    final = _last(plain)
+    options = {id(final): {"zipmap": False}} if is_classifier(final) else None
+    try:
+        model = skl2onnx.to_onnx(
+            plain,
+            initial_types=[(name, _skl2onnx_type(dtype, shape)) for name, dtype, shape in types],
+            target_opset=OPSETS,
+            options=options,
+        )
+    except Exception as error:
+        unknown = _unknown(parts)
+        if not unknown:
+            raise ValueError(
+                f"skl2onnx can't convert a part of {type(estimator).__name__}. {_HINT} It says: {error}"
+            ) from error
+        raise ValueError(
+            f"skl2onnx converts no {' and no '.join(unknown)}. Replace it, leave it out, or register a "
+            "converter for it by skl2onnx.update_registered_converter."
+        ) from error
+    _take_given_types(model, types)
+    content = model.SerializeToString()
+    if X_sample is not None:
+        _compare(estimator, X_sample[:_COMPARED], types, onnxruntime.InferenceSession, content)
+    if path is not None:
+        Path(path).write_bytes(content)
+    return model
+
+
+def _plain(item, parts):
+    """Return what predicts, in classes that skl2onnx knows; collect its parts in a list."""
+    if hasattr(item, "best_estimator_"):
+        return _plain(item.best_estimator_, parts)
+    if isinstance(item, Pipeline):
+        steps = [
+            (name, _plain(step, parts))
+            for name, step in item.steps
+            if step not in (None, "passthrough") and not _is_sampler(step)
+        ]
+        return Pipeline(steps) if len(steps) > 1 else steps[0][1]
+    if isinstance(item, TransformedTargetRegressor) and hasattr(item, "regressor_"):
+        inverse = InverseTarget(item.transformer_).check()
+        return Pipeline([("regressor", _plain(item.regressor_, parts)), ("inverse", inverse)])
+    if hasattr(item, "_onnx_parts"):
+        if item.__sklearn_is_fitted__():  # or what an ensemble made its copies of
+            item._onnx_parts()
+            register(type(item))
+            parts.append(item)
+        return item
+    if isinstance(item, FrozenEstimator):
+        return _plain(item.estimator, parts)
+    if _imputes_numbers(item):
+        return Imputed(item)
+    if isinstance(item, list | tuple):
+        return type(item)(_plain(each, parts) for each in item)
+    if isinstance(item, CalibratedClassifierCV) and item.method != "sigmoid":
+        raise ValueError(
+            f"CalibratedClassifierCV can't be written as ONNX with method={item.method!r}, which skl2onnx "
+            "computes otherwise than scikit-learn or not at all; it can with method='sigmoid'."
+        )
+    if isinstance(item, BaseEstimator):
+        parts.append(item)
+        inside = [name for name in vars(item) if name.endswith("_") or name == "transformer_list"]
+    else:
+        # Of CalibratedClassifierCV: a classifier with its calibrators, which is no estimator itself.
+        inside = ["estimator"] if hasattr(item, "calibrators") else []
+    copied = copy.copy(item) if inside else item
+    for name in inside:
+        vars(copied)[name] = _plain(getattr(item, name), parts)
+    if hasattr(copied, "flatten_transform"):
+        copied.flatten_transform = False  # of `transform`, which has no converter
+    return copied
+
+
+def _is_sampler(step):
+    return hasattr(step, "fit_resample") and not hasattr(step, "transform")
+
+
+def _imputes_numbers(item):
+    if type(item) is not SimpleImputer or not hasattr(item, "statistics_"):
+        return False
+    missing = item.missing_values
+    return isinstance(missing, float) and np.isnan(missing) and item.statistics_.dtype.kind == "f"
+
+
+def _unknown(parts):
+    """Return the names of the parts that skl2onnx has no converter for."""
+    from skl2onnx import get_model_alias
+
+    names = []
+    for each in parts:
+        try:
+            get_model_alias(type(each))
+        except RuntimeError:
+            names.append(type(each).__name__)
+    return list(dict.fromkeys(names))
+
+
+def _last(estimator):
+    return _last(estimator.steps[-1][1]) if isinstance(estimator, Pipeline) else estimator
+
+
+def _is_numeric_frame(X):
+    return hasattr(X, "columns") and all(np.asarray(X[name]).dtype.kind in "biuf" for name in X.columns)
+
+
+def _input_types(estimator, X):
+    """Return name, type and shape of each input; the type is str for text."""
+    if X is None:
+        if hasattr(estimator, "feature_names_in_") or not hasattr(estimator, "n_features_in_"):
+            raise ValueError(
+                "to_onnx needs X_sample, some rows as predict takes them, for the names and types of the "
+                "inputs."
+            )
+        shape = getattr(estimator, "X_shape_", (None, estimator.n_features_in_))
+        return [("X", np.dtype(getattr(estimator, "X_dtype_", float)), (None, *shape[1:]))]
+    if hasattr(X, "columns"):
+        return [(name, _dtype_of(X[name]), (None, 1)) for name in X.columns]
+    X = np.asarray(X)
+    return [("X", _dtype_of(X), (None, *X.shape[1:]))]
+
+
+def _dtype_of(values):
+    dtype = np.asarray(values).dtype
+    return dtype if dtype.kind in "biuf" else np.dtype(str)
+
+
+def _skl2onnx_type(dtype, shape):
+    """Return a type of skl2onnx: numbers of single columns are float64, since it joins no others rightly."""
+    from skl2onnx.common import data_types
+
+    if dtype.kind == "U":
+        return data_types.StringTensorType([*shape])
+    if dtype == np.float32 and shape != (None, 1):
+        return data_types.FloatTensorType([*shape])
+    return data_types.DoubleTensorType([*shape])
+
+
+def _take_given_types(model, types):
+    """Have a model take its inputs in the types that they were given in."""
+    from onnx import helper
+
+    for tensor, (name, dtype, _) in zip(model.graph.input, types, strict=True):
+        declared = tensor.type.tensor_type
+        given = helper.np_dtype_to_tensor_dtype(np.dtype(object) if dtype.kind == "U" else dtype)
+        if declared.elem_type == given:
+            continue
+        inside = f"{name}_cast"
+        for node in model.graph.node:
+            node.input[:] = [inside if each == name else each for each in node.input]
+        cast = helper.make_node("Cast", [name], [inside], name=inside, to=declared.elem_type)
+        model.graph.node.insert(0, cast)
+        declared.elem_type = given
+
+
+def _inputs(X, types):
+    """Return rows as onnxruntime takes them: missing text is its name, "nan" or "None"."""
+
+    def array(values, dtype):
+        values = np.asarray(values)
+        if dtype.kind != "U":
+            return values.astype(dtype, copy=False)
+        return np.reshape([str(each) for each in values.ravel()], values.shape).astype(object)
+
+    if hasattr(X, "columns"):
+        return {name: array(X[name], dtype)[:, None] for name, dtype, _ in types}
+    return {"X": array(X, types[0][1])}
+
+
+def _compare(estimator, X, types, session, content):
+    """Refuse a model that onnxruntime can't run, or that predicts something else than the estimator."""
+    try:
+        written = session(content).run(None, _inputs(X, types))[-1]
+    except Exception as error:
+        raise ValueError(
+            f"onnxruntime can't run the model of {type(estimator).__name__}. {_HINT} It says: {error}"
+        ) from error
+    method = "predict_proba" if hasattr(estimator, "predict_proba") else "predict"
+    expected = np.asarray(getattr(estimator, method)(X))
+    written = np.reshape(written, expected.shape)
+    if expected.dtype.kind == "f":
+        scale = max(1, np.max(np.abs(expected), initial=0))
+        difference = np.max(np.abs(written - expected), initial=0) / scale
+    else:
+        difference = np.mean(written != expected)
+    if not difference < 1e-3:
+        raise ValueError(
+            f"The ONNX model differs from {method} of {type(estimator).__name__} by {difference:.2g} for "
+            f"{len(X)} rows of X_sample, so nothing is written. A converter of skl2onnx computes something "
+            "else: find the step by leaving out others, and replace it."
+        )

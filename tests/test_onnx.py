@@ -1,0 +1,459 @@
+"""ONNX models predict what the estimators predict that they were written from."""
+
+import subprocess
+import sys
+import textwrap
+from functools import partial
+
+import keras
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import skl2onnx
+from imblearn.over_sampling import SMOTE
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import SelectKBest
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline as make_sklearn_pipeline
+from sklearn.pipeline import make_union
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    QuantileTransformer,
+    RobustScaler,
+    SplineTransformer,
+    StandardScaler,
+)
+
+import skdl
+from skdl import (
+    BaseWrapper,
+    CNNClassifier,
+    DNNClassifier,
+    DNNRegressor,
+    KerasClassifier,
+    KerasRegressor,
+    TabularClassifier,
+    TabularRegressor,
+    make_pipeline,
+    to_onnx,
+)
+from skdl._dense._activations import ACTIVATIONS
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(3, 2, (1000, 4))
+CODES = (X[:, :2] > 3) @ [1, 1]
+NAMES = np.array(["low", "mid", "high"])[CODES]
+SHORT = {"epochs": 2, "batch_size": 100, "random_state": 0}
+Dense, Classifier, Regressor = (
+    keras.layers.Dense,
+    partial(DNNClassifier, **SHORT),
+    partial(DNNRegressor, **SHORT),
+)
+
+
+def predicted(model, X):
+    """Return the outputs of an ONNX model, for one array or for a column each."""
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    if isinstance(X, pd.DataFrame):
+        as_text = {name: str for name in X if X[name].dtype.kind not in "biuf"}
+        X = X.astype(as_text)
+        return session.run(
+            None, {name: X[[name]].to_numpy(object if name in as_text else None) for name in X}
+        )
+    return session.run(None, {"X": X})
+
+
+def check(estimator, X, *, empty=True):
+    """Compare an ONNX model with the estimator for all rows, one and none."""
+    model = to_onnx(estimator, X)
+    for rows in (X, X[:1]):
+        outputs = predicted(model, rows)
+        labels = estimator.predict(rows)
+        if len(outputs) == 2:
+            np.testing.assert_array_equal(outputs[0], labels)
+            np.testing.assert_allclose(outputs[1], estimator.predict_proba(rows), atol=1e-5)
+        else:
+            np.testing.assert_allclose(outputs[0], np.reshape(labels, outputs[0].shape), rtol=1e-5, atol=1e-5)
+    if empty:
+        assert [output.shape for output in predicted(model, X[:0])] == [
+            (0, *output.shape[1:]) for output in outputs
+        ]
+    return model
+
+
+# Dense networks.
+
+
+@pytest.mark.parametrize("y", [CODES, CODES * 2.0, CODES == 1, NAMES, NAMES == "mid", NAMES.astype(object)])
+def test_classes_of_any_type_come_back(y):
+    check(Classifier((5,)).fit(X, y), X)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8"])
+def test_rows_are_given_in_the_type_of_the_sample(dtype):
+    rows = X.clip(0).astype(dtype)
+    model = check(Classifier((5,)).fit(rows, NAMES), rows)
+    (given,) = onnxruntime.InferenceSession(model.SerializeToString()).get_inputs()
+    names = {"float32": "float", "float64": "double"}
+    assert given.type == f"tensor({names.get(dtype, dtype)})"
+
+
+def test_several_labels_and_one_hot_targets():
+    labels = (X > 3).astype(int)
+    assert [output.shape for output in predicted(check(Classifier((5,)).fit(X, labels), X), X)] == [
+        (1000, 4)
+    ] * 2
+    check(Classifier((5,), loss="categorical_crossentropy").fit(X, np.eye(3)[CODES]), X)
+
+
+@pytest.mark.parametrize(
+    "loss", ["BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"]
+)
+def test_logits_become_probabilities(loss):
+    loss = getattr(keras.losses, loss)(from_logits=True)
+    y = NAMES if "ategorical" in loss.name else NAMES == "mid"
+    check(Classifier((5,), loss=loss).fit(X, y), X)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_of_dense_networks(activation):
+    check(Regressor((6,), activation=activation).fit(X - 3, X[:, 0]), X - 3, empty=False)
+
+
+def test_normalisation_and_dropout():
+    def build(meta):
+        layers = [
+            Dense(8),
+            keras.layers.BatchNormalization(),
+            keras.layers.LeakyReLU(0.3),
+            keras.layers.Dropout(0.5),
+        ]
+        return keras.Sequential([keras.Input((4,)), *layers, keras.layers.ELU(0.7), Dense(1, "sigmoid")])
+
+    clf = KerasClassifier(build, loss="binary_crossentropy", optimizer="adam", **SHORT).fit(X, NAMES == "low")
+    model = check(clf, X)
+    assert {"Dropout", "BatchNormalization"}.isdisjoint({node.op_type for node in model.graph.node})
+
+
+def test_numbers_in_one_column_and_several():
+    assert predicted(check(Regressor((5,)).fit(X, X[:, 0]), X), X)[0].shape == (1000, 1)
+    assert predicted(check(Regressor((5,)).fit(X, X[:, :2] / 2), X), X)[0].shape == (1000, 2)
+
+
+def test_without_a_sample_inputs_are_those_of_fit():
+    clf = Classifier((5,)).fit(X, NAMES)
+    of_net = to_onnx(clf)
+    of_pipeline = to_onnx(make_pipeline(StandardScaler(), Classifier((5,))).fit(X, NAMES))
+    np.testing.assert_allclose(predicted(of_net, X.astype("float32"))[1], clf.predict_proba(X), atol=1e-5)
+    assert predicted(of_pipeline, X)[1].shape == (1000, 3)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    with pytest.raises(ValueError, match="needs X_sample"):
+        to_onnx(Classifier((5,)).fit(frame, NAMES))
+
+
+# Models that tf2onnx converts.
+
+
+class Wave(keras.layers.Layer):
+    def call(self, x):
+        return keras.ops.sin(x) + keras.ops.mean(x, axis=-1, keepdims=True)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = Dense(5, "relu"), Dense(3, "softmax")
+
+    def call(self, x):
+        return self.out(self.hidden(x))
+
+
+def with_own_layer(meta):
+    rows = keras.Input((4,))
+    joined = keras.layers.Concatenate()([Wave()(Dense(4)(rows)), rows])
+    return keras.Model(rows, Dense(3, "softmax")(joined))
+
+
+@pytest.mark.parametrize("build", [with_own_layer, lambda: Subclassed()], ids=["own layer", "own model"])
+def test_models_of_any_kind(build):
+    clf = KerasClassifier(build, loss="sparse_categorical_crossentropy", optimizer="adam", **SHORT)
+    before = keras.config.floatx(), "object" in vars(np)
+    check(make_pipeline(StandardScaler(), clf).fit(X, NAMES), X)
+    assert (keras.config.floatx(), "object" in vars(np)) == before
+
+
+def test_images():
+    images = RNG.integers(0, 255, (40, 8, 8)).astype("uint8")
+    clf = CNNClassifier(**SHORT).fit(images, NAMES[:40])
+    check(clf, images)
+
+
+def test_recurrent_networks():
+    """skl2onnx can't sort their nodes; onnxruntime ends the process for no rows."""
+
+    def build(meta):
+        return keras.Sequential([keras.Input((4, 1)), keras.layers.LSTM(3), Dense(2)])
+
+    reg = KerasRegressor(build, loss="mse", optimizer="adam", **SHORT)
+    check(reg.fit(X[:, :, None], X[:, :2]), X[:, :, None], empty=False)
+
+
+def test_integers_for_embeddings():
+    def build(meta):
+        rows = keras.Input((4,), dtype="int32")
+        return keras.Model(
+            rows, Dense(3, "softmax")(keras.layers.Flatten()(keras.layers.Embedding(20, 2)(rows)))
+        )
+
+    rows = X.clip(0).astype(int)
+    clf = KerasClassifier(build, loss="sparse_categorical_crossentropy", optimizer="adam", **SHORT)
+    check(clf.fit(rows, NAMES), rows)
+
+
+def test_a_wrapper_that_decodes_nothing():
+    net = BaseWrapper(
+        lambda: keras.Sequential([keras.Input((4,)), Dense(4)]), loss="mse", optimizer="adam", **SHORT
+    )
+    check(net.fit(X, X), X)
+
+
+# Pipelines.
+
+
+def frame():
+    """Return a table of numbers, integers, flags and text, with gaps among the numbers."""
+    table = pd.DataFrame(X, columns=list("abcd"))
+    table["count"], table["flag"] = np.arange(1000) % 7, X[:, 0] > 3
+    table["town"] = np.array(["Ulm", "Köln", "Bonn"])[RNG.permutation(CODES)]
+    table.loc[::9, "a"] = np.nan
+    return table
+
+
+TABLE = frame()
+PIPELINES = {
+    "scaled": make_pipeline(StandardScaler(), Classifier((5,))),
+    "sampled": make_pipeline(MinMaxScaler(), SMOTE(random_state=0), Classifier((5,))),
+    "passed": make_pipeline("passthrough", RobustScaler(), Classifier((5,))),
+    "nested": make_pipeline(make_sklearn_pipeline(StandardScaler(), PCA(3)), Normalizer(), Classifier((5,))),
+    "joined": make_pipeline(make_union(PCA(2), StandardScaler()), SelectKBest(k=4), Classifier((5,))),
+    "imputed": make_pipeline(SimpleImputer(add_indicator=True), StandardScaler(), Classifier((5,))),
+    "searched": GridSearchCV(
+        make_pipeline(StandardScaler(), Classifier((5,))), {"dnnclassifier__epochs": [1, 2]}, cv=2
+    ),
+    "frozen": FrozenEstimator(make_pipeline(StandardScaler(), Classifier((5,))).fit(X, NAMES)),
+}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines(name):
+    rows = X
+    if name == "imputed":
+        rows = np.where(RNG.random(X.shape) < 0.1, np.nan, X)
+        rows[:, 3] = X[:, 3]
+    check(PIPELINES[name].fit(rows, NAMES), rows)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_calibrated_and_voting_classifiers(n):
+    y = np.minimum(CODES, n - 1)
+    pipeline = make_pipeline(StandardScaler(), SMOTE(random_state=0), Classifier((5,)))
+    for ensemble in (
+        CalibratedClassifierCV(pipeline, cv=2),
+        CalibratedClassifierCV(Classifier((5,)), cv=2),
+        VotingClassifier([("net", pipeline), ("line", LogisticRegression())], voting="soft"),
+        BaggingClassifier(Classifier((5,)), 2, random_state=0),
+    ):
+        # skl2onnx's operators for these take at least one row.
+        check(ensemble.fit((X - 3) / 2, y), (X - 3) / 2, empty=False)
+
+
+@pytest.mark.parametrize(
+    "transformed",
+    [
+        {"transformer": StandardScaler()},
+        {"transformer": MinMaxScaler()},
+        {"func": np.log1p, "inverse_func": np.expm1},
+        {"func": np.sqrt, "inverse_func": np.square},
+    ],
+)
+def test_targets_that_are_transformed(transformed):
+    y = np.exp(np.abs(X[:, :2]))
+    for target in (y, y[:, 0]):
+        reg = TransformedTargetRegressor(make_pipeline(StandardScaler(), Regressor((5,))), **transformed)
+        check(reg.fit(X, target), X)
+
+
+def test_columns_of_a_frame_are_inputs_of_their_own_types():
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = make_column_transformer(
+        (numbers, ["count", "a", "flag"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["town"]),
+        (OrdinalEncoder(), ["count"]),
+        remainder="passthrough",
+    )
+    model = check(make_pipeline(columns, Classifier((5,))).fit(TABLE, NAMES), TABLE)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    types = {each.name: each.type[7:-1] for each in session.get_inputs()}
+    doubles = dict.fromkeys("abcd", "double")
+    assert types == {**doubles, "count": "int64", "flag": "bool", "town": "string"}
+    unknown = TABLE[:2].assign(town="Rom")
+    np.testing.assert_allclose(
+        predicted(model, unknown)[1],
+        make_pipeline(columns, Classifier((5,))).fit(TABLE, NAMES).predict_proba(unknown),
+        atol=1e-5,
+    )
+
+
+def test_frames_without_a_column_transformer():
+    numbers = TABLE[["count", "flag", "b"]]
+    check(make_pipeline(StandardScaler(), Classifier((5,))).fit(numbers, NAMES), numbers)
+    check(Classifier((5,)).fit(numbers, NAMES), numbers)
+    texts = TABLE[["town", "count"]]
+    check(make_pipeline(OneHotEncoder(), Classifier((5,))).fit(texts, NAMES), texts)
+    select = make_column_transformer((StandardScaler(), make_column_selector(dtype_include="number")))
+    check(
+        make_pipeline(select, Classifier((5,))).fit(TABLE[["b", "count", "town"]], NAMES),
+        TABLE[["b", "count", "town"]],
+    )
+
+
+# What is refused.
+
+
+class OwnTarget(DNNClassifier):
+    @property
+    def target_encoder(self):
+        return skdl.ClassifierLabelEncoder()
+
+
+class OwnFeatures(DNNClassifier):
+    @property
+    def feature_encoder(self):
+        return StandardScaler()
+
+
+class OwnPredict(DNNClassifier):
+    def predict(self, X, **kwargs):
+        return super().predict(X, **kwargs)
+
+
+class Renamed(DNNClassifier):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [(OwnTarget, "target_encoder"), (OwnFeatures, "feature_encoder"), (OwnPredict, "predict")],
+)
+def test_code_of_a_subclass_is_refused_by_name_before_writing(cls, name, tmp_path):
+    pipeline = make_pipeline(StandardScaler(), cls((5,), **SHORT)).fit(X, NAMES)
+    with pytest.raises(
+        ValueError, match=f"{cls.__name__} can't be written as ONNX: its {name} is code of its own"
+    ):
+        to_onnx(pipeline, X, tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_subclass_without_such_code_is_converted():
+    check(Renamed((5,), **SHORT).fit(X, NAMES), X)
+
+
+@pytest.mark.parametrize("cls", [TabularClassifier, TabularRegressor])
+def test_tabular_estimators_are_refused(cls):
+    estimator = cls((4,), n_members=1, n_folds=1, epochs=1).fit(X[:50], X[:50, 0] > 3)
+    with pytest.raises(ValueError, match=f"{cls.__name__} can't be written as ONNX"):
+        to_onnx(estimator, X)
+
+
+def test_what_skl2onnx_does_not_know_is_named():
+    pipeline = make_pipeline(SplineTransformer(), Classifier((5,))).fit(X, NAMES)
+    with pytest.raises(ValueError, match="skl2onnx converts no SplineTransformer"):
+        to_onnx(pipeline, X)
+    for method in ("isotonic", "temperature"):
+        calibrated = CalibratedClassifierCV(Classifier((5,)), method=method, cv=2).fit(X, NAMES)
+        with pytest.raises(ValueError, match=f"with method='{method}'"):
+            to_onnx(calibrated)
+    reg = Regressor((5,))
+    for transformed, name in (
+        ({"func": np.cbrt, "inverse_func": lambda y: y**3}, "inverse_func <lambda>"),
+        ({"transformer": QuantileTransformer(n_quantiles=9)}, "QuantileTransformer"),
+    ):
+        with pytest.raises(ValueError, match=name):
+            to_onnx(TransformedTargetRegressor(reg, **transformed).fit(X, X[:, 0]), X)
+
+
+def test_a_model_that_computes_something_else_is_refused(monkeypatch, tmp_path):
+    clf = Classifier((5,)).fit(X, NAMES)
+    monkeypatch.setattr(Renamed, "predict_proba", lambda self, X: 1 - super(Renamed, self).predict_proba(X))
+    monkeypatch.setattr(Renamed.predict_proba, "__module__", "skdl.test")
+    clf.__class__ = Renamed
+    with pytest.raises(ValueError, match="differs from predict_proba of Renamed by"):
+        to_onnx(clf, X, tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_fitted_is_refused():
+    with pytest.raises(NotFittedError):
+        to_onnx(make_pipeline(StandardScaler(), Classifier((5,))), X)
+
+
+@pytest.mark.parametrize("missing", ["skl2onnx", "onnxruntime"])
+def test_without_the_extra_one_error_says_what_to_install(missing, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=r'pip install "skdl\[onnx\]"'):
+        to_onnx(Classifier((5,)).fit(X, NAMES), X)
+
+
+# skl2onnx's own function, and other processes.
+
+
+def test_skl2onnx_converts_the_estimators_itself():
+    pipeline = make_sklearn_pipeline(StandardScaler(), Renamed((5,), **SHORT)).fit(X, NAMES)
+    rows = X.astype("float32")
+    labels, shares = predicted(skl2onnx.to_onnx(pipeline, rows[:1]), rows)
+    np.testing.assert_array_equal(labels, pipeline.predict(rows))
+    assert list(shares[0]) == ["high", "low", "mid"]  # as for scikit-learn's own classifiers
+    model = skl2onnx.to_onnx(pipeline, X[:1], options={"zipmap": False})
+    np.testing.assert_allclose(predicted(model, X)[1], pipeline.predict_proba(X), atol=1e-5)
+
+
+def test_a_process_without_tensorflow_and_scikit_learn_predicts(tmp_path):
+    pipeline = make_pipeline(StandardScaler(), SMOTE(random_state=0), Classifier((5,))).fit(X, NAMES)
+    to_onnx(pipeline, X, tmp_path / "net.onnx")
+    np.save(tmp_path / "X.npy", X)
+    code = """
+        import sys
+        for name in ("tensorflow", "keras", "sklearn", "skdl", "skl2onnx", "onnx"):
+            sys.modules[name] = None
+        import numpy as np, onnxruntime
+        labels, shares = onnxruntime.InferenceSession("net.onnx").run(None, {"X": np.load("X.npy")})
+        np.save("labels.npy", labels.astype(str)); np.save("shares.npy", shares)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, cwd=tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), pipeline.predict(X))
+    np.testing.assert_allclose(np.load(tmp_path / "shares.npy"), pipeline.predict_proba(X), atol=1e-5)
+
+
+def test_dense_networks_are_written_without_tensorflow():
+    code = """
+        import sys
+        import numpy as np, skdl
+        X, y = np.random.default_rng(0).random((60, 3)), np.arange(60) % 2
+        skdl.to_onnx(skdl.DNNClassifier((4,), epochs=1).fit(X, y), X)
+        print("tensorflow" in sys.modules)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("False", "")
