@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import tempfile
@@ -17,7 +18,6 @@ import sklearn.model_selection
 import skops.io
 from imblearn.base import SamplerMixin
 from sklearn.base import BaseEstimator, clone
-from skops.io.exceptions import UntrustedTypesFoundException
 
 from skdl._backend import keras
 from skdl._persistence._graph import flatten_parts
@@ -28,7 +28,6 @@ _MAGIC = b"skdl 1\n"
 # What fitted searches and calibrated classifiers hold besides.
 _OTHERS = (
     "numpy.dtype",
-    "skdl._targets._subset_accuracy.SubsetAccuracy",  # imported where it is used
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.metrics._scorer._PassthroughScorer",
 )
@@ -141,17 +140,18 @@ def load(path: str | os.PathLike[str], trusted: Collection[Any] = ()) -> Any:
         raise TypeError(f"trusted must be a list of names or types; got the string {trusted!r}.")
     header, payload = _read(Path(path))
     _compare(header["versions"], path)
-    trusted = [*_own_types(), *map(_name, trusted)]
+    trusted = {*_OTHERS, *map(_name, trusted)}
     try:
-        return skops.io.loads(payload, trusted=trusted)
+        needed = set(skops.io.get_untrusted_types(data=payload)) - trusted
     except BadZipFile as error:
         raise ValueError(f"{path} holds no estimator that skdl.save wrote: {error}") from error
-    except UntrustedTypesFoundException as error:
-        needed = sorted(set(skops.io.get_untrusted_types(data=payload)) - set(trusted))
+    own = set(filter(_is_own, needed))
+    if needed > own:
         raise ValueError(
-            f"{path} needs classes or functions that are not trusted: {needed}. If you know them, and where "
-            "the file comes from, name them: trusted=[...]."
-        ) from error
+            f"{path} needs classes or functions that are not trusted: {sorted(needed - own)}. If you know "
+            "them, and where the file comes from, name them: trusted=[...]."
+        )
+    return skops.io.loads(payload, trusted=sorted(trusted | own))
 
 
 def _without_rows(value, seen):
@@ -213,36 +213,29 @@ def _compare(saved, path):
         )
 
 
-def _own_types():
-    """Return the names of the classes that need no trust of the user's, and that skops does not know.
+def _is_own(name):
+    """Return whether a name is that of a class that needs no trust of the user's.
 
     Making an estimator or a splitter runs no code but its ``__setstate__``; callbacks, schedules,
     layers and losses are Keras's, scikit-learn's and skdl's.
     """
-    import skdl
-    from skdl._dense import State
-    from skdl._persistence import Packed
-
-    for name in skdl.__all__:
-        getattr(skdl, name)
-    estimators = [
-        cls
-        for cls in _subclasses(BaseEstimator)
-        if cls.__module__.partition(".")[0] in ("skdl", "scikeras", "imblearn", "sklearn")
-    ]
-    splitters = [getattr(sklearn.model_selection, name) for name in sklearn.model_selection.__all__]
-    splitters = [each for each in splitters if hasattr(each, "get_n_splits")]
-    plain = [
-        cls
-        for module in (keras.callbacks, keras.optimizers.schedules, sklearn.callback)
-        for cls in vars(module).values()
-        if isinstance(cls, type)
-    ]
-    kinds = (keras.Layer, keras.losses.Loss, keras.callbacks.Callback)
-    parts = [cls for cls in set().union(*map(_subclasses, kinds)) if cls.__module__.startswith("skdl.")]
-    own = [_name(cls) for cls in [Packed, State, *estimators, *splitters, *plain, *parts]]
-    return [*own, *_OTHERS]
-
-
-def _subclasses(cls):
-    return {cls}.union(*map(_subclasses, type.__subclasses__(cls)))
+    module, _, name = name.rpartition(".")
+    package = module.partition(".")[0]
+    if package not in ("imblearn", "keras", "scikeras", "skdl", "sklearn"):
+        return False
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):  # of another release: skops says what is missing
+        return False
+    if not isinstance(cls, type):
+        return False
+    if package == "keras":
+        public = (keras.callbacks, keras.optimizers.schedules)
+        return any(cls is each for module in public for each in vars(module).values())
+    splits = cls in vars(sklearn.model_selection).values() and hasattr(cls, "get_n_splits")
+    return (
+        issubclass(cls, BaseEstimator)
+        or splits
+        or package == "skdl"
+        or cls in vars(sklearn.callback).values()
+    )
