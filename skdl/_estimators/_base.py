@@ -603,68 +603,105 @@ class KerasEstimator(
         metadata = None if data.weight is None else {"sample_weight": data.weight}
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
         continues = continues and self.initialized_
-        split = plan.splitter(data.weight, self._strata_of, groups)
         with self._all_or_nothing(trains_on=continues):
-            if continues:
-                X, y = self._validate_data(data.X, data.y)
-            else:
-                how = {"classes": classes, "split": split, "engine": plan.engine}
-                how = {name: value for name, value in how.items() if has_param(self._initialize, name)}
-                X, y = self._initialize(data.X, data.y, **how)
-            target = self._target
-            train, held_out = split(X, y)
-            target.check_learnable(train.y, type(self).__name__, classes)
-            if given is not None:
-                held_out = Rows(*self._validate_data(given.X, given.y), given.weight).checked_weight()
-                target.check_known(held_out.y)
-                warn_if_unlike(train, held_out)
+            train, held_out = self._divide(data, given, plan, continues, classes, groups)
             shown = training_rows(data.X, data.y, metadata, train.where())
-            self._prepare_model(encoded(self.feature_encoder_, take(X, slice(0, 1))), target)
-            if plan.class_weight is not None:
-                train = train.weighted(target.class_weights(train.y, plan.class_weight))
-            train = train.of_mean_weight_one().encode(self.feature_encoder_, target)
+            train, held_out = self._encode(train, held_out, plan)
+            scored = None
             if held_out is not None:
-                held_out = held_out.of_mean_weight_one().encode(self.feature_encoder_, target)
-            # Without callbacks no Python runs between the epochs.
-            before = self._history() if plan.initial_epoch else {}
-            validated = None if held_out is None else (held_out.where(), held_out.weight)
+                of_user = data if given is None else given
+                scored = of_user.X, of_user.y, held_out.where(), held_out.weight
             train, held_out, plan = self._arrange(train, held_out, plan)
-            state = self._state_to_train(train, plan)
-            network = self.model_ if state is None else state
-            criterion = Criterion.of(plan.scoring, network, self)
-            greater_is_better = criterion.mode == "max"
-
-            def learn(history):
-                return learnt_from(history, before, plan.validates, criterion.name, greater_is_better)
-
-            first, last = [], []
-            if criterion.scorer is not None and validated is not None:
-                X_val, y_val = (data.X, data.y) if given is None else (given.X, given.y)
-                first = [ValidationScore(criterion, self, X_val, y_val, *validated)]
-            if getattr(self, "_skl_callbacks", None):
-
-                def fitted(history):
-                    return {**self._copied_network(), **learn(history)}
-
-                last = [EpochTasks(self, task, fitted, shown)]
-            if plan.patience is not None:
-                last = [*last, EarlyStopping(f"val_{criterion.name}", greater_is_better, plan.patience)]
-            if state is None:
-                outcome = fit_model(network, train, held_out, plan, seed=self._seed, first=first, last=last)
-            else:
-                hold = functools.partial(self._hold, model=vars(self).get("model_"))
-                outcome = train_dense(
-                    state, train, held_out, plan, seed=self._seed, hooks=[*first, *last], hold=hold
-                )
-                hold(state)
-            if outcome.interrupted and is_one_of_many():
-                raise KeyboardInterrupt
+            outcome, learnt = self._train(train, held_out, plan, scored, task, shown)
             self.engine_, self.engine_reason_ = outcome.engine, outcome.reason
             self.callbacks_ = plan.callbacks
-            vars(self).update(learn(outcome.history))
+            vars(self).update(learnt)
             self._check_trained(train.X)
-        if self.engine_reason_ is not None and plan.engine == "auto":
-            _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, self.engine_reason_)
+        self._report(outcome, plan)
+        task.call_on_fit_task_end(estimator=self, reconstruction_attributes=self._copied_network, **shown)
+        return self
+
+    def _divide(self, data, given, plan, continues, classes, groups):
+        """Check the data, build the network, and return rows to train on and rows to validate on."""
+        split = plan.splitter(data.weight, self._strata_of, groups)
+        if continues:
+            X, y = self._validate_data(data.X, data.y)
+        else:
+            # Subclasses written for scikeras take X and y alone.
+            args = {"classes": classes, "split": split, "engine": plan.engine}
+            args = {name: value for name, value in args.items() if has_param(self._initialize, name)}
+            X, y = self._initialize(data.X, data.y, **args)
+        train, held_out = split(X, y)
+        self._target.check_learnable(train.y, type(self).__name__, classes)
+        if given is not None:
+            held_out = Rows(*self._validate_data(given.X, given.y), given.weight).checked_weight()
+            self._target.check_known(held_out.y)
+            warn_if_unlike(train, held_out)
+        self._prepare_model(encoded(self.feature_encoder_, take(X, slice(0, 1))), self._target)
+        return train, held_out
+
+    def _encode(self, train, held_out, plan):
+        """Return rows as the model takes them, weighted by class, with weights of mean one."""
+        if plan.class_weight is not None:
+            train = train.weighted(self._target.class_weights(train.y, plan.class_weight))
+        train = train.of_mean_weight_one().encode(self.feature_encoder_, self._target)
+        if held_out is not None:
+            held_out = held_out.of_mean_weight_one().encode(self.feature_encoder_, self._target)
+        return train, held_out
+
+    def _train(self, train, held_out, plan, scored, task, shown):
+        """Train the network on encoded rows.
+
+        Parameters
+        ----------
+        train : Rows
+        held_out : Rows or None
+        plan : Plan
+        scored : tuple (X, y, positions, weight) or None
+            The validation rows, as a scorer takes them.
+        task : sklearn.callback.CallbackContext
+        shown : dict
+            Of `training_rows`, for scikit-learn's callbacks.
+
+        Returns
+        -------
+        outcome : Outcome
+        learnt : dict of str to object
+            Attributes that tell of the epochs.
+        """
+        state = self._state_to_train(train, plan)
+        network = self.model_ if state is None else state
+        criterion = Criterion.of(plan.scoring, network, self)
+        greater_is_better = criterion.mode == "max"
+        before = self._history() if plan.initial_epoch else {}
+
+        def learn(history):
+            return learnt_from(history, before, plan.validates, criterion.name, greater_is_better)
+
+        first, last = [], []
+        if criterion.scorer is not None and scored is not None:
+            first.append(ValidationScore(criterion, self, *scored))
+        if getattr(self, "_skl_callbacks", None):
+            last.append(
+                EpochTasks(self, task, lambda history: {**self._copied_network(), **learn(history)}, shown)
+            )
+        if plan.patience is not None:
+            last.append(EarlyStopping(f"val_{criterion.name}", greater_is_better, plan.patience))
+        if state is None:
+            outcome = fit_model(network, train, held_out, plan, seed=self._seed, first=first, last=last)
+        else:
+            hold = functools.partial(self._hold, model=vars(self).get("model_"))
+            hooks = [*first, *last]
+            outcome = train_dense(state, train, held_out, plan, seed=self._seed, hooks=hooks, hold=hold)
+            hold(state)
+        if outcome.interrupted and is_one_of_many():
+            raise KeyboardInterrupt
+        return outcome, learn(outcome.history)
+
+    def _report(self, outcome, plan):
+        """Log why Keras trained, and warn of a training that was interrupted or diverged."""
+        if outcome.reason is not None and plan.engine == "auto":
+            _log.info("%s trains with keras.Model.fit: %s", type(self).__name__, outcome.reason)
         if outcome.interrupted:
             warn(
                 f"The training was interrupted after {len(outcome.epochs)} of {plan.epochs} epochs. The "
@@ -677,8 +714,6 @@ class KerasEstimator(
         if diverged:
             # Not an error: the history shows what happened. Predicting is one.
             warn(diverged, ConvergenceWarning)
-        task.call_on_fit_task_end(estimator=self, reconstruction_attributes=self._copied_network, **shown)
-        return self
 
     def _state_to_train(self, train, plan):
         """Return a copy of the dense network to train in NumPy, or None where another engine trains."""
