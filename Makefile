@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export MPLBACKEND ?= Agg
 FUZZ_CASES ?= 1200
 
-.PHONY: demo test test-floors test-newest lint examples bench tables docs check-site images dist clean
+.PHONY: demo test test-floors test-newest lint examples bench tables production docs check-site images dist clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/run.stamp
@@ -47,6 +47,10 @@ bench: $(VENV)/bench.stamp
 # Compares the tabular estimators with others; writes the table of the guide.
 tables: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/tables.py
+
+# Compares the ways into production: size, time to load, time to answer; writes the table of the guide.
+production: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/production.py
 
 # Runs the examples for their pictures; DOCSFLAGS="-D plot_gallery=0" leaves that out.
 docs: $(VENV)/docs.stamp

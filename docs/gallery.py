@@ -36,6 +36,10 @@ LESSONS = {
         "All hyperparameters in one search, with other models beside the network.",
         "tuning_parameters",
     ),
+    "onnx": (
+        "A Pipeline as one ONNX file, which answers without TensorFlow and scikit-learn.",
+        "onnx_probabilities",
+    ),
     "tabular": ("A raw table with text, categories and gaps, without preparation.", "tabular_calibration"),
 }
 
