@@ -26,6 +26,7 @@ _ROWS_ALONE = (
     *(layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.Reshape, layers.LayerNormalization),
     *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Concatenate),
     *(layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D),
+    *(layers.LSTM, layers.GRU, layers.SimpleRNN, layers.MultiHeadAttention),
 )
 _ELEMENTWISE = tuple(
     getattr(keras.activations, name)
@@ -82,19 +83,20 @@ def _treats_rows_alone(model):
         kinds = private.functional_classes()
     except private.Unavailable:
         return False
-    # A graph may have operations of ``keras.ops`` besides layers.
-    parts = [model, *all_layers(model), *getattr(model, "operations", ())]
-    return all(_row_alone(part, kinds) for part in parts)
+    return all(_row_alone(part, kinds) for part in (model, *all_layers(model)))
 
 
 def _row_alone(part, kinds):
     if "call" in vars(part) or "predict_step" in vars(part):
         return False
     if isinstance(part, keras.Model):
-        operations = getattr(part, "operations", None)
-        return type(part) in kinds and all(isinstance(each, keras.Layer) for each in operations or [None])
+        # A graph may have operations of ``keras.ops`` besides layers.
+        operations = getattr(part, "operations", ())
+        return type(part) in kinds and all(isinstance(each, keras.Layer) for each in operations)
     if isinstance(part, layers.InputLayer):
         return part.batch_shape[0] is None
+    if isinstance(part, layers.RNN) and part.stateful:
+        return False
     return type(part) in _ROWS_ALONE and getattr(part, "activation", None) in (None, *_ELEMENTWISE)
 
 

@@ -5,13 +5,13 @@ Then ``keras.Model.fit`` trains.
 """
 
 import threading
-import warnings
 
 import numpy as np
 
 from skdl._backend import keras, private, tf
 from skdl._engine._loop import Pass, training_variables
 from skdl._engine._tensors import Layout, tensors
+from skdl._warnings import warn
 
 # Releases of Keras and TensorFlow with which the tests run.
 TESTED = {("3.15", "2.21")}
@@ -57,11 +57,9 @@ def unavailable(reason):
         first, _told = not _told, True
     if first:
         tested = " or ".join(f"Keras {ours}.* with TensorFlow {tfs}.*" for ours, tfs in sorted(TESTED))
-        warnings.warn(
+        warn(
             f"{reason[0].upper()}{reason[1:]}, so keras.Model.fit trains, which gives the same results more "
             f"slowly. Install {tested}, or a newer version of skdl.",
-            UserWarning,
-            stacklevel=2,
         )
     return reason
 

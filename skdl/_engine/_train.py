@@ -1,7 +1,6 @@
 """Training: compiled where it can be, Keras's ``fit`` where not."""
 
 import contextlib
-import warnings
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from skdl._engine._loop import Pass, training_variables
 from skdl._engine._program import programs_of
 from skdl._engine._rules import acts_before_training, runs_user_code, why_not
 from skdl._engine._tensors import Layout, packed, tensors
+from skdl._warnings import warn
 
 
 def train(
@@ -191,7 +191,7 @@ class _CompiledFit:
     ):
         limit = keras.config.max_epochs()
         if limit and limit < epochs:
-            warnings.warn(f"Limiting epochs to {limit}", stacklevel=4)
+            warn(f"Limiting epochs to {limit}")
             epochs = limit
         self.model, self.callbacks, self.verbose = model, callbacks, verbose
         self.epochs, self.initial_epoch, self.shuffle, self.seed = epochs, initial_epoch, shuffle, seed
