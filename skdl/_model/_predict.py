@@ -6,6 +6,7 @@ import scipy.sparse
 from skdl import _dense
 from skdl._arrays import dense_where_small, leaves, n_rows, take
 from skdl._backend import private
+from skdl._training import check_steps
 
 # Of a sparse matrix that are made dense at a time.
 _ROWS = 2**10
@@ -56,6 +57,7 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **arg
     ndarray, or nested lists or dicts of them
     """
     batch_size, step = (n_rows(x) if size == -1 else size for size in (batch_size, step))
+    check_steps(model, n_rows(x), batch_size or step or 32, "rows to predict")
     if asks_keras(callbacks=callbacks, **args):
         # In the middle of a training, where a scorer predicts, they belong to the training.
         before = [(private.watched_model(each), getattr(each, "params", None)) for each in callbacks]

@@ -9,6 +9,7 @@ from skdl._training._outcome import divergence, late_divergence, learnt_from
 from skdl._training._plan import FIT_PARAMS, Plan, fit_settings
 from skdl._training._rows import Rows, encoded
 from skdl._training._scoring import Criterion, ValidationScore
+from skdl._training._steps import check_steps
 from skdl._training._train_dense import train_dense, why_not_numpy
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Plan",
     "Rows",
     "ValidationScore",
+    "check_steps",
     "divergence",
     "encoded",
     "fit_model",

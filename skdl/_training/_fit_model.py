@@ -5,6 +5,7 @@ import inspect
 
 from skdl._backend import private
 from skdl._training._outcome import Outcome
+from skdl._training._steps import check_steps
 
 
 def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
@@ -33,6 +34,9 @@ def fit_model(model, train, held_out, plan, *, seed, first=(), last=()):
     from skdl._training._hook_callback import HookCallback
 
     batch_size, validation_batch_size = plan.batch_sizes(train.n)
+    check_steps(model, train.n, batch_size, "rows to train on")
+    if held_out is not None:
+        check_steps(model, held_out.n, validation_batch_size, "rows to validate on")
     validation = {} if held_out is None else {"validation_batch_size": validation_batch_size}
     callbacks = [HookCallback(first), *plan.callbacks, HookCallback(last)]
     backup = BackupCompanion.of(plan.callbacks, plan.epoch_numbers, last)
