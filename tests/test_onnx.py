@@ -66,10 +66,10 @@ def predicted(model, X):
     """Return the outputs of an ONNX model, for one array or for a column each."""
     session = onnxruntime.InferenceSession(model.SerializeToString())
     if isinstance(X, pd.DataFrame):
-        as_text = {name: str for name in X if X[name].dtype.kind not in "biuf"}
-        X = X.astype(as_text)
+        columns = {name: np.asarray(X[name])[:, None] for name in X}
+        as_text = np.vectorize(str, otypes=[object])
         return session.run(
-            None, {name: X[[name]].to_numpy(object if name in as_text else None) for name in X}
+            None, {name: v if v.dtype.kind in "biuf" else as_text(v) for name, v in columns.items()}
         )
     return session.run(None, {"X": X})
 
@@ -228,6 +228,32 @@ def test_a_wrapper_that_decodes_nothing():
     check(net.fit(X, X), X)
 
 
+# Tabular estimators.
+
+SMALL = {
+    "hidden_layer_sizes": 4,
+    "n_members": 2,
+    "n_folds": 2,
+    "epochs": 1,
+    "batch_size": 256,
+    "random_state": 0,
+}
+
+
+def test_arrays_for_tabular_estimators():
+    rows = np.where(RNG.random(X.shape) < 0.1, np.nan, X)
+    check(TabularRegressor(**SMALL).fit(rows, X[:, :2] * 100), rows)
+
+
+def test_raw_tables_for_tabular_estimators():
+    table = TABLE.assign(level=pd.Categorical(TABLE["count"] % 4), gone=TABLE["town"].where(TABLE["flag"]))
+    clf = TabularClassifier(**SMALL).fit(table, NAMES)
+    model = check(clf, table)
+    extremes = {"a": [np.inf, -np.inf], "count": [-5, 10**9], "town": ["Rom", "Ulm"], "level": [9, 0]}
+    unknown = table[:2].assign(**extremes)
+    np.testing.assert_allclose(predicted(model, unknown)[1], clf.predict_proba(unknown), atol=1e-5)
+
+
 # Pipelines.
 
 
@@ -367,13 +393,6 @@ def test_code_of_a_subclass_is_refused_by_name_before_writing(cls, name, tmp_pat
 
 def test_a_subclass_without_such_code_is_converted():
     check(Renamed((5,), **SHORT).fit(X, NAMES), X)
-
-
-@pytest.mark.parametrize("cls", [TabularClassifier, TabularRegressor])
-def test_tabular_estimators_are_refused(cls):
-    estimator = cls((4,), n_members=1, n_folds=1, epochs=1).fit(X[:50], X[:50, 0] > 3)
-    with pytest.raises(ValueError, match=f"{cls.__name__} can't be written as ONNX"):
-        to_onnx(estimator, X)
 
 
 def test_what_skl2onnx_does_not_know_is_named():

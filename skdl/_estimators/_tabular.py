@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Literal, Self
 
@@ -16,6 +17,7 @@ from skdl._estimators._classifier import KerasClassifierMixin
 from skdl._estimators._constraints import CLASS_WEIGHT, TRAINING_CONSTRAINTS
 from skdl._estimators._docstrings import documented
 from skdl._estimators._regressor import KerasRegressorMixin
+from skdl._onnx import NetworkParts, add_average, add_table
 from skdl._tabular import (
     MOST_EPOCHS,
     TableEncoder,
@@ -282,10 +284,14 @@ class _TabularMixin:
         return None  # the network treats each row alone
 
     def _network_parts(self):
-        raise ValueError(
-            f"{type(self).__name__} can't be written as ONNX, since it reads raw tables by code of its own. "
-            "Use skdl.save or pickle, or DNNClassifier or DNNRegressor behind a ColumnTransformer."
-        )
+        read = partial(add_table, reader=self.table_reader_, encoder=self.feature_encoder_)
+        network, encoder = self.model_, self.target_encoder_
+        if self._classify:
+            return NetworkParts(
+                network, self.n_classes_, "classes", self.classes_, read=read, finish=add_average
+            )
+        finish = partial(add_average, scaler=encoder.scaler_, limits=encoder.range_)
+        return NetworkParts(network, self.n_outputs_, "numbers", read=read, finish=finish)
 
     def _predict_raw(self, X, **kwargs):
         """Return the outputs, averaged over the folds."""

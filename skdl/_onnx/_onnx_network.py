@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,11 @@ class NetworkParts(NamedTuple):
         Their labels.
     output_function : {"sigmoid", "softmax"}, default=None
         What turns the output into probabilities.
+    read : callable, default=None
+        From a graph and skl2onnx's variables to the name of the network's input. By default the variables are
+        columns of numbers.
+    finish : callable, default=None
+        From a graph and the name of the network's output to that of what is decoded.
     """
 
     network: Any
@@ -34,6 +40,8 @@ class NetworkParts(NamedTuple):
     kind: str
     classes: np.ndarray | None = None
     output_function: str | None = None
+    read: Callable | None = None
+    finish: Callable | None = None
 
 
 def add_network(graph, parts, x):
@@ -53,6 +61,8 @@ def add_network(graph, parts, x):
     """
     add_output = _add_dense if isinstance(parts.network, State) else _add_keras_model
     y = add_output(graph, parts.network, x)
+    if parts.finish is not None:
+        y = parts.finish(graph, y)
     if parts.kind == "numbers":
         return [y]
     if parts.output_function is not None:

@@ -110,8 +110,9 @@ def _set_shapes(operator):
 def _convert(scope, operator, container):
     """Add the nodes of an estimator to skl2onnx's container."""
     graph = Graph(scope.get_unique_operator_name("skdl") + "_")
-    x = joined(graph, operator.inputs)
-    add_to(container, graph, add_network(graph, operator.raw_operator._onnx_parts(), x), operator.outputs)
+    parts = operator.raw_operator._onnx_parts()
+    x = (parts.read or joined)(graph, operator.inputs)
+    add_to(container, graph, add_network(graph, parts, x), operator.outputs)
 
 
 def joined(graph, variables):
