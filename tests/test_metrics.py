@@ -454,6 +454,11 @@ def test_a_loss_as_a_metric_which_is_averaged_over_batches_is_refused(loss):
     assert "huber" in DNNRegressor((4,), metrics=[losses.huber], epochs=1).fit(X, NUMBERS).history_
 
 
+def test_what_is_not_known_of_a_function_of_keras_is_said():
+    with pytest.raises(ValueError, match=r"What Keras's tversky compares as a metric is not known"):
+        dnn(metrics=[losses.tversky]).fit(X, BINARY)
+
+
 @pytest.mark.parametrize(
     ("metric", "match"),
     [

@@ -34,10 +34,10 @@ class Form(NamedTuple):
     loss: str
 
 
-# Which forms of target the metrics of Keras compare rightly with outputs. Those that are missing, such as
-# Accuracy, which asks whether a probability is 1, compare none. For others TensorFlow fails in the middle
-# of the first step, or broadcasts the shapes and returns wrong values.
-_OF_ONE_COLUMN = frozenset({"binary", "one-hot", "labels"})
+# Which forms of target the metrics of Keras compare rightly with outputs; Accuracy, which asks whether a
+# probability is 1, none. With others TensorFlow fails in the middle of the first step, or broadcasts the
+# shapes and returns wrong values.
+_COLUMNS = frozenset({"binary", "one-hot", "labels"})
 _FORMS = {
     **dict.fromkeys(
         (
@@ -46,14 +46,14 @@ _FORMS = {
             *("PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity"),
             *("SpecificityAtSensitivity", "F1Score", "FBetaScore", "Hinge", "SquaredHinge"),
         ),
-        _OF_ONE_COLUMN,
+        _COLUMNS,
     ),
     **dict.fromkeys(
         (
             *("MeanSquaredError", "RootMeanSquaredError", "MeanAbsoluteError", "LogCoshError", "R2Score"),
             *("MeanAbsolutePercentageError", "MeanSquaredLogarithmicError", "Poisson", "Huber"),
         ),
-        _OF_ONE_COLUMN | {"numbers"},
+        _COLUMNS | {"numbers"},
     ),
     **dict.fromkeys(
         (
@@ -251,7 +251,12 @@ def _check_form(name, config, form, loss):
                 f"The metric {name} has num_classes={config['num_classes']}, which leaves out rows of other "
                 f"classes. Give num_classes={n_units}, and target_class_ids for some of them."
             )
-    if target in _FORMS.get(name, ()):
+    if name not in _FORMS:
+        raise ValueError(
+            f"What Keras's {name} compares as a metric is not known. Give a function of your own that calls "
+            "it, which is taken as it is."
+        )
+    if target in _FORMS[name]:
         return
     if target == "codes":
         raise ValueError(
@@ -270,12 +275,10 @@ def _check_form(name, config, form, loss):
         "labels": "one column of 0 and 1 for each label",
         "numbers": "numbers",
     }[target]
-    instead = next(
-        (each[target] for end, each in _INSTEAD.items() if name.endswith(end) and target in each), ""
-    )
-    instead = instead or (
-        '"mean_absolute_error" or "r2_score"' if target == "numbers" else '"accuracy" or "AUC"'
-    )
+    instead = '"mean_absolute_error" or "r2_score"' if target == "numbers" else '"accuracy" or "AUC"'
+    for end, by_form in _INSTEAD.items():
+        if name.endswith(end):
+            instead = by_form.get(target, instead)
     raise ValueError(f"The metric {name} does not compare what is here: {with_loss} {what}. Give {instead}.")
 
 
@@ -286,7 +289,7 @@ def _of_logits(name, config, logits):
     argument, zero = _THRESHOLDS.get(name, (None, None))
     threshold = config.get(argument)
     ordered = config.get("top_k") is not None or (name in ("F1Score", "FBetaScore") and threshold is None)
-    if name in _OF_ORDER or ordered:
+    if name in _OF_ORDER or name in _BY_FORM or ordered:
         return name, config
     if logits == "sigmoid" and argument is not None:
         # A probability of one half is a logit of 0.
@@ -339,16 +342,15 @@ def settle_by_output(metrics, loss, n_units, names):
     names : list of str or None
         Of the outputs.
     """
-    losses = _by_output(
-        loss if isinstance(loss, list | tuple | dict) else [loss] * len(n_units), n_units, names
-    )
+    loss = loss if isinstance(loss, list | tuple | dict) else [loss] * len(n_units)
+    losses = _by_output(loss, n_units, names)
     given = _by_output(metrics, n_units, names)
     if losses is None or given is None:  # nested otherwise: Keras says what it takes
         return metrics
     settled = []
-    for each, loss, n in zip(given, losses, n_units, strict=True):
-        kind = "numbers" if read_loss(loss)[0] in _OF_NUMBERS else None
-        settled.append(None if each is None else settle(each, form_of(kind, None, loss, n), loss))
+    for each, its_loss, n in zip(given, losses, n_units, strict=True):
+        kind = "numbers" if read_loss(its_loss)[0] in _OF_NUMBERS else None
+        settled.append(None if each is None else settle(each, form_of(kind, None, its_loss, n), its_loss))
     if isinstance(metrics, dict):
         return {name: settled[names.index(name)] for name in metrics}
     return settled
@@ -367,10 +369,9 @@ def _settled(given, form, loss):
         return given
     name, config, called = read
     new_name, new_config = meant(name, config, form, loss)
-    by_shape = (
-        name in _BY_FORM and new_name.endswith(("yAccuracy", "lAccuracy")) and new_config == {"name": name}
-    )
-    if by_shape or (new_name, new_config) == (name, config):
+    # Keras itself finds out by the shapes which accuracy is meant, but for that of labels.
+    as_keras = name in ("accuracy", "acc") and new_name != "SubsetAccuracy" and new_config == {"name": name}
+    if as_keras or (new_name, new_config) == (name, config):
         return given
     if new_name == "SubsetAccuracy":
         from skdl._targets._subset_accuracy import SubsetAccuracy as kind
