@@ -358,7 +358,7 @@ def test_a_builder_that_fails_is_not_hidden():
         (1, SPARSE, Y[:100], r"output has 1 unit, but 2 classes with .* need 2 units\."),
         (1, "categorical_crossentropy", Y[:100], r"output has 1 unit, but 2 classes with .* need 2 units\."),
         (3, "binary_crossentropy", Y[:100], r"3 units, but 2 classes .* need 2 units, or one sigmoid unit"),
-        (2, "binary_crossentropy", np.eye(3, dtype=int)[Y], r"output has 2 units, but the target has 3"),
+        (2, "binary_crossentropy", 1 - np.eye(3, dtype=int)[Y], r"output has 2 units, but the target has 3"),
     ],
 )
 def test_a_model_whose_output_does_not_fit_the_classes(units, loss, y, match):

@@ -101,6 +101,11 @@ def test_a_training_that_is_refused_leaves_the_model_that_was_there():
     assert_array_equal(clf.predict_proba(X), before)
 
 
+def test_a_softmax_of_one_unit_is_refused_before_training():
+    with pytest.raises(ValueError, match=r"a softmax of one unit, which is 1 whatever the input.*sigmoid"):
+        wrapped(1, "softmax", loss="binary_crossentropy").fit(X, BINARY)
+
+
 @pytest.mark.parametrize(
     "loss",
     [
@@ -126,14 +131,11 @@ def test_a_loss_derived_from_one_of_keras_is_read_as_that_one():
     class Codes(losses.SparseCategoricalCrossentropy):
         pass
 
-    one = wrapped(1, loss=losses.BinaryCrossentropy(from_logits=True)).fit(X, BINARY)
-    assert_array_equal(
-        wrapped(1, loss=Mine(from_logits=True)).fit(X, BINARY).predict_proba(X), one.predict_proba(X)
-    )
-    one = wrapped(3, loss=losses.SparseCategoricalCrossentropy(from_logits=True)).fit(X, CLASSES)
-    assert_array_equal(
-        wrapped(3, loss=Codes(from_logits=True)).fit(X, CLASSES).predict_proba(X), one.predict_proba(X)
-    )
+    kinds = [(1, Mine, losses.BinaryCrossentropy), (3, Codes, losses.SparseCategoricalCrossentropy)]
+    for units, derived, kind in kinds:
+        y = BINARY if units == 1 else CLASSES
+        one, other = (wrapped(units, loss=each(from_logits=True)).fit(X, y) for each in (derived, kind))
+        assert_allclose(one.predict_proba(X), other.predict_proba(X), rtol=1e-4)
 
 
 @pytest.mark.parametrize("y", [BINARY, CLASSES, LABELS], ids=["binary", "classes", "labels"])
@@ -279,6 +281,16 @@ def test_one_hot_rows_for_a_compiled_model_or_a_loss_of_ones_own_are_classes():
 
 
 @KINDS
+@pytest.mark.filterwarnings("ignore:Each row of y has exactly one 1")
+@pytest.mark.parametrize("y", [ONE_HOT[3], LABELS], ids=["one-hot", "labels"])
+def test_columns_with_a_loss_of_class_numbers_are_refused(kind, y):
+    loss = "sparse_categorical_crossentropy"
+    clf = dnn(loss=loss) if kind == "ready-made" else wrapped(3, "softmax", loss=loss)
+    with pytest.raises(ValueError, match=r"takes one class number for each row, but y has 3 columns.*argmax"):
+        clf.fit(X, y)
+
+
+@KINDS
 def test_rows_of_two_labels_that_are_not_one_hot_stay_labels(kind):
     clf = dnn() if kind == "ready-made" else wrapped(2, "sigmoid", loss="binary_crossentropy")
     assert clf.fit(X, LABELS[:, :2]).target_type_ == "multilabel-indicator"
@@ -299,6 +311,19 @@ class Rejecting(KerasClassifier):
     @property
     def target_encoder(self):
         return WithReject(loss=self.loss)
+
+
+class Numbers(ClassifierLabelEncoder):
+    """Class numbers of one-hot rows, for a loss that takes these."""
+
+    def transform(self, y):
+        return np.argmax(y, axis=1)
+
+
+class OfNumbers(KerasClassifier):
+    @property
+    def target_encoder(self):
+        return Numbers()
 
 
 class MeanAndWidth(RegressorTargetEncoder):
@@ -342,6 +367,8 @@ def test_whoever_gives_an_encoder_may_have_another_width():
     )
     assert clf.predict_proba(X).shape == (120, 3)
     assert clf.partial_fit(X[CLASSES < 2], CLASSES[CLASSES < 2]).n_classes_ == 3
+    clf = OfNumbers(ending(3, "softmax"), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    assert clf.fit(X, ONE_HOT[3]).predict(X).shape == (120, 3)
     reg = MixtureRegressor(ending(2), loss=likelihood, random_state=0).fit(X, X[:, 0])
     assert reg.predict(X).shape == (120,)
     cox = CoxRegressor(ending(1), loss=risk, random_state=0).fit(X, X[:, :2])

@@ -51,7 +51,7 @@ def output_shapes(model, x, *, seed, expected=None):
     Raises
     ------
     ValueError
-        If there are more or fewer outputs than the target needs.
+        If there are more or fewer outputs than the target needs, or one that is always 1.
     """
     from skdl import _engine  # which imports TensorFlow
 
@@ -63,6 +63,12 @@ def output_shapes(model, x, *, seed, expected=None):
         raise ValueError(
             f"The target needs a model with {expected} output{'s' * (expected != 1)}, but this one "
             f"has {len(outputs)}."
+        )
+    last = model.layers[-1] if type(model) is keras.Sequential else None
+    if outputs[0].shape[-1] == 1 and getattr(last, "activation", None) is keras.activations.softmax:
+        raise ValueError(
+            "The model ends in a softmax of one unit, which is 1 whatever the input. Give the last layer "
+            'activation="sigmoid", or one unit for each class.'
         )
     return [output.shape for output in outputs]
 

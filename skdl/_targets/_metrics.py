@@ -297,8 +297,9 @@ def _of_logits(name, config, logits):
             return name, {**config, argument: zero}
         if threshold == zero:
             return name, config
+    given = '"accuracy"' if name == "SubsetAccuracy" else name
     raise ValueError(
-        f"The metric {name} takes probabilities, but the loss takes logits (from_logits=True). End the "
+        f"The metric {given} takes probabilities, but the loss takes logits (from_logits=True). End the "
         f"network with a {logits} and leave from_logits out, or leave the metric out."
     )
 

@@ -46,7 +46,8 @@ def fitting_outputs(kind, n, loss):
     Returns
     -------
     tuple of Output
-        The first is the one that a network gets by default. Empty where nothing is known.
+        The first is the one that a network gets by default. Empty where nothing is known, and where
+        the loss takes class numbers, but the target has columns.
     """
     if kind == "numbers":
         return (Output(n, "linear", "columns"),)
@@ -56,6 +57,8 @@ def fitting_outputs(kind, n, loss):
         return "linear" if from_logits else activation
 
     if kind == "labels":
+        if form == "codes":
+            return ()
         return (Output(n, ending("softmax" if form == "one-hot" else "sigmoid"), "columns"),)
     if kind is None:
         return ()
@@ -71,8 +74,8 @@ def check_output(n_units, kind, n, loss):
 
     Parameters
     ----------
-    n_units : int
-        Width of the model's output.
+    n_units : int or None
+        Width of the model's output; None for the one that a network gets by default.
     kind, n, loss
         See `fitting_outputs`.
 
@@ -86,8 +89,14 @@ def check_output(n_units, kind, n, loss):
         If the model's output fits neither the target nor the loss.
     """
     fitting = fitting_outputs(kind, n, loss)
+    if not fitting:
+        raise ValueError(
+            f"loss={getattr(loss, '__name__', loss)!r} takes one class number for each row, but y has {n} "
+            "columns. If each row has exactly one 1, give y.argmax(axis=1), or "
+            'loss="categorical_crossentropy"; for several labels give loss="binary_crossentropy".'
+        )
     for output in fitting:
-        if output.units == n_units:
+        if n_units in (output.units, None):
             return output
     units = f"The model's output has {n_units} unit{'s' * (n_units != 1)}"
     way_out = "A subclass with a target_encoder of its own may have another width."

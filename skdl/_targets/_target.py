@@ -72,7 +72,7 @@ class Target:
 
     # What was learnt.
 
-    # Encoder of skdl's that knows which outputs fit; a subclass of it may want others.
+    # Encoder of skdl's that knows which outputs fit; one that is derived from it may want others.
     _encoder_kind = ()
 
     @property
@@ -127,7 +127,7 @@ class Target:
 
     def output(self, loss):
         """Return the output layer that a network gets by default."""
-        return fitting_outputs(self.kind, self.n, loss)[0]
+        return check_output(None, self.kind, self.n, loss)
 
     def match(self, loss, shapes):
         """Refuse a model whose output does not fit, and encode as it needs.
