@@ -294,7 +294,7 @@ def test_a_fork_works_before_tensorflow_starts_and_is_told_after():
 
         X = np.arange(40.0).reshape(20, 2)
         y = np.arange(20) % 2
-        net = DNNClassifier((4,), epochs=1, random_state=0)
+        net = DNNClassifier((4,), epochs=1, random_state=0, engine="compiled")
 
         def in_child(action):
             sys.stdout.flush()
