@@ -295,6 +295,7 @@ def test_a_fork_works_before_tensorflow_starts_and_is_told_after():
         X = np.arange(40.0).reshape(20, 2)
         y = np.arange(20) % 2
         net = DNNClassifier((4,), epochs=1, random_state=0, engine="compiled")
+        dense = DNNClassifier((4,), epochs=1)
 
         def in_child(action):
             sys.stdout.flush()
@@ -316,13 +317,14 @@ def test_a_fork_works_before_tensorflow_starts_and_is_told_after():
         in_child(lambda: net.initialize(X, y))
         in_child(lambda: net.predict(X))
         in_child(lambda: net.predict_proba(X))
+        in_child(lambda: dense.fit(X, y).predict(X))  # needs no TensorFlow
         print(net.predict(X).shape)  # the parent goes on
         """
     )
-    before, parent, *after, shape = printed
+    before, parent, *after, dense, shape = printed
     assert before == "DNNClassifier"
     assert len(after) == 5
     for line in after:
         assert line.startswith(f"RuntimeError This process was forked from process {parent} after TensorFlow")
         assert "loky" in line
-    assert shape == "(20,)"
+    assert (dense, shape) == ("ndarray", "(20,)")

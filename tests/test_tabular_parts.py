@@ -9,18 +9,18 @@ from scipy.special import log_softmax, softmax
 from skdl._tabular import (
     TableEncoder,
     TableReader,
-    TimedDecay,
     default_batch_size,
     default_epochs,
     default_folds,
     default_members,
     stack_copies,
     stack_folds,
-    tabular_network,
 )
 from skdl._tabular._encoder import RobustClipper
 from skdl._tabular._layers import FoldDense, FoldsFirst, MemberOutput, MemberScale, PeriodicEmbedding
 from skdl._tabular._losses import MemberCrossentropy, MemberSquaredError
+from skdl._tabular._network import tabular_network
+from skdl._tabular._time_limit import TimedDecay
 
 
 @pytest.fixture

@@ -146,6 +146,9 @@ class _Lazy:
     def __getattr__(self, name):
         return getattr(self._load(), name)
 
+    def __reduce__(self):
+        return "tf" if self._load is _tensorflow else "keras"
+
 
 tf, keras = _Lazy(_tensorflow), _Lazy(import_keras)
 

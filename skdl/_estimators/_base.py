@@ -252,6 +252,7 @@ class KerasEstimator(
         """Return a context that puts the Keras model back as it was where training it fails."""
         if "model_" not in vars(self):
             return contextlib.nullcontext()  # a copy is trained
+        check_not_forked()
         from skdl import _engine  # which imports TensorFlow
 
         return _engine.rolled_back_where_it_fails(self.model_)
@@ -434,6 +435,7 @@ class KerasEstimator(
                 return X, y
             except NotDense:
                 pass
+        check_not_forked()
         spec, builder = self._spec(), self._find_builder()
         with seeded(build_seed, user_code=runs_user_code(spec, builder)) as set_by_builder:
             self.model_ = build(spec, builder, self._get_metadata())
@@ -466,7 +468,6 @@ class KerasEstimator(
             Ready to predict. A model given as ``model`` is used as it is, and copied
             by the first fit that goes on from here.
         """
-        check_not_forked()
         with self._all_or_nothing():
             self._initialize(X, y)
         return self
@@ -598,7 +599,6 @@ class KerasEstimator(
         groups : array-like, default=None
             For the splitter of the plan.
         """
-        check_not_forked()
         task = self._init_callback_context(max_subtasks=plan.epochs)
         metadata = None if data.weight is None else {"sample_weight": data.weight}
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
@@ -735,7 +735,10 @@ class KerasEstimator(
 
     def _current_state(self, n_columns=1):
         """Return the dense network that there is, for an encoded target of some columns."""
-        return read_state(self.model_, n_columns) if "model_" in vars(self) else self._dense
+        if "model_" not in vars(self):
+            return self._dense
+        check_not_forked()
+        return read_state(self.model_, n_columns)
 
     def _trained_loss(self):
         """Return the loss of the network as it is compiled, or None."""
@@ -777,7 +780,6 @@ class KerasEstimator(
 
     def _predict_raw(self, X, **kwargs):
         """Return the model's outputs for X."""
-        check_not_forked()
         check_is_fitted(self)
         X, _ = self._validate_data(X)
         x = encoded(self.feature_encoder_, X)

@@ -8,7 +8,7 @@ import numpy as np
 
 from skdl import _dense
 from skdl._arrays import leaves
-from skdl._backend import floatx, keras, keras_is_imported, private, seeded
+from skdl._backend import check_not_forked, floatx, keras, keras_is_imported, private, seeded
 from skdl._dense import NotDense
 from skdl._model._networks import sequential
 from skdl._routing import route_params
@@ -73,19 +73,27 @@ def described(kind, item, params=None):
             raise NotDense(
                 "the optimizer was told not to decay some weights, which its configuration leaves out"
             )
-        config = {} if cls is item else item.get_config()
-        return cls.__name__, {**config, **params}
+        return cls.__name__, {**({} if cls is item else _config_of(item)), **params}
     name = getattr(item, "__name__", "")
     if getattr(public, name, None) is item:
         return described(kind, name, params)
     raise NotDense(f"{item!r} is not one of Keras's {kind}")
 
 
+def _config_of(item):
+    try:
+        return item.get_config()
+    except Exception as error:  # of whatever it holds that Keras can't write
+        raise NotDense(f"{item!r} has no configuration") from error
+
+
 def _plain(value):
     """Return an argument as Keras's configurations have it."""
-    if keras_is_imported() and isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
-        return keras.saving.serialize_keras_object(value)
-    return value
+    if not keras_is_imported() or not isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+        return value
+    if getattr(keras.optimizers.schedules, type(value).__name__, None) is not type(value):
+        raise NotDense(f"{value!r} is not one of Keras's schedules")
+    return keras.saving.serialize_keras_object(value)
 
 
 def described_network(row_shape, layers, compile_params, settle):
@@ -182,6 +190,7 @@ def keras_model(state, seed):
     -------
     keras.Sequential
     """
+    check_not_forked()
     described = state.network.described
     with seeded(seed, user_code=False):
         model = sequential(described["input_shape"], described["layers"])

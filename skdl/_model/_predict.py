@@ -5,7 +5,7 @@ import scipy.sparse
 
 from skdl import _dense
 from skdl._arrays import dense_where_small, leaves, n_rows, take
-from skdl._backend import private
+from skdl._backend import check_not_forked, private
 from skdl._training import check_steps
 
 # Of a sparse matrix that are made dense at a time.
@@ -56,6 +56,7 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **arg
     -------
     ndarray, or nested lists or dicts of them
     """
+    check_not_forked()
     batch_size, step = (n_rows(x) if size == -1 else size for size in (batch_size, step))
     check_steps(model, n_rows(x), batch_size or step or 32, "rows to predict")
     if asks_keras(callbacks=callbacks, **args):

@@ -363,7 +363,7 @@ def _check_same(model, restored):
         # Of a copy, since a call may draw numbers, and dropout may be on in it.
         outputs = [each(rows, training=False) for each in (unflatten(flatten(model, share=True)), restored)]
         same = _equal(*(list(map(np.asarray, keras.tree.flatten(each))) for each in outputs))
-    if not same and any(_is_quantized(layer) for layer in private.flat_layers(model)):
+    if not same and any(_is_quantized(layer) for layer in _layers_of(model)):
         raise ValueError(
             f"The model {model.name!r} is quantized in a way that Keras's format does not restore as it is. "
             "Use pickle, or quantize it after loading."
@@ -377,6 +377,12 @@ def _check_same(model, restored):
     if model.compiled:
         for one, other in ((model.optimizer, restored.optimizer), (model.loss, restored.loss)):
             _check_alike(one, other)
+
+
+def _layers_of(model):
+    """Return the layers of a model, and those of models in it."""
+    inner = [each for layer in model.layers if hasattr(layer, "layers") for each in _layers_of(layer)]
+    return [*model.layers, *inner]
 
 
 def _is_quantized(layer):
