@@ -146,6 +146,17 @@ def test_ready_made_networks_end_in_logits_where_the_loss_takes_them(y):
     assert_allclose(logits.predict_proba(X), plain.predict_proba(X), atol=1e-4)
 
 
+@pytest.mark.parametrize("engine", ["auto", "keras"])
+@pytest.mark.parametrize("loss", ["binary_crossentropy", losses.BinaryCrossentropy])
+def test_a_parameter_of_the_loss_says_that_it_takes_logits(loss, engine):
+    params = {"metrics": ["accuracy"], "epochs": 3, "engine": engine}
+    clf = dnn(loss=loss, loss__from_logits=True, **params).fit(X, BINARY)
+    same = dnn(loss=losses.BinaryCrossentropy(from_logits=True), **params).fit(X, BINARY)
+    assert clf.model_.layers[-1].activation is keras.activations.linear
+    assert_allclose(clf.predict_proba(X), same.predict_proba(X), rtol=1e-4)
+    assert_allclose(clf.history_["accuracy"], same.history_["accuracy"], rtol=1e-4)
+
+
 def test_whoever_predicts_otherwise_may_have_other_outputs():
     class Margin(KerasClassifier):
         def predict_proba(self, X):

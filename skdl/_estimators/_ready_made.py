@@ -34,7 +34,7 @@ class ReadyMade(KerasEstimator):
         return sequential(self._row_shape, self._described_layers())
 
     def _described_layers(self):
-        output = self._target.output(self._encoded_loss())
+        output = self._target.output(self._whole_loss())
         names = inspect.signature(self._layers).parameters
         params = as_python({name: value for name, value in self._settings().items() if name in names})
         return self._layers(self._row_shape, output.units, output.activation, **params)
@@ -45,7 +45,7 @@ class ReadyMade(KerasEstimator):
         spec, layers = self._spec(), self._described_layers()
         check_routed_params(spec.params, set(spec.defaults), self._keras_build_fn)
         loss = self._encoded_loss()
-        form = self._target.form(loss, layers[-1][1]["units"])
+        form = self._target.form(self._whole_loss(), layers[-1][1]["units"])
         settle = functools.partial(meant, form=form, loss=loss)
         network = described_network(self._row_shape, layers, spec.compile_params, settle)
         return initial_state(network, seed)
@@ -59,6 +59,11 @@ class ReadyMade(KerasEstimator):
 
     def _encoded_loss(self):
         return self._target.loss(self.loss)
+
+    def _whole_loss(self):
+        """Return the loss with its parameters, such as ``loss__from_logits``, as `read_loss` takes it."""
+        loss, arguments = self._encoded_loss(), self._routed_to("loss")
+        return (loss, arguments) if arguments else loss
 
     def _compile_params(self):
         params = {**self._settings(), "loss": self._encoded_loss()}

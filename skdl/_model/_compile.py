@@ -69,14 +69,22 @@ def compile_kwargs(params):
         kwargs["optimizer"] = make(
             "optimizer", optimizer, routed("optimizer"), get_optimizer_class, dir(keras.optimizers)
         )
-    kwargs["loss"] = make(
-        "loss", kwargs.get("loss"), routed("loss"), get_loss_class_function_or_string, dir(keras.losses)
-    )
+    loss, of_loss = kwargs.get("loss"), routed("loss")
+    if of_loss and isinstance(loss, str):
+        loss = _loss_class(loss)
+    kwargs["loss"] = make("loss", loss, of_loss, get_loss_class_function_or_string, dir(keras.losses))
     kwargs["loss"] = keras.tree.map_structure(_of_partial_class, kwargs["loss"])
     kwargs["metrics"] = _metrics(kwargs.get("metrics"), routed("metrics"))
     if kwargs.get("weighted_metrics") is not None:
         kwargs["weighted_metrics"] = _metrics(kwargs["weighted_metrics"], {})
     return kwargs
+
+
+def _loss_class(name):
+    """Return the class of Keras's loss of a name, which takes parameters; the name where there is none."""
+    stem = name.replace("_", "").lower()
+    classes = (each for each in vars(keras.losses).values() if isinstance(each, type))
+    return next((each for each in classes if each.__name__.lower() == stem), name)
 
 
 def _of_partial_class(loss):

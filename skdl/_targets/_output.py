@@ -213,9 +213,9 @@ def read_loss(loss):
 
     Parameters
     ----------
-    loss : str, keras.losses.Loss, type, callable, tuple (str, dict) or None
-        A `functools.partial` of one of Keras's is read as that one; a class name and a configuration
-        as the loss that they make.
+    loss : str, keras.losses.Loss, type, callable, tuple (str or type, dict) or None
+        A `functools.partial` of one of Keras's is read as that one; a class, or its name, and a
+        configuration as the loss that they make.
 
     Returns
     -------
