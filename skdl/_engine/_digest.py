@@ -27,16 +27,8 @@ _STATE_IN_VARIABLES = frozenset(
 class Graph:
     """The graph of a traced function, and those of the functions that it calls.
 
-    Parameters
-    ----------
-    concrete : tf.types.experimental.ConcreteFunction
-
-    Attributes
-    ----------
-    n_nodes : int
-    has_state : bool
-        Whether it has a state besides the variables that it captures. Calls of Python count: they see
-        the objects of the model that was traced.
+    ``has_state`` tells whether it has a state besides the variables that it captures. Calls of Python
+    count: they see the objects of the model that was traced.
     """
 
     def __init__(self, concrete):

@@ -90,14 +90,7 @@ def keras_fit(
     verbose,
     **fit_args,
 ):
-    """Train a compiled Keras model in place, one step at a time.
-
-    The parameters are those of `skdl._engine.train`.
-
-    Returns
-    -------
-    keras.callbacks.History
-    """
+    """Train a compiled Keras model in place, one step at a time; parameters as of `skdl._engine.train`."""
     how = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle}
     batches, validation = _Batches(packed(x, y, sample_weight), **how), None
     if validation_data is not None:

@@ -25,11 +25,6 @@ class Pass:
         As for `Program`.
     stop_on_nan : bool, default=False
         End it after the batch that made the loss NaN or infinite.
-
-    Attributes
-    ----------
-    has_state : bool
-        As of `Program`.
     """
 
     def __init__(self, model, method, layout, variables, *, stop_on_nan=False):
@@ -65,23 +60,7 @@ class Pass:
         self.has_state, self._most_steps = self._program.has_state, _FIRST_STEPS
 
     def run(self, order, batch_size, data):
-        """Make the steps over some rows.
-
-        Parameters
-        ----------
-        order : ndarray of int32
-            The rows, in the order in which they are visited.
-        batch_size : int
-            Rows of a step.
-        data : nested tf.Tensor
-
-        Returns
-        -------
-        n_steps : int
-            Made.
-        last : list of tf.Tensor
-            Logs of the last step, for `logs`.
-        """
+        """Visit rows of data in some order; return how many steps were made, and the last one's logs."""
         flat, visited, n_steps, last = tf.nest.flatten(data), 0, 0, None
         while visited < len(order):
             part = order[visited : visited + self._most_steps * batch_size]
@@ -121,12 +100,7 @@ def _step(model, method, layout):
 
 
 def training_variables(model):
-    """Return the variables that training a model reads or writes, in a fixed order.
-
-    Returns
-    -------
-    list of keras.Variable
-    """
+    """Return the variables that training a model reads or writes, in a fixed order."""
     optimizer = getattr(model, "optimizer", None)
     of_optimizer = optimizer.variables if optimizer is not None else []
     return list({id(v): v for v in (*model.variables, *of_optimizer, *model.metrics_variables)}.values())

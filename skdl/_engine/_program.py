@@ -92,31 +92,17 @@ class Program:
 
 
 def programs_of(function):
-    """Return the programs that are kept as long as a function of a Keras model.
+    """Return a dict of the programs that are kept as long as a function of a Keras model.
 
     Keras makes ``train_function`` and ``predict_function`` once, and anew after ``compile``. What the
     model is changed to in between has no effect.
-
-    Parameters
-    ----------
-    function : callable
-
-    Returns
-    -------
-    dict
     """
     with _store.lock:
         return _store.of_models.setdefault(function, {})
 
 
 def compilations():
-    """Return how many programs this process has compiled so far.
-
-    Returns
-    -------
-    dict of str to int
-        ``"training"`` and ``"forward"``.
-    """
+    """Return how many programs this process has compiled so far, by their kind."""
     return {kind: _store.counts[kind] for kind in ("training", "forward")}
 
 

@@ -12,10 +12,6 @@ def rolled_back_where_it_fails(model):
 
     Weights, the optimizer's variables, the states of seed generators and of metrics get back their
     values. Variables that are made inside get those with which they were made.
-
-    Parameters
-    ----------
-    model : keras.Model
     """
     compiled, before, made = model.compiled, [], []
     if model.built:

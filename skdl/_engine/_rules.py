@@ -31,18 +31,9 @@ def why_not(
     verbose=0,
     **fit_args,
 ):
-    """Return the reason why the compiled engine cannot run a training, or None.
+    """Return the reason why the compiled engine cannot run a training, or None; parameters as of `train`.
 
     It looks at the arguments alone. What shows only when the model is traced is found by `train`.
-
-    Parameters
-    ----------
-    model, x, y, sample_weight, validation_data, batch_size, callbacks, verbose, **fit_args
-        As `train` takes them.
-
-    Returns
-    -------
-    str or None
     """
     reason = _why_not_model(model)
     if reason is not None:

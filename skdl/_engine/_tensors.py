@@ -39,19 +39,7 @@ def packed(x, y, sample_weight):
 
 
 class Layout:
-    """How nested tensors with rows are put together.
-
-    Parameters
-    ----------
-    data : nested tf.Tensor
-
-    Attributes
-    ----------
-    specs : list of tf.TensorSpec
-        Of the flat tensors, with any number of rows.
-    key : str
-        Equal where layouts are equal.
-    """
+    """How nested tensors with any number of rows are put together; ``key`` is equal where layouts are."""
 
     def __init__(self, data):
         self._structure = tf.nest.map_structure(

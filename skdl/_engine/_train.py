@@ -40,33 +40,21 @@ def train(
         Compiled. Its weights are the starting weights.
     x, y : array, sparse matrix (``x`` only), or list or dict of arrays
         Rows to train on, encoded as the model takes them.
-    sample_weight : ndarray of shape (n_samples,) or None
-    validation_data : tuple (x, y) or (x, y, sample_weight), or None
-    batch_size : int
-        Rows of one step; the last batch of an epoch may be smaller.
-    epochs, initial_epoch : int
-        Trains the epochs ``initial_epoch, ..., epochs - 1``.
-    shuffle : bool
-        Visit the rows in a new order each epoch.
     seed : int
-        Determines these orders, and whatever the model draws while it is traced.
+        Determines the orders of the rows, and whatever the model draws while it is traced.
     callbacks : sequence of keras.callbacks.Callback
         For this training alone.
-    verbose : {0, 1, 2}
-        As in ``keras.Model.fit``.
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" runs each epoch as one program, "keras" calls ``keras.Model.fit``,
         and "auto" takes the first unless `why_not` gives a reason, or tracing the model fails.
-    **fit_args
-        Further arguments of ``keras.Model.fit``.
+    sample_weight, validation_data, batch_size, epochs, initial_epoch, shuffle, verbose, **fit_args
+        As of ``keras.Model.fit``.
 
     Returns
     -------
     keras.callbacks.History
-        With more attributes: ``engine``, "compiled" or "keras", the path that ran;
-        ``reason``, a str that tells why it was not the compiled one, or None; and
-        ``interrupted``, whether an interrupt from the keyboard ended it. The model is then
-        left as it is.
+        With more attributes: ``engine``, the one that ran; ``reason``, why it was not the compiled
+        one, or None; and ``interrupted``, whether an interrupt from the keyboard ended it.
 
     Raises
     ------
@@ -150,16 +138,7 @@ def _closed_where_it_fails(callbacks):
 
 
 def build(model, batch, *, seed):
-    """Build a model, its loss, metrics and optimizer, as ``keras.Model.fit`` does before its first step.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Compiled.
-    batch : tuple (x,), (x, y) or (x, y, sample_weight) of nested arrays or None
-    seed : int
-        For what is drawn while building.
-    """
+    """Build a model, its loss, metrics and optimizer, as ``keras.Model.fit`` does before its first step."""
     with seeded(seed, user_code=runs_user_code(model)):
         private.build_all(model, tensors(batch))
 
