@@ -200,7 +200,7 @@ def test_images():
 
 
 def test_recurrent_networks():
-    """skl2onnx can't sort their nodes; onnxruntime ends the process for no rows."""
+    """skl2onnx can't sort their nodes."""
 
     def build(meta):
         return keras.Sequential([keras.Input((4, 1)), keras.layers.LSTM(3), Dense(2)])
