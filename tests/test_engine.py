@@ -13,6 +13,7 @@ import weakref
 import numpy as np
 import pytest
 from tensorflow.python.eager import context as tf_context
+from tensorflow.python.ops import gen_resource_variable_ops
 
 from skdl import _arrays, _engine
 from skdl._arrays import epoch_order
@@ -497,6 +498,25 @@ def test_nothing_global_changes():
     train(mlp())
     assert (np.random.rand(), tf.random.uniform(()).numpy()) == expected
     assert tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False) is False
+
+
+def test_variables_of_models_have_the_names_that_they_would_have_and_one_kernel(monkeypatch):
+    def names():
+        network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="last")], name="network")
+        optimizer = keras.optimizers.Adam(name="adam")
+        optimizer.build(network.trainable_variables)
+        return [v.value.name for v in [*network.variables, *optimizer.variables]]
+
+    def spy(*args, **kwargs):
+        kernels.add(kwargs["debug_name"])
+        return var_handle_op(*args, **kwargs)
+
+    plain, kernels = names(), set()
+    var_handle_op = gen_resource_variable_ops.var_handle_op
+    monkeypatch.setattr(gen_resource_variable_ops, "var_handle_op", spy)
+    with seeded(0):
+        assert names() == plain
+    assert len(kernels) == 1
 
 
 @pytest.mark.parametrize("case", ["dense", "dropout", "validation", "own train_step", "nan"])

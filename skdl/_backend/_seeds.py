@@ -74,7 +74,7 @@ def drawing_from(seed):
     except private.Unavailable:
         _seed_process(seed)
         local = contextlib.nullcontext(_seed_process)
-    with local as seed_anew:
+    with local as seed_anew, private.variables_by_one_kernel():
         yield seed_anew
 
 

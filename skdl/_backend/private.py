@@ -95,6 +95,26 @@ def _library_files():
     return frozenset(file for file in files if isinstance(file, str))
 
 
+def variables_by_one_kernel():
+    """Return a context in which TensorFlow makes all variables by one kernel; they keep their names.
+
+    TensorFlow 2.21 has a kernel for each name of a variable, some 30 KB that are never freed, and Keras
+    numbers its layers.
+    """
+    return tf.variable_creator_scope(_made_by_one_kernel)
+
+
+def _made_by_one_kernel(next_creator, **kwargs):
+    if not tf.executing_eagerly() or tf.distribute.has_strategy():
+        return next_creator(**kwargs)
+    with tf.name_scope(kwargs.get("name") or "Variable") as name:
+        pass
+    # With a slash, TensorFlow takes the name as it is.
+    variable = next_creator(**{**kwargs, "name": "variable/"})
+    variable._handle_name = f"{name.removesuffix('/')}:0"
+    return variable
+
+
 # Models and callbacks.
 
 

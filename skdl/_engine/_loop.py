@@ -12,19 +12,9 @@ _SECONDS, _FIRST_STEPS, _FASTER = 0.5, 8, 8
 
 
 class Pass:
-    """One pass through data, a batch at a time.
+    """One pass through data, a batch at a time, by a method of a model: "train_step" or "test_step".
 
-    Parameters
-    ----------
-    model : keras.Model
-        Built and compiled.
-    method : {"train_step", "test_step"}
-    layout : Layout
-        Of the data.
-    variables : list of keras.Variable
-        As for `Program`.
-    stop_on_nan : bool, default=False
-        End it after the batch that made the loss NaN or infinite.
+    With ``stop_on_nan`` it ends after the batch that made the loss NaN or infinite.
     """
 
     def __init__(self, model, method, layout, variables, *, stop_on_nan=False):

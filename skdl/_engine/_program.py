@@ -16,7 +16,7 @@ from skdl._engine._digest import Graph
 # Of a function that has run, measured: graph, kernels and buffers.
 _BYTES_PER_NODE = 8192
 # Bytes of functions kept for further models, by this estimate.
-_LIMIT = 2**26
+_LIMIT = 2**25
 
 
 class _Store:
@@ -115,7 +115,7 @@ def set_cache_limit(limit: int = _LIMIT) -> None:
 
     Parameters
     ----------
-    limit : int, default=2**26
+    limit : int, default=2**25
         In bytes. The memory of a program is estimated from the size of its graph: some
         4 MB for the training of a small network. The last program is always kept.
 
