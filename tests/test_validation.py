@@ -8,7 +8,6 @@ from imblearn.over_sampling import SMOTE
 from numpy.testing import assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.model_selection import (
     GridSearchCV,
@@ -284,41 +283,6 @@ def test_validation_data_of_one_fit(cancer):
     in_one = network().fit(X[:400], y[:400], validation_data=(X[400:], y[400:]))
     given = network().fit(X[:400], y[:400], X_val=X[400:], y_val=y[400:])
     assert in_one.history_ == given.history_
-
-
-# --------------------------------------------------- rows that were not transformed
-
-
-@pytest.mark.parametrize("scaled", ["X", "X_val"])
-def test_validation_rows_that_were_not_transformed_are_warned_of(scaled):
-    X, y = load_breast_cancer(return_X_y=True)
-    data = {"X": X[:400], "X_val": X[400:]}
-    data[scaled] = StandardScaler().fit_transform(data[scaled])
-    with pytest.warns(
-        UserWarning, match=r"\d\d% of the columns of X_val have another .*X_val=X_val"
-    ) as caught:
-        network().fit(y=y[:400], y_val=y[400:], **data)
-    assert len(caught) == 1
-
-
-def test_a_validation_target_in_another_unit_is_warned_of():
-    X, y = load_diabetes(return_X_y=True)
-    X = scale(X)
-    net = DNNRegressor((4,), epochs=1, batch_size=-1, random_state=0)
-    wrapped = TransformedTargetRegressor(net, transformer=StandardScaler())
-    with pytest.warns(UserWarning, match="y_val has another range or spread.*TransformedTargetRegressor"):
-        wrapped.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
-
-
-def test_rows_of_one_source_and_the_end_of_a_time_series_are_not_warned_of(cancer):
-    X, y = cancer
-    network().fit(X[:400], y[:400], X_val=X[400:], y_val=y[400:])
-    network().fit(X[:400], y[:400], X_val=X[400:401], y_val=y[400:401])
-    time = np.arange(100.0)[:, np.newaxis]
-    X = np.hstack([time, np.sin(time), np.cos(time)])
-    net = DNNRegressor((4,), epochs=1, batch_size=-1, random_state=0)
-    for columns in ([0], [0, 1, 2]):
-        net.fit(X[:70, columns], X[:70, 1], X_val=X[70:, columns], y_val=X[70:, 1])
 
 
 # --------------------------------------------------------- epochs without validation

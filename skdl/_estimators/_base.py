@@ -66,7 +66,6 @@ from skdl._training import (
     learnt_from,
     train_dense,
     training_rows,
-    warn_if_unlike,
     why_not_numpy,
 )
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
@@ -636,7 +635,6 @@ class KerasEstimator(
         if given is not None:
             held_out = Rows(*self._validate_data(given.X, given.y), given.weight).checked_weight()
             self._target.check_known(held_out.y)
-            warn_if_unlike(train, held_out)
         self._prepare_model(encoded(self.feature_encoder_, take(X, slice(0, 1))), self._target)
         return train, held_out
 

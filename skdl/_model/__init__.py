@@ -1,14 +1,27 @@
 """From parameters to a compiled Keras model, and from rows to its outputs."""
 
-from skdl._model._arguments import PREDICT_PARAMS, check_arguments, check_routed_params
-from skdl._model._builder import build, find_builder, runs_user_code
-from skdl._model._callbacks import acts_on_predict, make_callbacks
-from skdl._model._compile import compile_model
+from skdl._model._build import (
+    PREDICT_PARAMS,
+    ModelSpec,
+    build,
+    check_arguments,
+    check_routed_params,
+    find_builder,
+    runs_user_code,
+)
+from skdl._model._compile import acts_on_predict, compile_model, make_callbacks
 from skdl._model._dense_state import described_network, initial_state, keras_model, read_state, write_state
 from skdl._model._networks import cnn, mlp, sequential
-from skdl._model._predict import asks_keras, count_nan, dense_outputs, predict_outputs, widened
-from skdl._model._shapes import check_input, ends_in_probabilities, output_shapes
-from skdl._model._spec import ModelSpec
+from skdl._model._outputs import (
+    asks_keras,
+    check_input,
+    count_nan,
+    dense_outputs,
+    ends_in_probabilities,
+    output_shapes,
+    predict_outputs,
+    widened,
+)
 
 __all__ = [
     "PREDICT_PARAMS",

@@ -14,9 +14,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skdl._onnx._onnx_graph import OPSETS
-from skdl._onnx._onnx_register import register
-from skdl._onnx._onnx_steps import Columns, Imputed, InverseTarget
+from skdl._onnx._converters import Columns, Imputed, InverseTarget, register
+from skdl._onnx._onnx_network import OPSETS
 from skdl._typing import MatrixLike
 
 # Rows on which the written model is compared with the estimator.

@@ -1,16 +1,10 @@
 """One fit as values: rows, the rows held out, the plan, and what the epochs teach."""
 
-from skdl._training._epoch_tasks import EpochTasks, training_rows
-from skdl._training._fit_model import fit_model, is_one_of_many
-from skdl._training._holdout import Holdout, given_rows
-from skdl._training._hooks import EarlyStopping
-from skdl._training._likeness import warn_if_unlike
-from skdl._training._outcome import divergence, late_divergence, learnt_from
+from skdl._training._fit import check_steps, fit_model, is_one_of_many, train_dense, why_not_numpy
+from skdl._training._hooks import EarlyStopping, EpochTasks, ValidationScore, training_rows
 from skdl._training._plan import FIT_PARAMS, Plan, fit_settings
-from skdl._training._rows import Rows, encoded
-from skdl._training._scoring import Criterion, ValidationScore
-from skdl._training._steps import check_steps
-from skdl._training._train_dense import train_dense, why_not_numpy
+from skdl._training._rows import Holdout, Rows, encoded, given_rows
+from skdl._training._scoring import Criterion, divergence, late_divergence, learnt_from
 
 __all__ = [
     "FIT_PARAMS",
@@ -32,6 +26,5 @@ __all__ = [
     "learnt_from",
     "train_dense",
     "training_rows",
-    "warn_if_unlike",
     "why_not_numpy",
 ]

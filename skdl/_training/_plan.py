@@ -7,8 +7,7 @@ from typing import Any
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skdl._training._holdout import Holdout
-from skdl._training._rows import Rows
+from skdl._training._rows import Holdout, Rows
 from skdl._typing import FitArguments
 
 # What ``keras.Model.fit`` takes, less what the estimators give it: weights are a matter of

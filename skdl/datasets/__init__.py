@@ -5,10 +5,14 @@ The images come through Keras's download and cache, the tables through
 file, and each ``load_*`` reads one. Importing this package imports neither Keras nor TensorFlow.
 """
 
-from skdl.datasets._blood_fat import load_blood_fat
-from skdl.datasets._credit import load_credit_default, make_credit_default
 from skdl.datasets._images import fetch_fashion_mnist, fetch_mnist
-from skdl.datasets._tables import fetch_bike_sharing, fetch_secom
+from skdl.datasets._tables import (
+    fetch_bike_sharing,
+    fetch_secom,
+    load_blood_fat,
+    load_credit_default,
+    make_credit_default,
+)
 
 __all__ = [
     "fetch_bike_sharing",

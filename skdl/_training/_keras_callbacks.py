@@ -1,4 +1,4 @@
-"""What Keras's backup of a training leaves out, so that a training goes on after its process was killed."""
+"""Keras callbacks of a training: the hooks, and the companion of a backup."""
 
 import contextlib
 import io
@@ -10,6 +10,41 @@ import numpy as np
 
 from skdl._backend import keras, private
 from skdl._training._hooks import EarlyStopping
+
+
+class HookCallback(keras.callbacks.Callback):
+    """Calls the hooks of a training of Keras's.
+
+    Parameters
+    ----------
+    hooks : list of EpochHook
+    """
+
+    def __init__(self, hooks):
+        super().__init__()
+        self.hooks = hooks
+
+    def on_train_begin(self, logs=None):
+        """Begin the training."""
+        for hook in self.hooks:
+            hook.begin(self.model)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Act before an epoch."""
+        for hook in self.hooks:
+            hook.epoch_begin(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Act after an epoch, and stop the training where a hook says so."""
+        for hook in self.hooks:
+            if hook.epoch_end(epoch, logs):
+                self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        """End the training."""
+        for hook in self.hooks:
+            hook.end()
+
 
 # What early stopping remembers from epoch to epoch, besides the best weights.
 _REMEMBERED = ("best", "wait", "best_epoch", "stopped_epoch")

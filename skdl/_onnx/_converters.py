@@ -1,0 +1,373 @@
+"""Converters for skl2onnx: of the estimators, of steps that it lacks, and of tables."""
+
+import sys
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, is_classifier
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from skdl._backend import keras
+from skdl._dense import NotDense
+from skdl._onnx._onnx_network import OPSETS, Graph, NetworkParts, add_network, output_units
+from skdl._persistence import copy_model
+from skdl._targets import output_function
+
+# What a subclass of the user's may override, and ONNX can't hold.
+_METHODS = ("predict", "predict_proba", "target_encoder", "feature_encoder")
+
+
+class ConvertsToOnnx:
+    """Mixin of the estimators that `to_onnx` and skl2onnx convert."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "skl2onnx" in sys.modules:
+            register(cls)
+
+    def _onnx_parts(self):
+        """Return what is predicted and how, as values.
+
+        Raises
+        ------
+        ValueError
+            If it can't be written as ONNX.
+        """
+        check_is_fitted(self)
+        for name in _METHODS:
+            own = getattr(type(self), name, None)
+            own = getattr(own, "fget", own)
+            if own is not None and not own.__module__.startswith("skdl."):
+                raise ValueError(
+                    f"{type(self).__name__} can't be written as ONNX: its {name} is code of its own. Use "
+                    "pickle or joblib, or write what it does as a step of a Pipeline that skl2onnx converts."
+                )
+        return self._network_parts()
+
+    def _network_parts(self):
+        """Return the `NetworkParts`, where nothing of the estimator is code of the user's."""
+        try:
+            network = self._current_state()
+        except NotDense:
+            network = self.model_
+            if not getattr(network, "inputs", None):  # of a class of its own
+                rows = keras.Input(self._row_shape, dtype=self.X_dtype_.name)
+                network = keras.Model(rows, copy_model(network)(rows))
+            if len(network.inputs) != 1 or len(network.outputs) != 1:
+                raise ValueError(
+                    f"{type(self).__name__} can't be written as ONNX: its model has {len(network.inputs)} "
+                    f"inputs and {len(network.outputs)} outputs. Export the model itself: "
+                    'model_.export(path, format="onnx").'
+                ) from None
+        n = output_units(network)
+        if not is_classifier(self):
+            return NetworkParts(network, n, "numbers")
+        function = output_function(self._trained_loss(), n)
+        decoded = self._target.decode(np.zeros((1, n), np.float32))
+        if decoded.ndim == 1:
+            return NetworkParts(network, len(self.classes_), "classes", self.classes_, function)
+        return NetworkParts(network, n, "one-hot" if decoded.any() else "labels", None, function)
+
+
+def register(cls):
+    """Register a converter with skl2onnx, which looks for them by exact classes.
+
+    Parameters
+    ----------
+    cls : type
+        Of an estimator with `ConvertsToOnnx`.
+    """
+    from skl2onnx import update_registered_converter
+
+    options = {
+        "zipmap": [True, False, "columns"],
+        "nocl": [True, False],
+        "output_class_labels": [True, False],
+    }
+    update_registered_converter(
+        cls,
+        f"Skdl{cls.__name__}",
+        _set_shapes,
+        _convert,
+        options=options if hasattr(cls, "predict_proba") else None,
+    )
+
+
+def _set_shapes(operator):
+    """Set types and shapes of the outputs of an estimator."""
+    from skl2onnx.common import data_types
+
+    parts = operator.raw_operator._onnx_parts()
+    operator.outputs[-1].type.shape = [None, parts.n_outputs]
+    if parts.kind == "classes":
+        of_kind = {"b": "BooleanTensorType", "f": "DoubleTensorType", "i": "Int64TensorType"}
+        name = of_kind.get(parts.classes.dtype.kind.replace("u", "i"), "StringTensorType")
+        operator.outputs[0].set_type(getattr(data_types, name)([None]))
+    elif parts.kind != "numbers":
+        operator.outputs[0].set_type(data_types.Int64TensorType([None, parts.n_outputs]))
+
+
+def _convert(scope, operator, container):
+    """Add the nodes of an estimator to skl2onnx's container."""
+    graph = Graph(scope.get_unique_operator_name("skdl") + "_")
+    parts = operator.raw_operator._onnx_parts()
+    x = (parts.read or joined)(graph, operator.inputs)
+    add_to(container, graph, add_network(graph, parts, x), operator.outputs)
+
+
+def joined(graph, variables):
+    """Return the name of one tensor of all inputs of an operator."""
+    if len(variables) == 1:
+        return variables[0].onnx_name
+    columns = [graph.cast(each.onnx_name, np.float64) for each in variables]
+    return graph.add("Concat", *columns, axis=1)
+
+
+def add_to(container, graph, names, outputs):
+    """Add a graph to skl2onnx's container.
+
+    Parameters
+    ----------
+    container : skl2onnx.common._container.ModelComponentContainer
+    graph : Graph
+    names : list of str
+        Its outputs.
+    outputs : list of skl2onnx.common._topology.Variable
+        The operator's, of which name and type are used.
+    """
+    from skl2onnx.common.data_types import guess_proto_type
+
+    for name, variable in zip(names, outputs, strict=True):
+        graph.cast(name, guess_proto_type(variable.type), output=variable.onnx_name)
+    container.nodes.extend(graph.nodes)
+    container.initializers.extend(graph.constants)
+    container.node_domain_version_pair_sets.update(OPSETS.items())
+
+
+_SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
+# Functions of NumPy, as steps: an operator, or an operator and a constant.
+_FUNCTIONS = {
+    np.exp: [("Exp",)],
+    np.expm1: [("Exp",), ("Sub", 1.0)],
+    np.log: [("Log",)],
+    np.log1p: [("Add", 1.0), ("Log",)],
+    np.sqrt: [("Sqrt",)],
+    np.square: [("Pow", 2.0)],
+    np.exp2: [("Mul", np.log(2.0)), ("Exp",)],
+    np.negative: [("Neg",)],
+    None: [],
+}
+
+
+class _Step(TransformerMixin, BaseEstimator):
+    """A step that skl2onnx asks for its nodes by the two methods below."""
+
+    def onnx_shape_calculator(self):
+        """Return what sets the shapes of the outputs."""
+        return self._set_shape
+
+    def onnx_converter(self):
+        """Return what adds the nodes."""
+        return self._convert
+
+    def _convert(self, scope, operator, container):
+        graph = Graph(scope.get_unique_operator_name("skdl") + "_")
+        y = self._add(graph, graph.cast(joined(graph, operator.inputs), np.float64))
+        add_to(container, graph, [y], operator.outputs)
+
+
+class Columns(_Step):
+    """The columns of a DataFrame as one array."""
+
+    def __init__(self, n_columns):
+        self.n_columns = n_columns
+
+    def _set_shape(self, operator):
+        operator.outputs[0].type.shape = [None, self.n_columns]
+
+    def _add(self, graph, x):
+        return x
+
+
+class Imputed(_Step):
+    """A `SimpleImputer` of numbers, which onnxruntime has for float32 alone."""
+
+    def __init__(self, imputer):
+        self.imputer = imputer
+
+    def _set_shape(self, operator):
+        n = len(self._kept())
+        if self.imputer.add_indicator:
+            n += len(self.imputer.indicator_.features_)
+        operator.outputs[0].type.shape = [None, n]
+
+    def _kept(self):
+        return np.flatnonzero(~np.isnan(self.imputer.statistics_))
+
+    def _add(self, graph, x):
+        imputer, missing = self.imputer, graph.add("IsNaN", x)
+        y = graph.add("Gather", graph.add("Where", missing, imputer.statistics_, x), self._kept(), axis=1)
+        if imputer.add_indicator:
+            flags = graph.add("Gather", missing, imputer.indicator_.features_, axis=1)
+            y = graph.add("Concat", y, graph.cast(flags, np.float64), axis=1)
+        return y
+
+
+class InverseTarget(_Step):
+    """What `TransformedTargetRegressor` does to predictions."""
+
+    def __init__(self, transformer):
+        self.transformer = transformer
+
+    def check(self):
+        """Refuse a transformer that is not known here.
+
+        Raises
+        ------
+        ValueError
+        """
+        function = getattr(self.transformer, "inverse_func", None)
+        if isinstance(self.transformer, FunctionTransformer):
+            if function not in _FUNCTIONS or self.transformer.inv_kw_args:
+                allowed = ", ".join(f"np.{each.__name__}" for each in _FUNCTIONS if each)
+                raise ValueError(
+                    "TransformedTargetRegressor can't be written as ONNX with the inverse_func "
+                    f"{getattr(function, '__name__', function)}; it can with {allowed}, and with scalers."
+                )
+        elif type(self.transformer) not in _SCALERS:
+            raise ValueError(
+                "TransformedTargetRegressor can't be written as ONNX with the transformer "
+                f"{type(self.transformer).__name__}; it can with "
+                f"{', '.join(each.__name__ for each in _SCALERS)} and functions of NumPy."
+            )
+        return self
+
+    def _set_shape(self, operator):
+        operator.outputs[0].type.shape = operator.inputs[0].type.shape
+
+    def _add(self, graph, y):
+        if isinstance(self.transformer, FunctionTransformer):
+            for operator, *constant in _FUNCTIONS[self.transformer.inverse_func]:
+                y = graph.add(operator, y, *map(np.float64, constant))
+            return y
+        n = self.transformer.n_features_in_
+        zero, one = self.transformer.inverse_transform(np.repeat([[0.0], [1.0]], n, axis=1))
+        return graph.add("Add", graph.add("Mul", y, one - zero), zero)
+
+
+_LARGEST = 1e300
+
+
+def add_table(graph, variables, reader, encoder):
+    """Add what `TableReader` and `TableEncoder` do, and return the name of the network's input.
+
+    Parameters
+    ----------
+    graph : Graph
+    variables : list of skl2onnx.common._topology.Variable
+        One array of numbers, or a column each.
+    reader : skdl._tabular.TableReader
+    encoder : skdl._tabular.TableEncoder
+        Both fitted.
+    """
+    categorical = np.flatnonzero(reader.is_categorical_)
+    numeric = np.flatnonzero(~reader.is_categorical_)
+    parts = []
+    if len(numeric):
+        parts += _add_numbers(
+            graph, _columns(graph, variables, numeric), encoder.columns_.named_transformers_
+        )
+    if len(categorical):
+        parts.append(_add_categories(graph, variables, categorical, reader, encoder))
+    x = graph.add("Concat", *(graph.cast(part, np.float32) for part in parts), axis=1)
+    folds = graph.add("Unsqueeze", x, np.int64([1]))
+    return graph.add("Tile", folds, np.int64([1, encoder.n_folds, 1]))
+
+
+def _columns(graph, variables, places):
+    """Return the name of some columns as one array of numbers."""
+    if len(variables) == 1:
+        return graph.cast(graph.add("Gather", variables[0].onnx_name, places, axis=1), np.float64)
+    return graph.add("Concat", *(graph.cast(variables[i].onnx_name, np.float64) for i in places), axis=1)
+
+
+def _add_numbers(graph, x, transformers):
+    """Impute, scale and bend numbers, and tell what was missing."""
+    imputer, clipper = transformers["numeric"].imputer_, transformers["numeric"].clipper_
+    missing = graph.add("IsNaN", x)
+    x = graph.add("Where", missing, imputer.statistics_, x)
+    x = graph.add("Clip", x, np.float64(-_LARGEST), np.float64(_LARGEST))
+    z = graph.add("Sub", graph.add("Mul", x, clipper.scale_), clipper.center_ * clipper.scale_)
+    z = graph.add("Clip", z, np.float64(-1e6), np.float64(1e6))
+    third = graph.add("Div", z, np.float64(3))
+    root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", third, third), np.float64(1)))
+    parts = [graph.add("Div", z, root)]
+    if imputer.add_indicator:
+        parts.append(graph.add("Gather", missing, imputer.indicator_.features_, axis=1))
+    return parts
+
+
+def _add_categories(graph, variables, places, reader, encoder):
+    """Add up what each category changes in the columns of a row without any known category."""
+    from skl2onnx.common.data_types import StringTensorType
+
+    codes = np.full((1, len(reader.is_categorical_)), np.nan)
+    codes[:, ~reader.is_categorical_] = 0
+    first = encoder.columns_.output_indices_["categorical"].start
+    none = encoder.transform(codes)[0, 0, first:]
+    total = None
+    for place, known in zip(places, reader.categories_.categories_, strict=True):
+        known = [each for each in known if isinstance(each, str)]
+        rows = np.repeat(codes, len(known) + 1, axis=0)
+        rows[:-1, place] = np.arange(len(known))
+        changes = encoder.transform(rows)[:, 0, first:] - none
+        variable = variables[place if len(variables) > 1 else 0]
+        if isinstance(variable.type, StringTensorType):
+            number = graph.add(
+                "LabelEncoder",
+                graph.add("Flatten", variable.onnx_name, axis=1),
+                domain="ai.onnx.ml",
+                keys_strings=known,
+                values_int64s=list(range(len(known))),
+                default_int64=len(known),
+            )
+            part = graph.add("Gather", changes, graph.add("Squeeze", number, np.int64([1])), axis=0)
+        else:
+            values = np.array([_number(each) for each in known])
+            same = graph.add("Equal", _columns(graph, variables, [place]), values)
+            part = graph.add("MatMul", graph.cast(same, np.float32), changes[:-1])
+        total = graph.add("Add", none, part) if total is None else graph.add("Add", total, part)
+    return total
+
+
+def _number(category):
+    """Return the number whose text a category is, of a column of numbers."""
+    return {"True": 1.0, "False": 0.0}[category] if category in ("True", "False") else float(category)
+
+
+def add_average(graph, y, scaler=None, limits=None):
+    """Add the average over the folds: of probabilities, or of numbers in the target's units.
+
+    Parameters
+    ----------
+    graph : Graph
+    y : str
+        Name of the network's output, of shape (n_samples, n_folds, 1, n_units).
+    scaler : sklearn.preprocessing.StandardScaler, default=None
+        Of the target; None for classes, of which the network returns logarithms of probabilities.
+    limits : tuple of ndarray (smallest, largest), default=None
+        Of the target.
+    """
+    y = graph.cast(graph.add("Squeeze", y, np.int64([2])), np.float64)
+    if scaler is None:
+        y = graph.add("ReduceMean", graph.add("Exp", y), np.int64([1]), keepdims=0)
+        return graph.add("Div", y, graph.add("ReduceSum", y, np.int64([1]), keepdims=1))
+    y = graph.add("ReduceMean", y, np.int64([1]), keepdims=0)
+    y = graph.add("Add", graph.add("Mul", y, scaler.scale_), scaler.mean_)
+    return graph.add("Min", graph.add("Max", y, limits[0]), limits[1])
