@@ -234,7 +234,7 @@ def warm_imports(contender):
 
         keras.ops.zeros((1,))
     if contender in ("skdl", "builder", "compiled"):
-        import skdl._estimators  # noqa: F401
+        import skdl._estimators._wrappers  # noqa: F401
     if contender == "skorch":
         import torch
 

@@ -20,7 +20,7 @@ ESTIMATORS = [
     for name in skdl.__all__
     if inspect.isclass(cls := getattr(skdl, name)) and issubclass(cls, skdl.BaseWrapper | BaseEstimator)
 ]
-NETWORKS = [cls for cls in ESTIMATORS if cls.__module__.startswith("skdl._estimators")]
+NETWORKS = [cls for cls in ESTIMATORS if not issubclass(cls, skdl.Pipeline)]
 
 
 def names():

@@ -6,9 +6,19 @@ import pandas as pd
 import pytest
 from scipy.special import log_softmax, softmax
 
-from skdl._tabular import (
-    TableEncoder,
-    TableReader,
+from skdl._tabular._encoder import RobustClipper, TableEncoder, TableReader
+from skdl._tabular._ensemble import (
+    FoldDense,
+    FoldsFirst,
+    MemberCrossentropy,
+    MemberOutput,
+    MemberScale,
+    MemberSquaredError,
+    PeriodicEmbedding,
+    TimedDecay,
+    tabular_network,
+)
+from skdl._tabular._folds import (
     default_batch_size,
     default_epochs,
     default_folds,
@@ -16,11 +26,6 @@ from skdl._tabular import (
     stack_copies,
     stack_folds,
 )
-from skdl._tabular._encoder import RobustClipper
-from skdl._tabular._layers import FoldDense, FoldsFirst, MemberOutput, MemberScale, PeriodicEmbedding
-from skdl._tabular._losses import MemberCrossentropy, MemberSquaredError
-from skdl._tabular._network import tabular_network
-from skdl._tabular._time_limit import TimedDecay
 
 
 @pytest.fixture

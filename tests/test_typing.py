@@ -1,6 +1,5 @@
 """What type checkers and editors know of skdl."""
 
-import ast
 import inspect
 import re
 from pathlib import Path
@@ -77,17 +76,6 @@ def test_a_type_checker_accepts_what_is_right_and_finds_what_is_wrong(tmp_path, 
     assert [lines[int(line) - 1] for line, _ in found] == list(WRONG)
     for (_, error), match in zip(found, WRONG.values(), strict=True):
         assert re.search(match, error)
-
-
-def test_type_checkers_see_the_public_names():
-    tree = ast.parse((ROOT / "skdl" / "__init__.py").read_text())
-    imported = {
-        alias.asname: node.module.removeprefix("skdl").lstrip(".")
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("skdl")
-        for alias in node.names
-    }
-    assert imported == {**skdl._DEFINED_IN, "datasets": ""}
 
 
 def keras_params(module, base):

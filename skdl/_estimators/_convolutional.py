@@ -7,8 +7,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 
-from skdl._estimators._constraints import CLASS_WEIGHT, NETWORK_CONSTRAINTS, READY_MADE_CONSTRAINTS, SIZES
-from skdl._estimators._docstrings import documented
+from skdl._estimators._parameters import (
+    CLASS_WEIGHT,
+    NETWORK_CONSTRAINTS,
+    READY_MADE_CONSTRAINTS,
+    SIZES,
+    documented,
+)
 from skdl._estimators._ready_made import ReadyMadeClassifier
 from skdl._model import cnn
 from skdl._typing import (

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
-from skdl._estimators._constraints import CLASS_WEIGHT, NETWORK_CONSTRAINTS, READY_MADE_CONSTRAINTS
-from skdl._estimators._docstrings import documented
+from skdl._estimators._mixins import KerasRegressorMixin
+from skdl._estimators._parameters import CLASS_WEIGHT, NETWORK_CONSTRAINTS, READY_MADE_CONSTRAINTS, documented
 from skdl._estimators._ready_made import ReadyMade, ReadyMadeClassifier
-from skdl._estimators._regressor import KerasRegressorMixin
 from skdl._model import mlp
 from skdl._typing import (
     Callbacks,

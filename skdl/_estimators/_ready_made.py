@@ -6,7 +6,7 @@ from numbers import Real
 
 from skdl._dense import NotDense
 from skdl._estimators._base import KerasEstimator
-from skdl._estimators._classifier import KerasClassifierMixin
+from skdl._estimators._mixins import KerasClassifierMixin
 from skdl._model import (
     check_routed_params,
     described_network,

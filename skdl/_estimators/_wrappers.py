@@ -6,10 +6,8 @@ from typing import Any
 
 from skdl._backend import keras
 from skdl._estimators._base import KerasEstimator
-from skdl._estimators._classifier import KerasClassifierMixin
-from skdl._estimators._constraints import CLASS_WEIGHT, TRAINING_CONSTRAINTS
-from skdl._estimators._docstrings import documented
-from skdl._estimators._regressor import KerasRegressorMixin
+from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
+from skdl._estimators._parameters import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
 from skdl._model import find_builder
 from skdl._targets import takes_one_hot
 from skdl._typing import (

@@ -1,4 +1,4 @@
-"""Layers, a loss and a learning rate for ensembles of networks on tables.
+"""The network of the tabular estimators: layers, losses, learning rate.
 
 Inside the network an array has the axes (folds, members, rows, features): all members of all
 folds are trained at the same time, by matrix products over the folds. Weights are those of the
@@ -8,11 +8,15 @@ kind of weight.
 """
 
 import math
+import time
 
 from skdl._backend import keras
 
 ops = keras.ops
 register = keras.saving.register_keras_serializable("skdl")
+
+# Share of the steps in which the learning rate rises.
+RISE = 0.05
 
 
 def _stretched(scale):
@@ -275,3 +279,159 @@ class MemberOutput(keras.layers.Layer):
             "probabilities": self.probabilities,
             "rate": self.rate,
         }
+
+
+class _MemberLoss(keras.losses.Loss):
+    """Mean over the members of a fold; one number for each row and fold.
+
+    Folds are independent of each other: what is added up here is what each would be trained on
+    alone.
+    """
+
+    def call(self, y_true, y_pred):
+        """Return losses of shape (n_rows, n_folds).
+
+        Parameters
+        ----------
+        y_true : tensor of shape (n_rows, n_folds) or (n_rows, n_folds, n_outputs)
+        y_pred : tensor of shape (n_rows, n_folds, n_members, n_outputs)
+        """
+        return ops.mean(self.of_members(y_true, y_pred), axis=2)
+
+
+@register
+class MemberCrossentropy(_MemberLoss):
+    """Cross-entropy of integer classes and logarithms of probabilities."""
+
+    def of_members(self, y_true, y_pred):
+        """Return losses of shape (n_rows, n_folds, n_members)."""
+        hit = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+        return -ops.sum(hit[:, :, None] * y_pred, axis=-1)
+
+
+@register
+class MemberSquaredError(_MemberLoss):
+    """Squared error, averaged over the outputs."""
+
+    def of_members(self, y_true, y_pred):
+        """Return losses of shape (n_rows, n_folds, n_members)."""
+        return ops.mean(ops.square(y_true[:, :, None] - y_pred), axis=-1)
+
+
+def tabular_network(
+    n_features,
+    n_numeric,
+    *,
+    n_folds,
+    n_members,
+    hidden_layer_sizes,
+    activation,
+    numeric_embedding,
+    dropout,
+    units,
+    classify,
+):
+    """Build an ensemble of multilayer perceptrons for each fold, not compiled.
+
+    Parameters
+    ----------
+    n_features, n_numeric : int
+        Encoded features, of which the numeric ones come first.
+    n_folds, n_members : int
+    hidden_layer_sizes : sequence of int
+    activation : str
+    numeric_embedding : bool
+        Whether numeric features get periodic functions.
+    dropout : float
+        Share of the units of each hidden layer that is dropped in a step of training.
+    units : int
+        Number of classes, or of columns of numbers.
+    classify : bool
+
+    Returns
+    -------
+    keras.Model
+        From shape (n_rows, n_folds, n_features) to (n_rows, n_folds, 1, units).
+    """
+    inputs = keras.Input((n_folds, n_features))
+    x = FoldsFirst()(inputs)
+    if numeric_embedding and n_numeric:
+        x = PeriodicEmbedding(n_numeric)(x)
+    x = MemberScale(n_members)(x)
+    for size in hidden_layer_sizes:
+        x = FoldDense(size, activation)(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout)(x)
+    # No half precision under a mixed policy.
+    dtype = keras.config.dtype_policy().variable_dtype
+    return keras.Model(inputs, MemberOutput(units, probabilities=classify, dtype=dtype)(x))
+
+
+def compile_network(model, *, n_steps, learning_rate, weight_decay, classify):
+    """Compile it: each member's own loss, and Adam.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As of `tabular_network`.
+    n_steps : int or None
+        Of the whole training, over which the learning rate falls to zero after a short rise;
+        None where a callback sets it.
+    learning_rate, weight_decay : float
+    classify : bool
+    """
+    rate = float(learning_rate)
+    if n_steps is not None:
+        rise = math.ceil(n_steps * RISE)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, max(1, n_steps - rise), warmup_target=rate, warmup_steps=rise
+        )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=float(weight_decay), beta_2=0.95, epsilon=1e-10)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "phases"])
+    model.compile(optimizer, MemberCrossentropy() if classify else MemberSquaredError())
+
+
+class TimedDecay(keras.callbacks.Callback):
+    """End the training within a time limit, and let the learning rate fall to zero by then.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The highest one.
+    epochs : int
+        After which the training ends anyway.
+    seconds : float
+        After ``started``.
+    started : float
+        As of ``time.perf_counter``.
+
+    Notes
+    -----
+    It acts between epochs, and one epoch is always trained.
+    """
+
+    def __init__(self, learning_rate, epochs, seconds, started):
+        super().__init__()
+        self.learning_rate, self.epochs = learning_rate, epochs
+        self.seconds, self.started = seconds, started
+        self.first = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Set the learning rate by the epochs trained or the time gone, whichever is further."""
+        now = time.perf_counter()
+        if self.first is None:
+            self.first = now
+        gone = (now - self.first) / max(self.started + self.seconds - self.first, 1e-9)
+        progress = min(max((epoch + 0.5) / self.epochs, gone), 1.0)
+        self.model.optimizer.learning_rate = self.learning_rate * min(
+            progress / RISE, 0.5 * (1 + math.cos(math.pi * progress))
+        )
+        self.begun = now
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Stop where another epoch would end too late."""
+        now = time.perf_counter()
+        # The first one includes what TensorFlow compiles.
+        another = (now - self.begun) * (0.5 if epoch == 0 else 1)
+        if now + another > self.started + self.seconds:
+            self.model.stop_training = True

@@ -13,16 +13,12 @@ from sklearn.utils.validation import _num_samples, validate_data
 
 from skdl._backend import seeded
 from skdl._estimators._base import KerasEstimator
-from skdl._estimators._classifier import KerasClassifierMixin
-from skdl._estimators._constraints import CLASS_WEIGHT, TRAINING_CONSTRAINTS
-from skdl._estimators._docstrings import documented
-from skdl._estimators._regressor import KerasRegressorMixin
+from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
+from skdl._estimators._parameters import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
 from skdl._onnx import NetworkParts, add_average, add_table
-from skdl._tabular import (
+from skdl._tabular._encoder import TableEncoder, TableReader, as_table
+from skdl._tabular._folds import (
     MOST_EPOCHS,
-    TableEncoder,
-    TableReader,
-    as_table,
     default_batch_size,
     default_epochs,
     default_folds,
@@ -147,7 +143,7 @@ class _TabularMixin:
     # The network.
 
     def _keras_build_fn(self):
-        from skdl._tabular._network import tabular_network  # which imports TensorFlow
+        from skdl._tabular._ensemble import tabular_network  # which imports TensorFlow
 
         sizes = self.hidden_layer_sizes
         self.n_folds_ = self._count_folds()
@@ -170,8 +166,7 @@ class _TabularMixin:
 
     def _arrange(self, train, held_out, plan):
         """Stack the rows of all folds, settle what depends on their number, compile."""
-        from skdl._tabular._network import compile_network
-        from skdl._tabular._time_limit import TimedDecay
+        from skdl._tabular._ensemble import TimedDecay, compile_network
 
         random_state = check_random_state(self._seed)
         # A fold of rows that class_weight sets to zero would have nothing to learn or to stop by.

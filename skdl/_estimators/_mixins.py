@@ -1,11 +1,11 @@
-"""What every classifier does beyond `KerasEstimator`: labels and probabilities."""
+"""Mixins of the classifiers and of the regressors."""
 
 from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
 
 from skdl._arrays import n_rows, take
 from skdl._backend import keras
@@ -14,7 +14,9 @@ from skdl._model import ends_in_probabilities, widened
 from skdl._targets import (
     ClassifierLabelEncoder,
     DiscreteTarget,
+    NumberTarget,
     OneHotTarget,
+    RegressorTargetEncoder,
     check_probabilities,
     is_one_hot,
     probabilities,
@@ -238,3 +240,40 @@ class KerasClassifierMixin(ClassifierMixin):
 def _is_by_skdl(cls, *names):
     """Whether methods of a class are skdl's, not those of a subclass of the user's."""
     return all(getattr(cls, name).__module__.startswith("skdl.") for name in names)
+
+
+class KerasRegressorMixin(RegressorMixin):
+    """What every regressor does; stands before `KerasEstimator` among the bases."""
+
+    n_outputs_: int
+
+    _target_kind = NumberTarget
+
+    # scikit-learn's mixin comes first and knows neither scorer nor score__ parameters.
+    score = KerasEstimator.score
+
+    @staticmethod
+    def scorer(y_true: ArrayLike, y_pred: ArrayLike, **kwargs: Any) -> float:
+        """Score predictions by R squared; override for another score.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        **kwargs : dict
+            ``sample_weight`` and the parameters ``score__<name>``.
+
+        Returns
+        -------
+        float
+        """
+        return r2_score(y_true, y_pred, **kwargs)
+
+    @property
+    def target_encoder(self) -> Any:
+        """Transformer from ``y`` to what the model takes; override to use another."""
+        return RegressorTargetEncoder()
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
