@@ -14,7 +14,7 @@ _BLOCK = 2**19
 
 @one_blas_thread()
 @np.errstate(all="ignore")
-def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
+def train_epoch(state, x, y, weight, order, batch_size):
     """Train for one epoch.
 
     Parameters
@@ -29,8 +29,6 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
     order : ndarray of int of shape (n_visited,)
         Rows in the order in which they are visited. The last batch has what is left.
     batch_size : int
-    should_stop : callable () -> bool, default=None
-        Asked after each step.
 
     Returns
     -------
@@ -51,7 +49,7 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
     penalty_step, apply_gradient = _penalty_step(state, gradient), optimizer_step(state, gradient)
     logits, output = np.empty((2, block, n_units), dtype)
 
-    sums, penalties, stop = 0, 0.0, False
+    sums, penalties = 0, 0.0
     for first in range(0, len(order), block):
         # What can be done for several steps at a time is: rows, masks, and the metrics after.
         rows = order[first : first + block]
@@ -69,15 +67,9 @@ def train_epoch(state, x, y, weight, order, batch_size, *, should_stop=None):
             penalties += n * penalty_step()
             apply_gradient()
             state.draws[:, 1] += 1
-            if should_stop is not None and should_stop():
-                stop = True
-                break
 
-        done = slice(0, batch.stop)
-        w = None if weights is None else weights[done]
-        sums = sums + sums_of(network, logits[done], output[done], targets[done], w)
-        if stop:
-            break
+        n = len(rows)
+        sums = sums + sums_of(network, logits[:n], output[:n], targets, weights)
     return logs_of(network, sums, penalties / sums[0, 1])
 
 
