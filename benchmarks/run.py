@@ -37,7 +37,11 @@ COMPARISONS = [
     ("random_search", "sklearn", "30 random networks on 4,600 rows, 91 fits, against `MLPClassifier`"),
     ("larger_search", "sklearn", "6 candidates on 5,000 rows, 19 fits, against `MLPClassifier`"),
     ("larger_search_threads", "larger_search", "the same search in two threads, against one"),
-    ("larger_search_processes", "larger_search", "the same search in two processes, against one"),
+    (
+        "larger_search_processes",
+        "larger_search",
+        "the same search in two running processes, against one",
+    ),
     ("elimination", "sklearn", "`RFE` from 25 features to 1, against `MLPClassifier`"),
     ("short_fit", "sklearn", "2 epochs on 100 rows, first in its process, against `MLPClassifier`"),
     ("short_fit", "keras", "the same, against Keras `fit`"),

@@ -400,7 +400,7 @@ def n_blas_threads():
 
 def test_blas_has_one_thread_until_the_last_of_those_who_ask_for_it_leaves():
     before = n_blas_threads()
-    first, second = _dense.one_blas_thread(), _dense.one_blas_thread()
+    first, second = _dense.one_blas_thread(2**20), _dense.one_blas_thread(2**20)
     with first:
         second.__enter__()
     assert set(n_blas_threads()) == {1}
@@ -408,8 +408,16 @@ def test_blas_has_one_thread_until_the_last_of_those_who_ask_for_it_leaves():
     assert n_blas_threads() == before
 
 
+@pytest.mark.parametrize("n_products", [1, 2**30])
+def test_blas_keeps_its_threads_for_tiny_and_for_large_products(n_products):
+    before = n_blas_threads()
+    with _dense.one_blas_thread(n_products):
+        assert n_blas_threads() == before
+
+
 def test_a_failed_training_gives_the_threads_back():
     before = n_blas_threads()
+    state = _dense.initial_state(network_of([("Dense", {"units": 300}), SOFTMAX]), [1, 2])
     with pytest.raises(IndexError):
-        _dense.train_epoch(trained()[0], *data(), None, np.array([99]), 2)
+        _dense.train_epoch(state, *data(), None, np.arange(99), 16)
     assert n_blas_threads() == before

@@ -14,7 +14,7 @@ import types
 import numpy as np
 import pytest
 
-from skdl import _engine
+from skdl import CNNClassifier, TabularClassifier, _engine
 from skdl._backend import keras, seeded, tf
 
 N, D = 40, 6
@@ -656,3 +656,87 @@ def test_each_variant_trains_as_if_it_were_alone(name):
 
 def test_there_are_enough_pairs():
     assert sum(len(list(itertools.combinations(v, 2))) for v in FAMILIES.values()) >= 150
+
+
+# Estimators of skdl's, whose models are told apart by their configurations.
+
+IMAGES = rng.random((24, 8, 8, 1)).astype("float32")
+CNN = {"filters": (4,), "hidden_layer_sizes": (5,), "epochs": 2, "batch_size": 8, "random_state": 0}
+TABULAR = {
+    "hidden_layer_sizes": (4,),
+    "n_folds": 2,
+    "n_members": 2,
+    "epochs": 2,
+    "batch_size": 16,
+    "random_state": 0,
+}
+OTHERS = {
+    "cnn": [
+        *({"activation": "tanh"}, {"dropout": 0.5}, {"pool_size": None}, {"padding": "valid"}),
+        *({"kernel_size": 2}, {"filters": (5,)}, {"hidden_layer_sizes": ()}, {"metrics": None}),
+        *({"optimizer": "SGD"}, {"optimizer__epsilon": 0.1}, {"optimizer__clipnorm": 0.01}),
+        *({"optimizer__weight_decay": 0.5}, {"optimizer__use_ema": True}, {"learning_rate": 0.1}),
+        *({"loss": "kl_divergence"}, {"loss__from_logits": True}),
+        *({"class_weight": {0: 9.0}}, {"random_state": 1}, {"batch_size": 24}, {"scoring": "accuracy"}),
+        *({"optimizer": optimizers.SGD(0.1)}, {"callbacks": keras.callbacks.TerminateOnNaN()}),
+    ],
+    "tabular": [
+        *({"hidden_layer_sizes": (5,)}, {"dropout": 0.5}, {"n_members": 3}, {"weight_decay": 0.5}),
+        *({"learning_rate": 0.1}, {"random_state": 1}),
+    ],
+}
+
+
+def fitted(kind, params):
+    if kind == "cnn":
+        estimator = CNNClassifier(**{**CNN, **params}).fit(IMAGES, Y[:24])
+    else:
+        estimator = TabularClassifier(**{**TABULAR, **params}).fit(X, Y)
+    assert estimator.engine_ == "compiled"
+    proba = estimator.predict_proba(IMAGES if kind == "cnn" else X)
+    return [*estimator.model_.get_weights(), proba, *map(np.array, estimator.history_.values())]
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_estimators_of_skdl_train_as_if_they_were_alone(kind):
+    alone = []
+    for params in ({}, *OTHERS[kind]):
+        _engine.clear_caches()
+        alone.append(fitted(kind, params))
+    for params, expected in zip(({}, *OTHERS[kind], {}), (*alone, alone[0]), strict=True):
+        assert same_bits(fitted(kind, params), expected), params
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_an_estimator_of_skdl_is_traced_once(kind, monkeypatch):
+    fitted(kind, {})
+    monkeypatch.setattr("skdl._engine._program.Graph", None)  # a trace would fail
+    fitted(kind, {"random_state": 7, "learning_rate": 0.5} if kind == "cnn" else {"random_state": 7})
+
+
+def test_a_model_that_the_user_changed_is_traced():
+    fitted("cnn", {})
+    estimator = CNNClassifier(**CNN, warm_start=True).initialize(IMAGES, Y[:24])
+    output = estimator.model_.layers[-1]
+    output.call = lambda x, training=None: ops.ones((ops.shape(x)[0], 3)) / 3
+    with pytest.raises(ValueError, match="No gradients"):
+        estimator.fit(IMAGES, Y[:24])
+
+
+def test_a_prediction_heeds_what_the_user_changed_after_the_training():
+    fitted("cnn", {})
+    estimator = CNNClassifier(**CNN).fit(IMAGES, Y[:24])
+    estimator.model_.layers[-1].call = lambda x, training=None: ops.ones((ops.shape(x)[0], 3)) / 3
+    np.testing.assert_allclose(estimator.predict_proba(IMAGES), 1 / 3, rtol=1e-6)
+
+
+def test_a_callback_that_changes_the_model_before_the_training_is_heeded():
+    class Freeze(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.layers[0].trainable = False
+
+    fitted("cnn", {})
+    estimator = CNNClassifier(**CNN).fit(IMAGES, Y[:24], callbacks=[Freeze()])
+    by_keras = CNNClassifier(**CNN, engine="keras").fit(IMAGES, Y[:24], callbacks=[Freeze()])
+    for ours, theirs in zip(estimator.model_.get_weights(), by_keras.model_.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)

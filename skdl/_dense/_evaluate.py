@@ -1,7 +1,5 @@
 """The forward pass without training: predictions and evaluation."""
 
-import contextlib
-
 import numpy as np
 
 from skdl._dense._activations import ACTIVATIONS
@@ -10,8 +8,6 @@ from skdl._dense._row_losses import target_of, values_of
 
 # Numbers of a layer's output that are computed at a time.
 _CHUNK = 2**20
-# Multiplications.
-_SMALL = 2**14
 
 
 def predict(state, x):
@@ -29,15 +25,12 @@ def predict(state, x):
     """
     network = state.network
     output = np.empty((len(x), network.n_units), state.weights.dtype)
-    # Setting the number of threads takes longer than a few rows, of which no BLAS divides the products.
-    is_small = len(x) * network.n_products <= _SMALL
-    with np.errstate(all="ignore"), contextlib.nullcontext() if is_small else one_blas_thread():
+    with np.errstate(all="ignore"), one_blas_thread(len(x) * network.n_products):
         for chunk in _chunks(network, len(x)):
             output[chunk] = _forward(state, rows_of(network, x[chunk]))[1]
     return output
 
 
-@one_blas_thread()
 @np.errstate(all="ignore")
 def evaluate(state, x, y, weight=None):
     """Return loss and metrics as ``keras.Model.evaluate`` does; its batches make no difference.
@@ -56,10 +49,11 @@ def evaluate(state, x, y, weight=None):
         In the order of their names, as Keras's logs.
     """
     sums = 0
-    for chunk in _chunks(state.network, len(x)):
-        weights = None if weight is None else weight[chunk]
-        outputs = _forward(state, rows_of(state.network, x[chunk]))
-        sums = sums + sums_of(state.network, *outputs, y[chunk], weights)
+    with one_blas_thread(len(x) * state.network.n_products):
+        for chunk in _chunks(state.network, len(x)):
+            weights = None if weight is None else weight[chunk]
+            outputs = _forward(state, rows_of(state.network, x[chunk]))
+            sums = sums + sums_of(state.network, *outputs, y[chunk], weights)
     weights = state.views(state.weights)
     penalties = [
         v.l1 * np.abs(weights[i]).sum() + v.l2 * np.vdot(weights[i], weights[i]) for i, v in penalised(state)

@@ -12,7 +12,6 @@ from skdl._dense._row_losses import LOSSES, target_of
 _BLOCK = 2**19
 
 
-@one_blas_thread()
 @np.errstate(all="ignore")
 def train_epoch(state, x, y, weight, order, batch_size):
     """Train for one epoch.
@@ -50,26 +49,27 @@ def train_epoch(state, x, y, weight, order, batch_size):
     logits, output = np.empty((2, block, n_units), dtype)
 
     sums, penalties = 0, 0.0
-    for first in range(0, len(order), block):
-        # What can be done for several steps at a time is: rows, masks, and the metrics after.
-        rows = order[first : first + block]
-        inputs, targets = rows_of(network, x[rows]), y[rows]
-        t = target_of(network.loss, targets, n_units, dtype)
-        weights = None if weight is None else weight[rows].astype(dtype)
-        for layer, draw, mask in zip(dropouts, state.draws, masks, strict=True):
-            draw_masks(mask, layer.settings["rate"], draw, -(-len(rows) // batch_size))
+    with one_blas_thread(batch_size * network.n_products):
+        for first in range(0, len(order), block):
+            # What can be done for several steps at a time is: rows, masks, and the metrics after.
+            rows = order[first : first + block]
+            inputs, targets = rows_of(network, x[rows]), y[rows]
+            t = target_of(network.loss, targets, n_units, dtype)
+            weights = None if weight is None else weight[rows].astype(dtype)
+            for layer, draw, mask in zip(dropouts, state.draws, masks, strict=True):
+                draw_masks(mask, layer.settings["rate"], draw, -(-len(rows) // batch_size))
 
-        for i, start in enumerate(range(0, len(rows), batch_size)):
-            batch = slice(start, min(start + batch_size, len(rows)))
-            n = batch.stop - start
-            w = None if weights is None else weights[batch]
-            logits[batch], output[batch] = gradient_step(inputs[batch], t[batch], w, i)
-            penalties += n * penalty_step()
-            apply_gradient()
-            state.draws[:, 1] += 1
+            for i, start in enumerate(range(0, len(rows), batch_size)):
+                batch = slice(start, min(start + batch_size, len(rows)))
+                n = batch.stop - start
+                w = None if weights is None else weights[batch]
+                logits[batch], output[batch] = gradient_step(inputs[batch], t[batch], w, i)
+                penalties += n * penalty_step()
+                apply_gradient()
+                state.draws[:, 1] += 1
 
-        n = len(rows)
-        sums = sums + sums_of(network, logits[:n], output[:n], targets, weights)
+            n = len(rows)
+            sums = sums + sums_of(network, logits[:n], output[:n], targets, weights)
     return logs_of(network, sums, penalties / sums[0, 1])
 
 

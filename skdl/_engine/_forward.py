@@ -7,7 +7,8 @@ import numpy as np
 from skdl._arrays import n_rows, take
 from skdl._backend import drawing_from, keras, private, tf
 from skdl._engine import _probe
-from skdl._engine._program import Program, programs_of
+from skdl._engine._alike import alike
+from skdl._engine._program import Program, programs_of, traced
 from skdl._engine._rules import all_layers
 from skdl._engine._tensors import Layout, tensors
 
@@ -110,14 +111,17 @@ def _predict_step(model, row):
     model.make_predict_function()
     kept = programs_of(model.predict_function)
     if layout.key not in kept:
-        try:
+        known = alike(model)
+
+        def trace():
+            def predict_step(*flat):
+                return model.predict_step(_as_keras(layout.nested(flat)))
+
             with drawing_from(0), private.short_call_stacks():
-                kept[layout.key] = Program(
-                    lambda *flat: model.predict_step(_as_keras(layout.nested(flat))),
-                    layout.specs,
-                    model.variables,
-                    kind="forward",
-                )
+                return Program(predict_step, layout.specs, model.variables, kind="forward")
+
+        try:
+            kept[layout.key] = traced(known and (known, layout.key), model.variables, trace)
         except Exception as error:
             # What can't be traced runs step by step, and raises there what is wrong with it.
             if isinstance(error, private.Unavailable):

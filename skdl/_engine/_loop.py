@@ -1,5 +1,6 @@
 """One pass through data as one program: the model's own steps in a loop of TensorFlow's."""
 
+import copy
 import time
 
 from skdl._backend import keras, tf
@@ -46,8 +47,15 @@ class Pass:
 
         specs = [tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32), *layout.specs]
         kind = "training" if method == "train_step" else "validation"
-        self._program = Program(loop, specs, variables, kind=kind)
-        self.has_state, self._most_steps = self._program.has_state, _FIRST_STEPS
+        self.program = Program(loop, specs, variables, kind=kind)
+        self.has_state, self.digest = self.program.has_state, self.program.digest
+        self.is_for_others, self._most_steps = self.program.is_for_others, _FIRST_STEPS
+
+    def of(self, variables):
+        """Return the pass for the variables of another model that computes the same, or for none."""
+        other = copy.copy(self)
+        other.program = self.program.of(variables)
+        return other
 
     def run(self, order, batch_size, data):
         """Visit rows of data in some order; return how many steps were made, and the last one's logs."""
@@ -55,7 +63,7 @@ class Pass:
         while visited < len(order):
             part = order[visited : visited + self._most_steps * batch_size]
             started = time.perf_counter()
-            made, go_on, last = self._program(tensors(part), tf.constant(batch_size), *flat)
+            made, go_on, last = self.program(tensors(part), tf.constant(batch_size), *flat)
             made = int(made)  # waits for it
             seconds = time.perf_counter() - started
             in_time = int(made * _SECONDS / max(seconds, 1e-6))

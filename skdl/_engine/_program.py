@@ -6,6 +6,7 @@ of threads, and a model's weights are never anyone else's.
 """
 
 import collections
+import copy
 import threading
 import weakref
 from numbers import Integral
@@ -25,6 +26,7 @@ class _Store:
     def __init__(self):
         self.lock, self.limit = threading.Lock(), _LIMIT
         self.functions, self.counts = collections.OrderedDict(), collections.Counter()
+        self.of_alike = {}
         self.of_models = weakref.WeakKeyDictionary()
 
     def shared(self, digest, function, size, kind):
@@ -43,6 +45,8 @@ class _Store:
         total = sum(size for _, size in self.functions.values())
         while total > self.limit and len(self.functions) > 1:
             total -= self.functions.popitem(last=False)[1][1]
+        alike = self.of_alike.items()
+        self.of_alike = {key: known for key, known in alike if known.digest in self.functions}
 
 
 _store = _Store()
@@ -67,28 +71,44 @@ class Program:
     has_state : bool
         Whether the function has a state of its own, as random operations have. It is then compiled for
         its model alone.
+    digest : bytes or None
+        Equal for functions that compute the same; None where it is compiled for its model alone.
     """
 
     def __init__(self, function, specs, variables, *, kind):
+        self.digest = None
         traced = tf.function(function, autograph=False, input_signature=specs)
         concrete = traced.get_concrete_function()
-        graph, self._captures = Graph(concrete), list(concrete.captured_inputs)
+        graph, self.captures = Graph(concrete), list(concrete.captured_inputs)
         # What is captured by its handle lives as long as the program does.
-        self._kept = list(concrete.graph.variables)
+        self.kept = list(concrete.graph.variables)
         self._function, self.has_state = private.runtime_function(concrete), graph.has_state
-        places = {id(v.value.handle): i for i, v in enumerate(variables)}
-        captured = [places.get(id(tensor), (tensor.dtype, tensor.shape)) for tensor in self._captures]
-        others = [tensor.dtype for tensor in self._captures if id(tensor) not in places]
+        numbers = {id(v.value.handle): i for i, v in enumerate(variables)}
+        self._places = [numbers.get(id(tensor)) for tensor in self.captures]
+        captured = [numbers.get(id(tensor), (tensor.dtype, tensor.shape)) for tensor in self.captures]
+        others = [tensor.dtype for tensor in self.captures if id(tensor) not in numbers]
         if self.has_state or tf.resource in others or tf.variant in others:
             _store.counts[kind] += 1
             return
         shapes = [(tuple(v.shape), v.dtype) for v in variables]
-        digest = graph.digest(kind, captured, shapes)
-        self._function = _store.shared(digest, self._function, graph.n_nodes * _BYTES_PER_NODE, kind)
+        self.digest = graph.digest(kind, captured, shapes)
+        size = graph.n_nodes * _BYTES_PER_NODE
+        self._function = _store.shared(self.digest, self._function, size, kind)
 
     def __call__(self, *args):
         """Return what the function computes, as nested tensors."""
-        return self._function(args, {}, self._captures)
+        return self._function(args, {}, self.captures)
+
+    def of(self, variables):
+        """Return the program for the variables of another model that computes the same, or for none."""
+        program = copy.copy(self)
+        program.kept = [variables[place].value for place in self._places if variables]
+        program.captures = [variable.handle for variable in program.kept]
+        return program
+
+    def is_for_others(self):
+        """Return whether all that the function captures are variables of its model."""
+        return self.digest is not None and None not in self._places
 
 
 def programs_of(function):
@@ -99,6 +119,30 @@ def programs_of(function):
     """
     with _store.lock:
         return _store.of_models.setdefault(function, {})
+
+
+def traced(key, variables, trace):
+    """Return a program, or what has one, for a model.
+
+    Parameters
+    ----------
+    key : hashable or None
+        Equal for models that compute the same, if this is known.
+    variables : list of keras.Variable
+    trace : callable () -> Program or Pass
+    """
+    with _store.lock:
+        known = _store.of_alike.get(key)
+        if known is not None:
+            _store.functions.move_to_end(known.digest)
+    if known is not None:
+        return known.of(variables)
+    made = trace()
+    if key is not None and made.is_for_others():
+        with _store.lock:
+            if made.digest in _store.functions:
+                _store.of_alike[key] = made.of([])
+    return made
 
 
 def compilations():
@@ -148,4 +192,5 @@ def clear_caches() -> None:
     """
     with _store.lock:
         _store.functions.clear()
+        _store.of_alike.clear()
         _store.of_models.clear()

@@ -7,9 +7,10 @@ import numpy as np
 from skdl._arrays import dense_where_small, epoch_order, n_rows, take
 from skdl._backend import keras, private, seeded
 from skdl._engine import _probe
+from skdl._engine._alike import alike, note_plain
 from skdl._engine._keras_fit import keras_fit
 from skdl._engine._loop import Pass, training_variables
-from skdl._engine._program import programs_of
+from skdl._engine._program import programs_of, traced
 from skdl._engine._rules import acts_before_training, runs_user_code, why_not
 from skdl._engine._tensors import Layout, packed, tensors
 from skdl._warnings import warn
@@ -30,6 +31,7 @@ def train(
     callbacks=(),
     verbose=0,
     engine="auto",
+    is_plain=False,
     **fit_args,
 ):
     """Train a compiled Keras model in place.
@@ -47,6 +49,9 @@ def train(
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" runs each epoch as one program, "keras" calls ``keras.Model.fit``,
         and "auto" takes the first unless `why_not` gives a reason, or tracing the model fails.
+    is_plain : bool, default=False
+        Whether skdl has just built the model from numbers and names alone. It need not be traced then,
+        where a model of the same configuration was.
     sample_weight, validation_data, batch_size, epochs, initial_epoch, shuffle, verbose, **fit_args
         As of ``keras.Model.fit``.
 
@@ -77,6 +82,7 @@ def train(
         **fit_args,
     }
     loop = {"epochs": epochs, "initial_epoch": initial_epoch, "shuffle": shuffle, "seed": seed}
+    note_plain(model, is_plain)
     reason = "engine='keras' was asked for"
     if engine != "keras":
         reason = why_not(model, x, y, sample_weight, **settings) or _probe.why_unusable()
@@ -190,20 +196,23 @@ class _CompiledFit:
         model.make_train_function()
         self.traced_for = model.train_function
         kept = programs_of(model.train_function)
+        known, variables = None if anew else alike(model), training_variables(model)
+        seed = (self.seed + self.initial_epoch) % 2**32  # nothing is drawn again when training goes on
         stop_on_nan = any(type(c) is keras.callbacks.TerminateOnNaN for c in self.callbacks)
-        self.was_traced = False
+        self.is_first = False
 
-        def find(method, data, **how):
+        def find(method, data, **options):
             layout = Layout(data)
-            key = method, layout.key, *how.items()
+            key = method, layout.key, *options.items()
+
+            def trace():
+                with seeded(seed, user_code=runs_user_code(model)), private.short_call_stacks():
+                    return Pass(model, method, layout, variables, **options)
+
             # What draws by operations with a state must not depend on what was drawn before.
             if anew or key not in kept or kept[key].has_state:
-                seed = (
-                    self.seed + self.initial_epoch
-                ) % 2**32  # nothing is drawn again when training goes on
-                with seeded(seed, user_code=runs_user_code(model)), private.short_call_stacks():
-                    kept[key] = Pass(model, method, layout, training_variables(model), **how)
-                self.was_traced = True
+                kept[key] = traced(known and (known, *key), variables, trace)
+                self.is_first = True
             return kept[key]
 
         self.training = find("train_step", self.data, stop_on_nan=stop_on_nan)
@@ -234,12 +243,12 @@ class _CompiledFit:
             for epoch in range(first, self.epochs):
                 model.reset_metrics()
                 callbacks.on_epoch_begin(epoch)
-                if epoch == first and self.was_traced and any(map(acts_before_training, self.callbacks)):
+                if model.train_function is not self.traced_for:  # a callback has compiled the model
+                    build(model, self.first_batch, seed=self.seed)
+                    self._find_programs(anew=True)
+                elif epoch == first and self.is_first and any(map(acts_before_training, self.callbacks)):
                     # Keras traces the model here, after the callbacks' first word.
                     self._find_programs(anew=True)
-                elif model.train_function is not self.traced_for:  # a callback has compiled the model
-                    build(model, self.first_batch, seed=self.seed)
-                    self._find_programs()
                 epoch_logs = self._train_epoch(epoch)
                 if self.testing is not None and self._is_validated(epoch):
                     epoch_logs.update(self._validate(callbacks))

@@ -35,6 +35,7 @@ from skdl._model import (
     count_nan,
     dense_outputs,
     find_builder,
+    is_plain,
     keras_model,
     make_callbacks,
     output_shapes,
@@ -611,7 +612,7 @@ class KerasEstimator(
                 of_user = data if given is None else given
                 scored = of_user.X, of_user.y, held_out.where(), held_out.weight
             train, held_out, plan = self._arrange(train, held_out, plan)
-            outcome, learnt = self._train(train, held_out, plan, scored, task, shown)
+            outcome, learnt = self._train(train, held_out, plan, scored, task, shown, is_new=not continues)
             self.engine_, self.engine_reason_ = outcome.engine, outcome.reason
             self.callbacks_ = plan.callbacks
             vars(self).update(learnt)
@@ -647,7 +648,7 @@ class KerasEstimator(
             held_out = held_out.of_mean_weight_one().encode(self.feature_encoder_, self._target)
         return train, held_out
 
-    def _train(self, train, held_out, plan, scored, task, shown):
+    def _train(self, train, held_out, plan, scored, task, shown, *, is_new):
         """Train the network on encoded rows.
 
         Parameters
@@ -660,6 +661,8 @@ class KerasEstimator(
         task : sklearn.callback.CallbackContext
         shown : dict
             Of `training_rows`, for scikit-learn's callbacks.
+        is_new : bool
+            Whether the model was built for this training.
 
         Returns
         -------
@@ -686,7 +689,16 @@ class KerasEstimator(
         if plan.patience is not None:
             last.append(EarlyStopping(f"val_{criterion.name}", greater_is_better, plan.patience))
         if state is None:
-            outcome = fit_model(network, train, held_out, plan, seed=self._seed, first=first, last=last)
+            outcome = fit_model(
+                network,
+                train,
+                held_out,
+                plan,
+                seed=self._seed,
+                is_plain=is_new and is_plain(self._spec(), self._find_builder()),
+                first=first,
+                last=last,
+            )
         else:
             hold = functools.partial(self._hold, model=vars(self).get("model_"))
             hooks = [*first, *last]

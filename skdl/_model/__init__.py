@@ -7,6 +7,7 @@ from skdl._model._build import (
     check_arguments,
     check_routed_params,
     find_builder,
+    is_plain,
     runs_user_code,
 )
 from skdl._model._compile import acts_on_predict, compile_model, make_callbacks
@@ -40,6 +41,7 @@ __all__ = [
     "ends_in_probabilities",
     "find_builder",
     "initial_state",
+    "is_plain",
     "keras_model",
     "make_callbacks",
     "mlp",

@@ -5,6 +5,8 @@ import inspect
 import weakref
 from dataclasses import dataclass
 
+import numpy as np
+
 from skdl._backend import keras, tf
 from skdl._model._compile import compile_kwargs, compile_params
 from skdl._persistence import copied, copies_in
@@ -150,6 +152,19 @@ def runs_user_code(spec, builder):
     """Whether building a model may call what is neither Keras's nor skdl's."""
     own = (getattr(builder, "__module__", None) or "").partition(".")[0] == "skdl"
     return not own or any(map(callable, spec.params.values()))
+
+
+def is_plain(spec, builder):
+    """Return whether skdl builds a model from numbers and names alone, without an object of the user's."""
+    return not runs_user_code(spec, builder) and _holds_no_object(spec.params)
+
+
+def _holds_no_object(value):
+    if isinstance(value, dict):
+        return all(map(_holds_no_object, (*value.keys(), *value.values())))
+    if isinstance(value, list | tuple):
+        return all(map(_holds_no_object, value))
+    return value is None or isinstance(value, str | bool | int | float | np.number)
 
 
 def build(spec, builder, meta):

@@ -388,7 +388,9 @@ def compile_network(model, *, n_steps, learning_rate, weight_decay, classify):
         )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=float(weight_decay), beta_2=0.95, epsilon=1e-10)
     optimizer.exclude_from_weight_decay(var_names=["bias", "phases"])
-    model.compile(optimizer, MemberCrossentropy() if classify else MemberSquaredError())
+    # With a name, or Keras numbers the losses of a process.
+    loss = MemberCrossentropy(name="loss") if classify else MemberSquaredError(name="loss")
+    model.compile(optimizer, loss)
 
 
 class TimedDecay(keras.callbacks.Callback):
