@@ -7,10 +7,9 @@ import tensorflow as tf
 
 from skdl import _dense
 from skdl._dense._activations import ACTIVATIONS
-from skdl._dense._optimizers import OPTIMIZERS, optimizer_step
+from skdl._dense._optimizers import OPTIMIZERS, SCHEDULES, optimizer_step
 from skdl._dense._passes import passes
 from skdl._dense._row_losses import LOSSES, SCORES, target_of, values_of
-from skdl._dense._schedules import SCHEDULES
 from skdl._targets._subset_accuracy import SubsetAccuracy
 
 ACTIVATION_SETTINGS = [(name, {}) for name in ACTIVATIONS]

@@ -12,11 +12,10 @@ import tensorflow as tf
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skdl import _dense
-from skdl._dense._optimizers import COMMON
+from skdl._dense._network import _FIXED, _PARAMETERS, LAYERS
+from skdl._dense._optimizers import COMMON, SCHEDULES
 from skdl._dense._passes import draw_masks
 from skdl._dense._random import uniform
-from skdl._dense._reading import _FIXED, _PARAMETERS, LAYERS
-from skdl._dense._schedules import SCHEDULES
 
 SOFTMAX = ("Dense", {"units": 3, "activation": "softmax"})
 SPARSE = ("SparseCategoricalCrossentropy", {})

@@ -33,7 +33,7 @@ PROCESSES = ["loky", "dask"]
 def cluster():
     """A Dask cluster of two worker processes with one thread each."""
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as cluster,
         Client(cluster) as client,
     ):
         assert len(client.nthreads()) == 2

@@ -37,11 +37,10 @@ float64               numbers of configurations are rounded to float32 first
 ===================== ==================================================================================
 """
 
-from skdl._dense._chain import Measure, Network, NotDense
 from skdl._dense._evaluate import evaluate, predict
+from skdl._dense._network import MEASURES, Measure, Network, NotDense, network_of
 from skdl._dense._one_thread import one_blas_thread
 from skdl._dense._optimizers import OPTIMIZERS, finish_training
-from skdl._dense._reading import MEASURES, network_of
 from skdl._dense._row_losses import EPSILON, SCORES
 from skdl._dense._state import State, blank_state, initial_state, n_seeds
 from skdl._dense._train_epoch import train_epoch

@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skdl._dense._chain import Network, NotDense
-from skdl._dense._optimizers import OPTIMIZERS
+from skdl._dense._network import Network, NotDense, network_of
+from skdl._dense._optimizers import OPTIMIZERS, SCHEDULES
 from skdl._dense._random import uniform
-from skdl._dense._reading import network_of
-from skdl._dense._schedules import SCHEDULES
 
 
 @dataclass

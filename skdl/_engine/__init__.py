@@ -6,7 +6,7 @@ _MODULES = {
     "clear_caches": "_program",
     "compilations": "_program",
     "forward": "_forward",
-    "rolled_back_where_it_fails": "_rollback",
+    "rolled_back_where_it_fails": "_train",
     "set_cache_limit": "_program",
     "train": "_train",
     "why_not": "_rules",

@@ -7,7 +7,7 @@ import numpy as np
 from skdl._arrays import n_rows, take
 from skdl._backend import drawing_from, keras, private, tf
 from skdl._engine import _probe
-from skdl._engine._alike import alike
+from skdl._engine._digest import alike
 from skdl._engine._program import Program, programs_of, traced
 from skdl._engine._rules import all_layers
 from skdl._engine._tensors import Layout, tensors

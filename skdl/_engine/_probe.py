@@ -9,7 +9,7 @@ import threading
 import numpy as np
 
 from skdl._backend import keras, private, tf
-from skdl._engine._loop import Pass, training_variables
+from skdl._engine._program import Pass, training_variables
 from skdl._engine._tensors import Layout, tensors
 from skdl._warnings import warn
 

@@ -5,12 +5,11 @@ import contextlib
 import numpy as np
 
 from skdl._arrays import dense_where_small, epoch_order, n_rows, take
-from skdl._backend import keras, private, seeded
+from skdl._backend import keras, private, seeded, tf
 from skdl._engine import _probe
-from skdl._engine._alike import alike, note_plain
+from skdl._engine._digest import alike, note_plain
 from skdl._engine._keras_fit import keras_fit
-from skdl._engine._loop import Pass, training_variables
-from skdl._engine._program import programs_of, traced
+from skdl._engine._program import Pass, programs_of, traced, training_variables
 from skdl._engine._rules import acts_before_training, runs_user_code, why_not
 from skdl._engine._tensors import Layout, packed, tensors
 from skdl._warnings import warn
@@ -291,3 +290,29 @@ class _CompiledFit:
         if isinstance(self.validation_freq, int | np.integer):
             return (epoch + 1) % self.validation_freq == 0
         return epoch + 1 in self.validation_freq
+
+
+@contextlib.contextmanager
+def rolled_back_where_it_fails(model):
+    """Put a model back as it was where something inside raises.
+
+    Weights, the optimizer's variables, the states of seed generators and of metrics get back their
+    values. Variables that are made inside get those with which they were made.
+    """
+    compiled, before, made = model.compiled, [], []
+    if model.built:
+        before = [(v.value, v.value.read_value()) for v in training_variables(model)]
+
+    def noted(next_creator, **arguments):
+        variable = next_creator(**arguments)
+        made.append((variable, arguments["initial_value"]))
+        return variable
+
+    try:
+        with tf.variable_creator_scope(noted):
+            yield
+    except BaseException:
+        for variable, value in (*made, *before):
+            variable.assign(value() if callable(value) else value)
+        model.compiled = compiled
+        raise

@@ -1,19 +1,130 @@
-"""From descriptions in Keras's words to a `Network`; what is not known for certain is refused.
+"""A dense network as a value, and how it is read from descriptions in Keras's words.
 
 A class is described by its name and its configuration, as ``get_config`` of Keras 3.15 has it. Missing fields
-have Keras's defaults. A name says nothing about where a class or function is from: who reads a Keras model
-makes sure that they are Keras's own.
+have Keras's defaults. What is not known for certain is refused. A name says nothing about where a class or
+function is from: who reads a Keras model makes sure that they are Keras's own.
 """
 
 import copy
+import math
 import re
+from dataclasses import dataclass, field
 from numbers import Integral, Real
+from typing import NamedTuple
 
 from skdl._dense._activations import ACTIVATIONS
-from skdl._dense._chain import Initializer, Layer, Measure, Network, NotDense, Variable
-from skdl._dense._optimizers import COMMON, OPTIMIZERS
+from skdl._dense._optimizers import COMMON, OPTIMIZERS, SCHEDULES
 from skdl._dense._row_losses import LOSSES, OF_LOGITS, SCORES
-from skdl._dense._schedules import SCHEDULES
+
+
+class NotDense(Exception):
+    """A description that is not covered here, with the reason."""
+
+
+class Initializer(NamedTuple):
+    """How a variable starts.
+
+    ``kind`` is "constant" (``scale`` is the number), "uniform" (``scale`` is a pair of limits, or that of
+    Keras's ``VarianceScaling`` with ``mode``), or "unknown" (``scale`` is the name of what Keras draws).
+    """
+
+    kind: str
+    scale: object
+    mode: str | None = None
+    seed: int | None = None
+
+
+class Variable(NamedTuple):
+    """An array of a layer, with the factors of its penalties."""
+
+    name: str
+    shape: tuple
+    initializer: Initializer
+    l1: float = 0.0
+    l2: float = 0.0
+    trainable: bool = True
+
+    @property
+    def size(self):
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+class Layer(NamedTuple):
+    """A layer: ``kind`` is "dense", "batch_normalization", "dropout", or the name of an activation."""
+
+    kind: str
+    n_inputs: int
+    n_units: int
+    variables: tuple
+    settings: dict
+
+
+class Measure(NamedTuple):
+    """A loss or a metric.
+
+    ``function`` is a name in `skdl._dense._row_losses`. With ``logits`` it takes what goes into the last
+    layer, otherwise the output. With ``sparse`` the target has class numbers. With ``root`` the metric is the
+    square root of the mean.
+    """
+
+    function: str
+    name: str
+    logits: bool
+    sparse: bool
+    settings: dict
+    smoothing: float = 0.0
+    weighted: bool = True
+    root: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """A chain of layers with loss, metrics and optimizer; made by `network_of`.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Of one row. Rows of more than one axis are made flat.
+    layers : tuple of Layer
+        The activation of one of Keras's dense layers is a layer of its own.
+    loss : Measure
+    loss_weight : float
+    metrics : tuple of Measure
+        In Keras's order, under the names that logs give them.
+    optimizer : str
+        Class name.
+    settings : dict
+        All settings of the optimizer.
+    dtype : {"float32", "float64"}
+    described : dict
+        The arguments of `network_of` that made it.
+    """
+
+    input_shape: tuple
+    layers: tuple
+    loss: Measure
+    loss_weight: float
+    metrics: tuple
+    optimizer: str
+    settings: dict
+    dtype: str
+    described: dict = field(compare=False)
+
+    @property
+    def n_units(self):
+        """Columns of the output."""
+        return self.layers[-1].n_units
+
+    @property
+    def variables(self):
+        """The variables of each layer, as a tuple of tuples."""
+        return tuple(layer.variables for layer in self.layers)
+
+    @property
+    def n_products(self):
+        """Multiplications of a forward pass of one row: the number of elements of the kernels."""
+        return sum(layer.n_inputs * layer.n_units for layer in self.layers if layer.kind == "dense")
 
 
 def network_of(
@@ -134,14 +245,14 @@ LAYERS = {
 
 def settings_of(class_name, config, defaults):
     """Return a configuration with its defaults; refuse unknown fields and values."""
-    for field, value in config.items():
-        if field in defaults or field == "name":
+    for name, value in config.items():
+        if name in defaults or name == "name":
             continue
-        if field not in _FIXED:
-            raise NotDense(f"{class_name} has the setting {field!r}.")
-        if value not in _FIXED[field]:
-            raise NotDense(f"{class_name} has {field}={value!r}.")
-    return {field: config.get(field, default) for field, default in defaults.items()}
+        if name not in _FIXED:
+            raise NotDense(f"{class_name} has the setting {name!r}.")
+        if value not in _FIXED[name]:
+            raise NotDense(f"{class_name} has {name}={value!r}.")
+    return {name: config.get(name, default) for name, default in defaults.items()}
 
 
 def _described(given):
