@@ -1,6 +1,7 @@
 """Rows of nested arrays: counted, taken and ordered. For all engines; without TensorFlow."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import scipy.sparse
@@ -40,6 +41,25 @@ def n_rows(data):
     while isinstance(data, dict | list | tuple):
         data = next(iter(data.values())) if isinstance(data, dict) else data[0]
     return data.shape[0]
+
+
+def float_type(data):
+    """Return the type that scikit-learn's networks answer in: float32 where all of ``data`` is, else float64.
+
+    Parameters
+    ----------
+    data : array-like, sparse matrix or frame
+        As a user gives it.
+
+    Returns
+    -------
+    numpy.dtype
+    """
+    types = getattr(data, "dtypes", None)  # of the columns of a frame
+    types = types if isinstance(types, Iterable) else [getattr(data, "dtype", None)]
+    # By name, as not only NumPy has it.
+    is_single = {str(each).lower().rpartition(".")[2] for each in types} == {"float32"}
+    return np.dtype(np.float32 if is_single else np.float64)
 
 
 def epoch_order(n, *, seed, epoch, shuffle):

@@ -369,10 +369,15 @@ def test_one_and_several_numbers_per_row():
     assert reg().fit(X, (10 * Y).astype(int)).predict(X).dtype.kind == "f"
 
 
-def test_predictions_have_the_floating_type_of_the_target():
+def test_predictions_are_of_float64_unless_features_and_target_are_of_float32():
     X, y = DIABETES
-    for dtype in ("float32", "float64"):
-        assert reg().fit(X, y.astype(dtype)).predict(X).dtype == dtype
+    for of_target in ("float16", "float32", "float64"):
+        net = reg().fit(X, y.astype(of_target))
+        for of_features in ("float32", "float64"):
+            single = of_features == "float32" and of_target != "float64"
+            predicted = net.predict(X.astype(of_features))
+            assert predicted.dtype == ("float32" if single else "float64")
+            assert_allclose(predicted, net.model_.predict(X, verbose=0)[:, 0], rtol=1e-5)
 
 
 # Losses

@@ -200,7 +200,7 @@ def test_encoders_turn_features_and_target_and_predictions_back(kind):
     features, y = DIABETES
     reg = scaled(optimizer__learning_rate=0.05).set_params(epochs=30).fit(features, y.astype(kind))
     assert reg.score(features, y) > 0.4
-    assert reg.predict(features).dtype == kind
+    assert reg.predict(features.astype(kind)).dtype == kind
 
 
 def test_encoders_learn_nothing_from_rows_held_out():

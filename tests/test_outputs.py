@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from keras import layers, losses
 from numpy.testing import assert_allclose, assert_array_equal
@@ -13,6 +14,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.neural_network import MLPClassifier
 
 from skdl import (
     ClassifierLabelEncoder,
@@ -171,6 +173,92 @@ def test_a_training_that_diverges_is_another_matter():
     clf = wrapped(1, loss=unsaid, optimizer="sgd", optimizer__learning_rate=1e38)
     with pytest.warns(UserWarning, match="The training diverged"):
         clf.fit(1e3 * X, BINARY)
+
+
+# The type of probabilities
+
+FORMS = {
+    "float64": X.astype(float),
+    "float32": X,
+    "float16": X.astype("float16"),
+    "integers": (4 * X).astype(int),
+    "list": X.tolist(),
+    "frame": pd.DataFrame(X.astype(float)),
+    "frame of float32": pd.DataFrame(X),
+    "frame of both": pd.DataFrame(X).astype({0: float}),
+    "sparse": sparse.csr_array(X.astype(float)),
+    "sparse, float32": sparse.csr_array(X),
+}
+TARGETS = {"binary": BINARY, "classes": CLASSES, "labels": LABELS}
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_probabilities_are_of_the_type_that_those_of_scikit_learns_network_are(target, form):
+    rows, y = FORMS[form], TARGETS[target]
+    expected = MLPClassifier(max_iter=1, random_state=0).fit(rows, y).predict_proba(rows)
+    clf = dnn().fit(rows, y)
+    proba = clf.predict_proba(rows)
+    assert proba.dtype == clf.predict_log_proba(rows).dtype == expected.dtype
+    if target != "labels":
+        assert_allclose(proba.sum(axis=1), 1, atol=2 * np.finfo(expected.dtype).eps)
+
+
+@pytest.mark.parametrize("half_way", [True, False], ids=["some float64", "all float32"])
+def test_polars_frames_are_read_by_their_columns(half_way):
+    frame = pl.DataFrame(X, schema=list("abcd"))
+    frame = frame.with_columns(pl.col("a").cast(pl.Float64)) if half_way else frame
+    assert dnn().fit(frame, CLASSES).predict_proba(frame).dtype == ("float64" if half_way else "float32")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: wrapped(3, "softmax", loss="sparse_categorical_crossentropy"),
+        lambda: wrapped(3, loss=losses.SparseCategoricalCrossentropy(from_logits=True)),
+        lambda: dnn(engine="keras"),
+        lambda: TabularClassifier(epochs=1, random_state=0),
+    ],
+    ids=["wrapper", "logits", "keras", "tabular"],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_probabilities_add_up_to_one_in_their_type(make, dtype):
+    proba = make().fit(X, CLASSES).predict_proba(X.astype(dtype))
+    assert proba.dtype == dtype
+    assert_allclose(proba.sum(axis=1), 1, atol=2 * np.finfo(dtype).eps)
+
+
+def test_the_two_columns_of_one_sigmoid_add_up_to_one_where_one_of_them_is_tiny():
+    clf = dnn(epochs=30, learning_rate=0.1).fit(X, BINARY)
+    proba = clf.predict_proba(30 * X.astype(float))
+    tiny = (proba[:, 1] > 1e-15) & (proba[:, 1] < 1e-8)  # in float32 the other is one
+    assert tiny.any()
+    assert (proba[tiny, 0] < 1).all()
+    assert_array_equal(proba.sum(axis=1), 1)
+
+
+def test_labels_and_independent_sigmoids_stay_as_they_are():
+    one_hot = np.eye(3, dtype=int)[CLASSES]
+    clf = wrapped(3, "sigmoid", loss="binary_crossentropy")
+    with pytest.warns(UserWarning, match="exactly one 1"):
+        clf.fit(X, one_hot)
+    for net in (clf, dnn().fit(X, LABELS)):
+        assert_allclose(net.predict_proba(X.astype(float)), net.model_.predict(X, verbose=0), rtol=1e-6)
+
+
+def test_an_encoder_of_ones_own_decides_what_its_rows_add_up_to():
+    class Votes(ClassifierLabelEncoder):
+        def match_output(self, loss, n_units):
+            pass
+
+    class Voting(KerasClassifier):
+        @property
+        def target_encoder(self):
+            return Votes(loss=self.loss)
+
+    clf = Voting(ending(3, "sigmoid"), loss="mse", epochs=1, random_state=0).fit(X, CLASSES)
+    assert_allclose(clf.predict_proba(X.astype(float)), clf.model_.predict(X, verbose=0), rtol=1e-6)
 
 
 # Half precision

@@ -212,7 +212,7 @@ class RegressorTargetEncoder(TransformerMixin, BaseEstimator):
 
     The encoder of scikeras 0.13.0 has the same name and attributes. With this one
 
-    - predictions have the floating type of the target;
+    - predictions have the floating type of the target, or that of the outputs where it is wider;
     - a single target is a column, as the model's output is: losses and metrics of one's
       own, written as classes, would compare each prediction with all targets else.
 
@@ -272,7 +272,7 @@ class RegressorTargetEncoder(TransformerMixin, BaseEstimator):
         return y.reshape(-1, 1) if y.ndim == 1 else y
 
     def inverse_transform(self, y):
-        """Give outputs the shape and the floating type of the fitted target.
+        """Give outputs the shape of the fitted target, and its floating type where it is wider.
 
         Parameters
         ----------
@@ -283,7 +283,7 @@ class RegressorTargetEncoder(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
         dtype = self._y_dtype if self._y_dtype.kind == "f" else np.float64
-        return y.reshape(-1, *self._y_shape[1:]).astype(dtype, copy=False)
+        return y.reshape(-1, *self._y_shape[1:]).astype(np.result_type(y, dtype), copy=False)
 
 
 def _n_columns(y):
