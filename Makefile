@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export MPLBACKEND ?= Agg
 FUZZ_CASES ?= 1200
 
-.PHONY: demo test test-floors test-newest lint examples bench tables production docs check-site images dist clean
+.PHONY: demo test test-floors test-newest lint examples bench tables production docs check-site images keras-params dist clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/run.stamp
@@ -63,6 +63,10 @@ check-site: $(VENV)/site.stamp docs
 # Draws the pictures of the README and the guide by the code above them.
 images: $(VENV)/run.stamp
 	$(BIN)/python docs/make_images.py
+
+# Reads from Keras the parameters that type checkers know, such as optimizer__momentum.
+keras-params: $(VENV)/run.stamp
+	$(BIN)/python docs/make_keras_params.py
 
 # Builds a source distribution and a wheel, and runs the quickstart with the wheel alone.
 dist: $(VENV)/dist.stamp

@@ -1,28 +1,22 @@
-"""Where the documentation of a class is, for the link in the notebook's repr."""
+"""Link from the notebook repr of an estimator to its page in the documentation."""
 
 from importlib import metadata
 
 
-def address():
-    """Return the address of the documentation that the installed package names, or None.
-
-    It is ``Documentation`` under ``project.urls`` of ``pyproject.toml``.
-    """
+def _address():
+    """Return ``Documentation`` under ``project.urls`` of the installed package, or None."""
     try:
         urls = metadata.metadata("skdl").get_all("Project-URL") or []
     except metadata.PackageNotFoundError:  # imported from a folder
         return None
-    found = dict(url.split(", ", 1) for url in urls)
-    return found.get("Documentation")
+    return dict(url.split(", ", 1) for url in urls).get("Documentation")
 
 
-class DocumentationLinkMixin:
-    """Gives scikit-learn the link to a class's page, where the package names an address."""
+def link_module(estimator):
+    """Return ``_doc_link_module`` of scikit-learn's estimators: "skdl", or "" without an address."""
+    return "skdl" if _address() else ""
 
-    @property
-    def _doc_link_module(self):
-        return "skdl" if address() else ""
 
-    @property
-    def _doc_link_template(self):
-        return f"{address().rstrip('/')}/reference/generated/{{estimator_module}}.{{estimator_name}}.html"
+def link_template(estimator):
+    """Return ``_doc_link_template`` of scikit-learn's estimators."""
+    return f"{_address().rstrip('/')}/reference/generated/{{estimator_module}}.{{estimator_name}}.html"

@@ -39,7 +39,7 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
-from skdl._documentation import DocumentationLinkMixin
+from skdl._documentation import link_module, link_template
 from skdl._sampling import resample, warn_if_unseeded
 
 _VALIDATION_PARAMS = ("X_val", "y_val", "sample_weight_val")
@@ -59,7 +59,7 @@ class _Validation(NamedTuple):
     sample_weight: Any = None
 
 
-class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
+class Pipeline(_imblearn.Pipeline):
     """Chain of transformers, samplers and a final estimator, with validation rows held out first.
 
     It is used as :class:`imblearn.pipeline.Pipeline`, and differs in these things:
@@ -179,6 +179,9 @@ class Pipeline(DocumentationLinkMixin, _imblearn.Pipeline):
 
     A final estimator of skdl needs no ``X_val``: see `validation_indices_`.
     """
+
+    _doc_link_module = property(link_module)
+    _doc_link_template = property(link_template)
 
     def _fit(self, X, y=None, routed_params=None, raw_params=None, callback_ctx=None):
         """Fit all steps but the last, each as one task.

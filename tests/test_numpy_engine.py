@@ -325,7 +325,7 @@ def test_progress_is_printed_as_keras_prints_it(capsys):
 
 
 def test_names_of_activations_are_those_of_keras():
-    from skdl._estimators._parameters import NETWORK_CONSTRAINTS
+    from skdl._estimators._shared_params import NETWORK_CONSTRAINTS
 
     names = {name for name, value in vars(keras.activations).items() if callable(value)}
     options = NETWORK_CONSTRAINTS["activation"][0].options

@@ -141,9 +141,9 @@ def test_a_missing_category_that_fit_has_not_seen_is_none_of_them():
 
 
 def test_all_folds_get_the_same_rows():
-    x = np.arange(6.0).reshape(3, 2)
+    x = np.arange(16.0).reshape(8, 2)
     encoded = TableEncoder([False, False], n_folds=4).fit_transform(x)
-    assert encoded.shape == (3, 4, 2)
+    assert encoded.shape == (8, 4, 2)
     assert (encoded == encoded[:, :1]).all()
 
 

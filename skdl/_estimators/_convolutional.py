@@ -1,20 +1,21 @@
 """Convolutional networks: `CNNClassifier`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 
-from skdl._estimators._parameters import (
+from skdl._estimators._mixins import KerasClassifierMixin
+from skdl._estimators._network_estimator import NetworkEstimator
+from skdl._estimators._shared_params import (
     CLASS_WEIGHT,
     NETWORK_CONSTRAINTS,
-    READY_MADE_CONSTRAINTS,
+    NETWORK_ESTIMATOR_CONSTRAINTS,
     SIZES,
     documented,
 )
-from skdl._estimators._ready_made import ReadyMadeClassifier
 from skdl._model import cnn
 from skdl._typing import (
     Callbacks,
@@ -25,12 +26,14 @@ from skdl._typing import (
     Metrics,
     Optimizer,
     RandomState,
-    RoutedParams,
     Scoring,
     Sizes,
     Splitter,
     Verbose,
 )
+
+if TYPE_CHECKING:
+    from skdl._estimators._keras_params import RoutedParams
 
 
 class _ImageReshaper(TransformerMixin, BaseEstimator):
@@ -67,7 +70,7 @@ class _ImageReshaper(TransformerMixin, BaseEstimator):
 
 
 @documented
-class CNNClassifier(ReadyMadeClassifier):
+class CNNClassifier(KerasClassifierMixin, NetworkEstimator):
     """Convolutional network that classifies images, as a Keras model.
 
     Takes images as an array of shape (n_samples, height, width) or (n_samples, height,
@@ -94,23 +97,7 @@ class CNNClassifier(ReadyMadeClassifier):
     image_shape : tuple of int, default=None
         (height, width) or (height, width, channels) of flattened rows; one entry may be
         -1 and is then worked out. None where X comes as images.
-    {optimizer}
-    {learning_rate}
-    {loss}
-    {metrics}
-    {epochs}
-    {batch_size}
-    {shuffle}
-    {validation_split}
-    {early_stopping}
-    {n_iter_no_change}
-    {scoring}
-    {engine}
-    {class_weight}
-    {callbacks}
-    {warm_start}
-    {verbose}
-    {random_state}
+    {parameters}
 
     Attributes
     ----------
@@ -122,7 +109,7 @@ class CNNClassifier(ReadyMadeClassifier):
 
     Notes
     -----
-    {routed}
+    {notes}
 
     References
     ----------
@@ -141,7 +128,7 @@ class CNNClassifier(ReadyMadeClassifier):
 
     _parameter_constraints: dict = {
         **NETWORK_CONSTRAINTS,
-        **READY_MADE_CONSTRAINTS,
+        **NETWORK_ESTIMATOR_CONSTRAINTS,
         "class_weight": CLASS_WEIGHT,
         "filters": SIZES,
         "kernel_size": SIZES,
@@ -180,7 +167,7 @@ class CNNClassifier(ReadyMadeClassifier):
         warm_start: bool = False,
         verbose: Verbose = 0,
         random_state: RandomState | None = None,
-        **routed: Unpack[RoutedParams],
+        **routed: "Unpack[RoutedParams]",
     ) -> None:
         self.filters = filters
         self.kernel_size = kernel_size
@@ -207,7 +194,7 @@ class CNNClassifier(ReadyMadeClassifier):
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
-        self._take_routed(routed)
+        self._store_routed(routed)
 
     @property
     def feature_encoder(self):

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from numbers import Real
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
-from skdl._estimators._mixins import KerasRegressorMixin
-from skdl._estimators._parameters import CLASS_WEIGHT, NETWORK_CONSTRAINTS, READY_MADE_CONSTRAINTS, documented
-from skdl._estimators._ready_made import ReadyMade, ReadyMadeClassifier
+from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
+from skdl._estimators._network_estimator import NetworkEstimator
+from skdl._estimators._shared_params import (
+    CLASS_WEIGHT,
+    NETWORK_CONSTRAINTS,
+    NETWORK_ESTIMATOR_CONSTRAINTS,
+    documented,
+)
 from skdl._model import mlp
 from skdl._typing import (
     Callbacks,
@@ -21,13 +26,15 @@ from skdl._typing import (
     Metrics,
     Optimizer,
     RandomState,
-    RoutedParams,
     Scoring,
     Sizes,
     Splitter,
     Verbose,
 )
 from skdl._warnings import warn
+
+if TYPE_CHECKING:
+    from skdl._estimators._keras_params import RoutedParams
 
 _DENSE_CONSTRAINTS = {
     **NETWORK_CONSTRAINTS,
@@ -38,18 +45,18 @@ _DENSE_CONSTRAINTS = {
 _FAR = 100
 
 
-def _kernels(self: ReadyMade) -> list[NDArray[Any]]:
+def _kernels(self: NetworkEstimator) -> list[NDArray[Any]]:
     """Kernels of the dense layers: list of ndarray of shape (n_inputs, n_units)."""
     return self._weights_named("kernel")
 
 
-def _biases(self: ReadyMade) -> list[NDArray[Any]]:
+def _biases(self: NetworkEstimator) -> list[NDArray[Any]]:
     """Biases of the dense layers: list of ndarray of shape (n_units,)."""
     return self._weights_named("bias")
 
 
 @documented
-class DNNClassifier(ReadyMadeClassifier):
+class DNNClassifier(KerasClassifierMixin, NetworkEstimator):
     """Multilayer perceptron that classifies, as a Keras model.
 
     Takes two classes, more classes, and multilabel targets. Scale the features first,
@@ -57,28 +64,7 @@ class DNNClassifier(ReadyMadeClassifier):
 
     Parameters
     ----------
-    {hidden_layer_sizes}
-    {activation}
-    {dropout}
-    {batch_norm}
-    {l2_regularization}
-    {optimizer}
-    {learning_rate}
-    {loss}
-    {metrics}
-    {epochs}
-    {batch_size}
-    {shuffle}
-    {validation_split}
-    {early_stopping}
-    {n_iter_no_change}
-    {scoring}
-    {engine}
-    {class_weight}
-    {callbacks}
-    {warm_start}
-    {verbose}
-    {random_state}
+    {parameters}
 
     Attributes
     ----------
@@ -91,7 +77,7 @@ class DNNClassifier(ReadyMadeClassifier):
 
     Notes
     -----
-    {routed}
+    {notes}
 
     References
     ----------
@@ -115,7 +101,7 @@ class DNNClassifier(ReadyMadeClassifier):
 
     _parameter_constraints: dict = {
         **_DENSE_CONSTRAINTS,
-        **READY_MADE_CONSTRAINTS,
+        **NETWORK_ESTIMATOR_CONSTRAINTS,
         "class_weight": CLASS_WEIGHT,
     }
 
@@ -148,7 +134,7 @@ class DNNClassifier(ReadyMadeClassifier):
         warm_start: bool = False,
         verbose: Verbose = 0,
         random_state: RandomState | None = None,
-        **routed: Unpack[RoutedParams],
+        **routed: "Unpack[RoutedParams]",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -172,11 +158,11 @@ class DNNClassifier(ReadyMadeClassifier):
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
-        self._take_routed(routed)
+        self._store_routed(routed)
 
 
 @documented
-class DNNRegressor(KerasRegressorMixin, ReadyMade):
+class DNNRegressor(KerasRegressorMixin, NetworkEstimator):
     """Multilayer perceptron that predicts numbers, as a Keras model.
 
     Takes one target or several. Scale the features first, for instance with
@@ -185,27 +171,7 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
 
     Parameters
     ----------
-    {hidden_layer_sizes}
-    {activation}
-    {dropout}
-    {batch_norm}
-    {l2_regularization}
-    {optimizer}
-    {learning_rate}
-    {loss}
-    {metrics}
-    {epochs}
-    {batch_size}
-    {shuffle}
-    {validation_split}
-    {early_stopping}
-    {n_iter_no_change}
-    {scoring}
-    {engine}
-    {callbacks}
-    {warm_start}
-    {verbose}
-    {random_state}
+    {parameters}
 
     Attributes
     ----------
@@ -218,7 +184,7 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
 
     Notes
     -----
-    {routed}
+    {notes}
 
     References
     ----------
@@ -239,14 +205,14 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
 
     _parameter_constraints: dict = {
         **_DENSE_CONSTRAINTS,
-        **READY_MADE_CONSTRAINTS,
+        **NETWORK_ESTIMATOR_CONSTRAINTS,
     }
 
     _layers = staticmethod(mlp)
     coefs_ = property(_kernels)
     intercepts_ = property(_biases)
 
-    def _arrange(self, train, held_out, plan):
+    def _prepare_training(self, train, held_out, plan):
         spread = np.std(train.y, axis=0, dtype=np.float64)
         far = spread[(spread > 0) & ((spread < 1 / _FAR) | (spread > _FAR))]
         if far.size and plan.initial_epoch == 0:
@@ -256,7 +222,7 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
                 "TransformedTargetRegressor(regressor, transformer=StandardScaler()), or use "
                 "TabularRegressor, which does so itself.",
             )
-        return super()._arrange(train, held_out, plan)
+        return super()._prepare_training(train, held_out, plan)
 
     def __init__(
         self,
@@ -282,7 +248,7 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
         warm_start: bool = False,
         verbose: Verbose = 0,
         random_state: RandomState | None = None,
-        **routed: Unpack[RoutedParams],
+        **routed: "Unpack[RoutedParams]",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -305,4 +271,4 @@ class DNNRegressor(KerasRegressorMixin, ReadyMade):
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
-        self._take_routed(routed)
+        self._store_routed(routed)

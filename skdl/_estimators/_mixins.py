@@ -77,7 +77,7 @@ class KerasClassifierMixin(ClassifierMixin):
         return takes_one_hot(self.loss)
 
     def _type_of_target(self, y):
-        if self._has_own_encoder() or not is_one_hot(y):
+        if self._is_overridden("target_encoder") or not is_one_hot(y):
             return super()._type_of_target(y)
         if self._one_hot_is_classes():
             return OneHotTarget.name
@@ -90,7 +90,7 @@ class KerasClassifierMixin(ClassifierMixin):
         return super()._type_of_target(y)
 
     def _strata_of(self, y):
-        if self._one_hot_is_classes() and not self._has_own_encoder() and is_one_hot(y):
+        if self._one_hot_is_classes() and not self._is_overridden("target_encoder") and is_one_hot(y):
             return OneHotTarget.strata(y)
         return super()._strata_of(y)
 
@@ -184,11 +184,11 @@ class KerasClassifierMixin(ClassifierMixin):
         return proba
 
     def _returns_probabilities(self):
-        """Whether outputs are decoded by skdl alone, which takes them for probabilities."""
-        return self._target.knows_output and _is_by_skdl(type(self), "predict", "predict_proba")
+        """Return whether skdl decodes the outputs, and so takes them for probabilities."""
+        return self._target.knows_output and not self._is_overridden("predict", "predict_proba")
 
     def _in_rows(self):
-        """Whether the outputs for a row add up to one, unless there is one unit."""
+        """Return whether the outputs for a row add up to one, unless there is one unit."""
         target = self._target
         # One-hot rows that were trained by sigmoids have independent outputs.
         by_sigmoids = target.ndim == 2 and read_loss(self._trained_loss())[0].startswith("binary")
@@ -198,7 +198,7 @@ class KerasClassifierMixin(ClassifierMixin):
         """Refuse a model whose outputs are no probabilities, as rows show that it was trained on."""
         if not self._returns_probabilities():
             return
-        if hasattr(self, "_keras_build_fn") and _is_by_skdl(type(self), "_keras_build_fn"):
+        if hasattr(type(self), "_keras_build_fn") and not self._is_overridden("_keras_build_fn"):
             return
         loss, in_rows = self._trained_loss(), self._in_rows()
         name, from_logits = read_loss(loss)
@@ -253,11 +253,6 @@ class KerasClassifierMixin(ClassifierMixin):
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X, **kwargs))
-
-
-def _is_by_skdl(cls, *names):
-    """Whether methods of a class are skdl's, not those of a subclass of the user's."""
-    return all(getattr(cls, name).__module__.startswith("skdl.") for name in names)
 
 
 class KerasRegressorMixin(RegressorMixin):

@@ -7,7 +7,7 @@ from typing import Any
 from skdl._backend import keras
 from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
-from skdl._estimators._parameters import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
+from skdl._estimators._shared_params import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
 from skdl._model import find_builder
 from skdl._targets import takes_one_hot
 from skdl._typing import (
@@ -24,6 +24,8 @@ from skdl._typing import (
     Verbose,
 )
 
+MYPY = False  # mypy takes it for True
+
 
 @documented
 class BaseWrapper(KerasEstimator):
@@ -36,27 +38,9 @@ class BaseWrapper(KerasEstimator):
 
     Parameters
     ----------
-    {model}
-    {build_fn}
-    {warm_start}
-    {random_state}
-    {optimizer}
     loss : str, callable, keras.losses.Loss, class, list or dict, default=None
         Needed unless the model comes compiled.
-    {metrics}
-    {batch_size}
-    {validation_batch_size}
-    {verbose}
-    {callbacks}
-    {validation_split}
-    {shuffle}
-    {run_eagerly}
-    {epochs}
-    {early_stopping}
-    {n_iter_no_change}
-    {scoring}
-    {engine}
-    {kwargs}
+    {parameters}
 
     Attributes
     ----------
@@ -144,29 +128,10 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
 
     Parameters
     ----------
-    {model}
-    {build_fn}
-    {warm_start}
-    {random_state}
-    {optimizer}
     loss : str, callable, keras.losses.Loss, class, list or dict, default=None
         Needed unless the model comes compiled. Labels are encoded as the loss needs
         them: as integers, or one column per class.
-    {metrics}
-    {batch_size}
-    {validation_batch_size}
-    {verbose}
-    {callbacks}
-    {validation_split}
-    {shuffle}
-    {run_eagerly}
-    {epochs}
-    {early_stopping}
-    {n_iter_no_change}
-    {scoring}
-    {engine}
-    {class_weight}
-    {kwargs}
+    {parameters}
 
     Attributes
     ----------
@@ -271,27 +236,9 @@ class KerasRegressor(KerasRegressorMixin, BaseWrapper):
 
     Parameters
     ----------
-    {model}
-    {build_fn}
-    {warm_start}
-    {random_state}
-    {optimizer}
     loss : str, callable, keras.losses.Loss, class, list or dict, default=None
         Needed unless the model comes compiled.
-    {metrics}
-    {batch_size}
-    {validation_batch_size}
-    {verbose}
-    {callbacks}
-    {validation_split}
-    {shuffle}
-    {run_eagerly}
-    {epochs}
-    {early_stopping}
-    {n_iter_no_change}
-    {scoring}
-    {engine}
-    {kwargs}
+    {parameters}
 
     Attributes
     ----------
@@ -322,49 +269,6 @@ class KerasRegressor(KerasRegressorMixin, BaseWrapper):
     array([21.])
     """
 
-    def __init__(
-        self,
-        model: "Model | None" = None,
-        *,
-        build_fn: Callable[..., Any] | None = None,
-        warm_start: bool = False,
-        random_state: RandomState | None = None,
-        optimizer: Optimizer = "rmsprop",
-        loss: "Losses | None" = None,
-        metrics: "Metrics | None" = None,
-        batch_size: int | None = None,
-        validation_batch_size: int | None = None,
-        verbose: Verbose = 0,
-        callbacks: "Callbacks | None" = None,
-        validation_split: float | Splitter | None = None,
-        shuffle: bool = True,
-        run_eagerly: bool = False,
-        epochs: int = 1,
-        early_stopping: bool = False,
-        n_iter_no_change: int = 10,
-        scoring: Scoring = "loss",
-        engine: Engine = "auto",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            model=model,
-            build_fn=build_fn,
-            warm_start=warm_start,
-            random_state=random_state,
-            optimizer=optimizer,
-            loss=loss,
-            metrics=metrics,
-            batch_size=batch_size,
-            validation_batch_size=validation_batch_size,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_split=validation_split,
-            shuffle=shuffle,
-            run_eagerly=run_eagerly,
-            epochs=epochs,
-            early_stopping=early_stopping,
-            n_iter_no_change=n_iter_no_change,
-            scoring=scoring,
-            engine=engine,
-            **kwargs,
-        )
+    if not MYPY:
+        # jedi, and with it notebooks, would find the __init__ of `object` behind the mixin.
+        __init__ = BaseWrapper.__init__

@@ -53,7 +53,7 @@ class ConvertsToOnnx:
     def _network_parts(self):
         """Return the `NetworkParts`, where nothing of the estimator is code of the user's."""
         try:
-            network = self._current_state()
+            network = self._dense_network()
         except NotDense:
             network = self.model_
             if not getattr(network, "inputs", None):  # of a class of its own

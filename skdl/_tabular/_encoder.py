@@ -11,6 +11,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from skdl._tabular._folds import default_folds
+
 # Columns of a category, as many as histogram gradient boosting takes; rarer ones share one.
 _MOST_CATEGORIES = 255
 
@@ -169,8 +171,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     is_categorical : ndarray of bool of shape (n_features,)
-    n_folds : int, default=1
-        How often the network takes each row.
+    n_folds : int or "auto", default=1
+        Number of folds of the network, each of which takes all rows that are predicted; at most half the
+        number of rows in `fit`.
 
     Attributes
     ----------
@@ -178,6 +181,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Number of columns of the result.
     n_numeric_ : int
         Number of the first columns of the result that are scaled numbers.
+    n_folds_ : int
+        Number of folds.
+    n_samples_seen_ : int
+        Number of rows in `fit`.
     columns_ : sklearn.compose.ColumnTransformer
     """
 
@@ -197,6 +204,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         -------
         TableEncoder
         """
+        self.n_samples_seen_ = len(X)
+        folds = default_folds(len(X)) if self.n_folds == "auto" else self.n_folds
+        self.n_folds_ = max(1, min(folds, len(X) // 2))
         categorical = np.asarray(self.is_categorical)
         self.n_numeric_ = int((~categorical).sum())
         one_hot = OneHotEncoder(
@@ -236,7 +246,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
             encoded = self.columns_.transform(X)
         encoded = encoded.astype(np.float32, copy=False)[:, None]
-        return np.broadcast_to(encoded, (len(encoded), self.n_folds, self.n_encoded_))
+        return np.broadcast_to(encoded, (len(encoded), self.n_folds_, self.n_encoded_))
+
+    def get_metadata(self):
+        """Return what becomes an attribute of the estimator."""
+        return {"n_folds_": self.n_folds_}
 
 
 class _Numbers(TransformerMixin, BaseEstimator):

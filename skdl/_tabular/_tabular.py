@@ -1,6 +1,5 @@
 """Networks for raw tables: `TabularClassifier` and `TabularRegressor`."""
 
-import time
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -14,14 +13,13 @@ from sklearn.utils.validation import _num_samples, validate_data
 from skdl._backend import seeded
 from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
-from skdl._estimators._parameters import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
+from skdl._estimators._shared_params import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
 from skdl._onnx import NetworkParts, add_average, add_table
 from skdl._tabular._encoder import TableEncoder, TableReader, as_table
 from skdl._tabular._folds import (
     MOST_EPOCHS,
     default_batch_size,
     default_epochs,
-    default_folds,
     default_members,
     stack_copies,
     stack_folds,
@@ -57,6 +55,81 @@ _CONSTRAINTS = {
     "time_limit": [Interval(Real, 0, None, closed="neither"), None],
 }
 
+# Texts about the parameters and attributes of both.
+_TEXTS = {
+    "hidden_layer_sizes": """int or array-like of int
+        Units of each hidden layer.""",
+    "n_members": """int or "auto"
+        Networks of each fold. They share all weights but a scaling of the features and the
+        output layer, and predict by their average. "auto" means as many as make 24 or a little
+        less in all folds, and 18 for more than 10,000 rows.""",
+    "n_folds": """int or "auto"
+        Each fold is held out from the training of ``n_members`` networks, which stop early by
+        it; the networks of all folds are trained at the same time, and averaged. "auto" means
+        5 up to 5,000 rows, and 3 above. With 1, ``validation_split`` of the rows is held out.""",
+    "numeric_embedding": """bool
+        Whether the network gets periodic functions of each numeric feature besides its value.""",
+    "dropout": """float in [0, 1)
+        Share of the units of each hidden layer that is dropped in a step of training.""",
+    "learning_rate": """float
+        Highest learning rate of Adam. It rises for a twentieth of the training, then falls to
+        zero along a cosine.""",
+    "weight_decay": """float
+        Share of the weights, times the learning rate, that is taken away in each step.""",
+    "epochs": """int or "auto"
+        Passes over the rows, at most. "auto" means between 5 and 60: as many as a fixed
+        number of multiplications allows, so that large tables end in time.""",
+    "batch_size": """int or "auto"
+        Rows of one step of training; "auto" means from 32 to 256, more for more rows.""",
+    "early_stopping": """bool
+        Stop when the loss on the held-out rows has not improved for ``n_iter_no_change``
+        epochs, and keep the weights of the best epoch. Without, all networks are trained on
+        all rows, for all epochs.""",
+    "n_iter_no_change": """int or "auto"
+        Epochs without improvement before training stops early; "auto" means 0.4 times
+        ``epochs``, but at least 5.""",
+    "validation_split": """float in (0, 1)
+        Share of the rows that is held out where folds are not: with ``n_folds=1``, and in a
+        `skdl.Pipeline`, which holds rows out before its first step.""",
+    "categorical_features": """array-like of bool, int or str, or None
+        Which columns are categories, in the words of ``HistGradientBoosting``: a mask,
+        indices, or names; None for no column. "from_dtype" means all columns that are neither
+        numbers nor booleans, in a DataFrame or an array of objects.""",
+    "time_limit": """float or None
+        Seconds that a fit may take. Training ends between two epochs, after at least one; the
+        learning rate falls to zero by then. The result depends on the speed of the machine.""",
+    "attributes": """n_folds_ : int
+        Number of folds.
+    history_ : dict of str to list of float
+        "loss", the mean of the losses of all networks, and "val_loss", the loss of their
+        average on the rows that they were not trained on, of every epoch.
+    best_epoch_ : int
+        Epoch, counted from 0, with the lowest validation loss. With ``early_stopping`` the
+        model has its weights.
+    n_iter_ : int
+        Number of epochs trained.
+    table_reader_ : transformer
+        From the table to floats, in which categories are codes.
+    feature_encoder_ : transformer
+        From these to what the network takes.
+    engine_ : {"compiled", "keras"}
+        What trained the last fit.
+    engine_reason_ : str or None
+        Why ``keras.Model.fit`` trained; None where it did not.
+    callbacks_ : list of keras.callbacks.Callback
+        Those of the last fit.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where ``X`` had names that are strings.""",
+    "references": """.. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong
+       pre-tuned MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491: scaling,
+       parametrisation, periodic features.
+    .. [2] Y. Gorishniy, A. Kotelnikov and A. Babenko, "TabM: advancing tabular deep learning
+       with parameter-efficient ensembling", ICLR 2025, arXiv 2410.24210: members that share
+       their weights.""",
+}
+
 
 class _TabularMixin:
     """What both do: read a table, divide it into folds, train all networks at once."""
@@ -89,7 +162,7 @@ class _TabularMixin:
 
     # From data to values.
 
-    def _validate_features(self, X, *, reset):
+    def _check_features(self, X, *, reset):
         table = as_table(X)
         validate_data(self, X if hasattr(X, "columns") else table, reset=reset, skip_check_array=True)
         if reset:
@@ -102,12 +175,12 @@ class _TabularMixin:
     @property
     def feature_encoder(self):
         """Transformer from what `table_reader_` reads to what the network takes."""
-        return TableEncoder(self.table_reader_.is_categorical_, self._count_folds())
+        return TableEncoder(self.table_reader_.is_categorical_, self.n_folds)
 
     # From parameters to values.
 
-    def _fit_settings(self, call):
-        settings = super()._fit_settings(call)
+    def _fit_settings(self, arguments):
+        settings = super()._fit_settings(arguments)
         # What is "auto", or depends on the number of rows, is settled where that is known.
         return {
             **settings,
@@ -131,14 +204,10 @@ class _TabularMixin:
         holdout = Holdout(self.validation_split, self._draw_seed())
         return holdout.split(_num_samples(X), y, strata=strata, groups=groups)
 
-    def _count_folds(self):
-        folds = default_folds(self._n_rows) if self.n_folds == "auto" else self.n_folds
-        return max(1, min(folds, self._n_rows // 2))
-
     def _count_members(self):
         if self.n_members != "auto":
             return int(self.n_members)
-        return default_members(self.n_folds_, self._n_rows)
+        return default_members(self.n_folds_, self.feature_encoder_.n_samples_seen_)
 
     # The network.
 
@@ -146,7 +215,6 @@ class _TabularMixin:
         from skdl._tabular._ensemble import tabular_network  # which imports TensorFlow
 
         sizes = self.hidden_layer_sizes
-        self.n_folds_ = self._count_folds()
         encoder = self.feature_encoder_
         return tabular_network(
             encoder.n_encoded_,
@@ -161,22 +229,22 @@ class _TabularMixin:
             classify=self._classify,
         )
 
-    def _prepare_model(self, x, target):
+    def _compile_network(self, x):
         """Leave the model as it is: it fits, and is compiled when the rows are known."""
 
-    def _arrange(self, train, held_out, plan):
+    def _prepare_training(self, train, held_out, plan):
         """Stack the rows of all folds, settle what depends on their number, compile."""
         from skdl._tabular._ensemble import TimedDecay, compile_network
 
         random_state = check_random_state(self._seed)
         # A fold of rows that class_weight sets to zero would have nothing to learn or to stop by.
-        train = train.take(train.used())
+        n_rows, train = train.n, train.take(train.used())
         if held_out is not None or not self.early_stopping or self.n_folds_ == 1:
             stacks = stack_copies(np.arange(train.n), self.n_folds_, random_state), None
         else:
             if train.n < self.n_folds_:
                 raise ValueError(
-                    f"class_weight leaves {train.n} of {self._n_rows} rows with a weight above 0, fewer than "
+                    f"class_weight leaves {train.n} of {n_rows} rows with a weight above 0, fewer than "
                     f"the {self.n_folds_} folds. Set n_folds, or give more rows of these classes."
                 )
             stacks = stack_folds(train.n, self.n_folds_, self._strata(train.y), random_state)
@@ -200,7 +268,7 @@ class _TabularMixin:
             patience = max(5, int(0.4 * epochs)) if patience == "auto" else patience
         callbacks, n_steps = plan.callbacks, epochs * -(-train.n // batch_size)
         if self.time_limit is not None:
-            timed = TimedDecay(self.learning_rate, epochs, self.time_limit, self._started)
+            timed = TimedDecay(self.learning_rate, epochs, self.time_limit, plan.started)
             callbacks, n_steps = [*callbacks, timed], None
         with seeded(self._seed, user_code=False):
             compile_network(
@@ -268,13 +336,6 @@ class _TabularMixin:
         """
         return super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
 
-    def _fit(self, data, given, plan, **kwargs):
-        self._started = time.perf_counter()
-        try:
-            return super()._fit(data, given, plan, **kwargs)
-        finally:
-            del self._started
-
     def _rows_of_a_step(self):
         return None  # the network treats each row alone
 
@@ -293,7 +354,7 @@ class _TabularMixin:
         return self._average(super()._predict_raw(X, **kwargs)[:, :, 0])
 
 
-@documented
+@partial(documented, texts=_TEXTS)
 class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
     """Network that classifies the rows of a raw table, without tuning.
 
@@ -303,52 +364,7 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int, default=(128, 128, 128)
-        Units of each hidden layer.
-    n_members : int or "auto", default="auto"
-        Networks of each fold. They share all weights but a scaling of the features and the
-        output layer, and predict by their average. "auto" means as many as make 24 or a little
-        less in all folds, and 18 for more than 10,000 rows.
-    n_folds : int or "auto", default="auto"
-        Each fold is held out from the training of ``n_members`` networks, which stop early by
-        it; the networks of all folds are trained at the same time, and averaged. "auto" means
-        5 up to 5,000 rows, and 3 above. With 1, ``validation_split`` of the rows is held out.
-    numeric_embedding : bool, default=True
-        Whether the network gets periodic functions of each numeric feature besides its value.
-    dropout : float in [0, 1), default=0.0
-        Share of the units of each hidden layer that is dropped in a step of training.
-    learning_rate : float, default=0.015
-        Highest learning rate of Adam. It rises for a twentieth of the training, then falls to
-        zero along a cosine.
-    weight_decay : float, default=0.02
-        Share of the weights, times the learning rate, that is taken away in each step.
-    epochs : int or "auto", default="auto"
-        Passes over the rows, at most. "auto" means between 5 and 60: as many as a fixed
-        number of multiplications allows, so that large tables end in time.
-    batch_size : int or "auto", default="auto"
-        Rows of one step of training; "auto" means from 32 to 256, more for more rows.
-    early_stopping : bool, default=True
-        Stop when the loss on the held-out rows has not improved for ``n_iter_no_change``
-        epochs, and keep the weights of the best epoch. Without, all networks are trained on
-        all rows, for all epochs.
-    n_iter_no_change : int or "auto", default="auto"
-        Epochs without improvement before training stops early; "auto" means 0.4 times
-        ``epochs``, but at least 5.
-    validation_split : float in (0, 1), default=0.2
-        Share of the rows that is held out where folds are not: with ``n_folds=1``, and in a
-        `skdl.Pipeline`, which holds rows out before its first step.
-    categorical_features : array-like of bool, int or str, or None, default="from_dtype"
-        Which columns are categories, in the words of ``HistGradientBoosting``: a mask,
-        indices, or names; None for no column. "from_dtype" means all columns that are neither
-        numbers nor booleans, in a DataFrame or an array of objects.
-    {class_weight}
-    time_limit : float or None, default=None
-        Seconds that a fit may take. Training ends between two epochs, after at least one; the
-        learning rate falls to zero by then. The result depends on the speed of the machine.
-    {engine}
-    {callbacks}
-    {verbose}
-    {random_state}
+    {parameters}
 
     Attributes
     ----------
@@ -359,30 +375,7 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
     model_ : keras.Model
         The trained network. Its output has the shape ``(n_samples, n_folds_, 1, n_units)``:
         logarithms of the probabilities of the classes, for each fold.
-    n_folds_ : int
-        Number of folds.
-    history_ : dict of str to list of float
-        "loss", the mean of the losses of all networks, and "val_loss", the loss of their
-        average on the rows that they were not trained on, of every epoch.
-    best_epoch_ : int
-        Epoch, counted from 0, with the lowest validation loss. With ``early_stopping`` the
-        model has its weights.
-    n_iter_ : int
-        Number of epochs trained.
-    table_reader_ : transformer
-        From the table to floats, in which categories are codes.
-    feature_encoder_ : transformer
-        From these to what the network takes.
-    engine_ : {"compiled", "keras"}
-        How the last fit was trained.
-    engine_reason_ : str or None
-        Why not compiled, where it was not.
-    callbacks_ : list of keras.callbacks.Callback
-        Those of the last fit.
-    n_features_in_ : int
-        Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where ``X`` had names that are strings.
+    {attributes}
 
     See Also
     --------
@@ -392,12 +385,7 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
 
     References
     ----------
-    .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
-       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491: scaling,
-       parametrisation, periodic features.
-    .. [2] Y. Gorishniy, A. Kotelnikov and A. Babenko, "TabM: advancing tabular deep learning
-       with parameter-efficient ensembling", ICLR 2025, arXiv 2410.24210: members that share
-       their weights.
+    {references}
 
     Examples
     --------
@@ -458,8 +446,8 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _validate_target(self, y):
-        y = super()._validate_target(y)
+    def _check_target(self, y):
+        y = super()._check_target(y)
         if y.ndim > 1:
             raise ValueError(
                 f"TabularClassifier takes one class for each row, but y has the shape {y.shape}. Give "
@@ -489,7 +477,7 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
         return shares / shares.sum(axis=1, keepdims=True)
 
 
-@documented
+@partial(documented, texts=_TEXTS)
 class TabularRegressor(_TabularMixin, KerasRegressorMixin, KerasEstimator):
     """Network that predicts numbers from the rows of a raw table, without tuning.
 
@@ -500,81 +488,14 @@ class TabularRegressor(_TabularMixin, KerasRegressorMixin, KerasEstimator):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int, default=(128, 128, 128)
-        Units of each hidden layer.
-    n_members : int or "auto", default="auto"
-        Networks of each fold. They share all weights but a scaling of the features and the
-        output layer, and predict by their average. "auto" means as many as make 24 or a little
-        less in all folds, and 18 for more than 10,000 rows.
-    n_folds : int or "auto", default="auto"
-        Each fold is held out from the training of ``n_members`` networks, which stop early by
-        it; the networks of all folds are trained at the same time, and averaged. "auto" means
-        5 up to 5,000 rows, and 3 above. With 1, ``validation_split`` of the rows is held out.
-    numeric_embedding : bool, default=True
-        Whether the network gets periodic functions of each numeric feature besides its value.
-    dropout : float in [0, 1), default=0.0
-        Share of the units of each hidden layer that is dropped in a step of training.
-    learning_rate : float, default=0.1
-        Highest learning rate of Adam. It rises for a twentieth of the training, then falls to
-        zero along a cosine.
-    weight_decay : float, default=0.02
-        Share of the weights, times the learning rate, that is taken away in each step.
-    epochs : int or "auto", default="auto"
-        Passes over the rows, at most. "auto" means between 5 and 60: as many as a fixed
-        number of multiplications allows, so that large tables end in time.
-    batch_size : int or "auto", default="auto"
-        Rows of one step of training; "auto" means from 32 to 256, more for more rows.
-    early_stopping : bool, default=True
-        Stop when the loss on the held-out rows has not improved for ``n_iter_no_change``
-        epochs, and keep the weights of the best epoch. Without, all networks are trained on
-        all rows, for all epochs.
-    n_iter_no_change : int or "auto", default="auto"
-        Epochs without improvement before training stops early; "auto" means 0.4 times
-        ``epochs``, but at least 5.
-    validation_split : float in (0, 1), default=0.2
-        Share of the rows that is held out where folds are not: with ``n_folds=1``, and in a
-        `skdl.Pipeline`, which holds rows out before its first step.
-    categorical_features : array-like of bool, int or str, or None, default="from_dtype"
-        Which columns are categories, in the words of ``HistGradientBoosting``: a mask,
-        indices, or names; None for no column. "from_dtype" means all columns that are neither
-        numbers nor booleans, in a DataFrame or an array of objects.
-    time_limit : float or None, default=None
-        Seconds that a fit may take. Training ends between two epochs, after at least one; the
-        learning rate falls to zero by then. The result depends on the speed of the machine.
-    {engine}
-    {callbacks}
-    {verbose}
-    {random_state}
+    {parameters}
 
     Attributes
     ----------
     model_ : keras.Model
         The trained network. Its output has the shape ``(n_samples, n_folds_, 1, n_units)``:
         the standardised target, for each fold.
-    n_folds_ : int
-        Number of folds.
-    history_ : dict of str to list of float
-        "loss", the mean of the losses of all networks, and "val_loss", the loss of their
-        average on the rows that they were not trained on, of every epoch.
-    best_epoch_ : int
-        Epoch, counted from 0, with the lowest validation loss. With ``early_stopping`` the
-        model has its weights.
-    n_iter_ : int
-        Number of epochs trained.
-    table_reader_ : transformer
-        From the table to floats, in which categories are codes.
-    feature_encoder_ : transformer
-        From these to what the network takes.
-    engine_ : {"compiled", "keras"}
-        How the last fit was trained.
-    engine_reason_ : str or None
-        Why not compiled, where it was not.
-    callbacks_ : list of keras.callbacks.Callback
-        Those of the last fit.
-    n_features_in_ : int
-        Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where ``X`` had names that are strings.
+    {attributes}
 
     See Also
     --------
@@ -584,12 +505,7 @@ class TabularRegressor(_TabularMixin, KerasRegressorMixin, KerasEstimator):
 
     References
     ----------
-    .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
-       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491: scaling,
-       parametrisation, periodic features.
-    .. [2] Y. Gorishniy, A. Kotelnikov and A. Babenko, "TabM: advancing tabular deep learning
-       with parameter-efficient ensembling", ICLR 2025, arXiv 2410.24210: members that share
-       their weights.
+    {references}
 
     Examples
     --------

@@ -4,7 +4,7 @@ from skdl._training._fit import check_steps, fit_model, is_one_of_many, train_de
 from skdl._training._hooks import EarlyStopping, EpochTasks, ValidationScore, training_rows
 from skdl._training._plan import FIT_PARAMS, Plan, fit_settings
 from skdl._training._rows import Holdout, Rows, encoded, given_rows
-from skdl._training._scoring import Criterion, divergence, late_divergence, learnt_from
+from skdl._training._scoring import Criterion, divergence, learnt_from, report
 
 __all__ = [
     "FIT_PARAMS",
@@ -22,8 +22,8 @@ __all__ = [
     "fit_settings",
     "given_rows",
     "is_one_of_many",
-    "late_divergence",
     "learnt_from",
+    "report",
     "train_dense",
     "training_rows",
     "why_not_numpy",

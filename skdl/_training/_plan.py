@@ -1,5 +1,6 @@
 """How one call of ``fit`` trains, as far as parameters and arguments say it."""
 
+import time
 from dataclasses import dataclass, field, fields
 from numbers import Integral
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skdl._training._rows import Holdout, Rows
+from skdl._training._rows import Holdout
 from skdl._typing import FitArguments
 
 # What ``keras.Model.fit`` takes, less what the estimators give it: weights are a matter of
@@ -46,6 +47,8 @@ class Plan:
         Which rows to hold out; None where validation rows are given or not wanted.
     fit_args : dict
         Further arguments of ``keras.Model.fit``.
+    started : float
+        When the call began, as of ``time.perf_counter``.
     """
 
     epochs: int
@@ -61,6 +64,7 @@ class Plan:
     scoring: Any = "loss"
     holdout: Holdout | None = None
     fit_args: dict = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
 
     @classmethod
     def of(cls, settings, *, callbacks, rows_given, draw_seed):
@@ -132,17 +136,6 @@ class Plan:
             train, held_out = used[train], used[held_out]
         del used, y
         return rows.take(train), rows.take(held_out)
-
-    def splitter(self, weight, strata, groups=None):
-        """Return `split` as a function of X and y that divides the same rows only once."""
-        last = []
-
-        def split(X, y):
-            if not (last and last[0] is X and last[1] is y):
-                last[:] = X, y, self.split(Rows(X, y, weight), strata, groups)
-            return last[2]
-
-        return split
 
     def batch_sizes(self, n):
         """Return the rows of a step of training and of validation, for ``n`` rows to train on."""

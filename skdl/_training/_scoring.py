@@ -1,13 +1,18 @@
 """The value that decides on the best epoch, and what the history of a training shows."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 
 from skdl._backend import keras, private
 from skdl._dense import SCORES, Measure, State
+from skdl._warnings import warn
+
+_log = logging.getLogger("skdl")
 
 
 @dataclass
@@ -123,6 +128,36 @@ def _by_epoch(values, n_epochs, validates):
         return values
     remaining = iter(values)
     return [next(remaining, np.nan) if validates(epoch) else np.nan for epoch in range(n_epochs)]
+
+
+def report(outcome, plan, name, network, history, best_epoch):
+    """Log why Keras trained, and warn of a training that was interrupted or that diverged.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    plan : Plan
+    name : str
+        Class of the estimator.
+    network : keras.Model or skdl._dense.State
+    history : dict of str to list of float
+    best_epoch : int or None
+        Epoch whose weights early stopping has kept.
+    """
+    if outcome.reason is not None and plan.engine == "auto":
+        _log.info("%s trains with keras.Model.fit: %s", name, outcome.reason)
+    if outcome.interrupted:
+        warn(
+            f"The training was interrupted after {len(outcome.epochs)} of {plan.epochs} epochs. The "
+            "network is kept as it is.",
+            ConvergenceWarning,
+        )
+    diverged = divergence(network, history)
+    if best_epoch is not None and not outcome.interrupted:
+        diverged = diverged or late_divergence(history, best_epoch)
+    if diverged:
+        # Not an error: the history shows what happened. Predicting is one.
+        warn(diverged, ConvergenceWarning)
 
 
 def divergence(model, history):

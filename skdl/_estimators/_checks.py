@@ -1,28 +1,23 @@
-"""Features that are no table or array with a row for each sample, refused in words."""
+"""Checks of the features before scikit-learn's own, with messages for users of Keras."""
 
 from collections.abc import Iterator
 
-# Base classes of data sets of TensorFlow, Keras and PyTorch, by their names: none of them is imported here.
+# Base classes of data sets of TensorFlow, Keras and PyTorch, by name, so that none of them is imported.
 _STREAMS = {"DatasetV2", "PyDataset", "DataLoader"}
 
 
-def check_features(X, estimator, *, n_rows=None, row_shape=None):
-    """Refuse features in which skdl would not find the rows.
+def check_rows(X, estimator, *, n_rows=None, row_shape=None):
+    """Raise TypeError or ValueError for X that Keras takes, but that is no array with a row for each sample.
 
     Parameters
     ----------
     X : object
-        As the user gave it.
     estimator : str
-        Name of its class, for messages.
+        Name of its class.
     n_rows : int, default=None
-        Number of rows of the target, where there is one.
+        Number of rows of the target, if any.
     row_shape : tuple of int, default=None
-        Shape of the rows that the estimator was fitted on.
-
-    Raises
-    ------
-    TypeError, ValueError
+        Shape of the rows in `fit`.
     """
     takes = f"{estimator} takes one array, DataFrame or sparse matrix with a row for each sample"
     if isinstance(X, dict):
@@ -53,19 +48,16 @@ def _are_inputs(items, n_rows, row_shape):
     return row_shape is not None and any(shape[1:] == row_shape for shape in shapes)
 
 
+def check_row_shape(X, shape, estimator):
+    """Raise ValueError if the rows of X have another shape than those of `fit`, which had ``shape``."""
+    if X.shape[1:] != shape[1:]:
+        raise ValueError(
+            f"X has rows of shape {X.shape[1:]}, but {estimator} was fitted on rows of shape {shape[1:]}."
+        )
+
+
 def text_error(error, estimator):
-    """Return what to raise where features hold text and an estimator needs numbers.
-
-    Parameters
-    ----------
-    error : ValueError
-        Of scikit-learn's check.
-    estimator : str
-
-    Returns
-    -------
-    ValueError
-    """
+    """Return the error to raise for features with text, from scikit-learn's."""
     return ValueError(
         f"X holds text, but {estimator} hands numbers to its model ({error}). Turn the text into numbers in "
         "a Pipeline before it: categories by OrdinalEncoder or OneHotEncoder, sentences by TfidfVectorizer, "

@@ -1,8 +1,4 @@
-"""Parameters that several estimators have: the values that are allowed, and the texts of the docstrings.
-
-The docstring of a class says ``{epochs}`` where the text about ``epochs`` belongs; `documented` puts it
-there, with the default of the signature.
-"""
+"""Parameters that several estimators have: allowed values, and texts for the docstrings."""
 
 import inspect
 import re
@@ -15,20 +11,14 @@ from skdl._backend import keras, keras_is_imported
 
 
 class InstanceOfKeras(HasMethods):
-    """An instance of a class of Keras's, which is imported only where somebody else has done so.
-
-    Parameters
-    ----------
-    name : str
-        As of the package, such as "optimizers.Optimizer".
-    """
+    """An instance of a class of Keras, such as "optimizers.Optimizer". Does not import Keras."""
 
     def __init__(self, name):
         super().__init__("get_config")
         self.name = name
 
     def is_satisfied_by(self, val):
-        """Return whether a value is such an instance."""
+        """Return whether a value is an instance of the class."""
         if not keras_is_imported():
             return False
         kind = keras
@@ -74,7 +64,7 @@ NETWORK_CONSTRAINTS = {
     "activation": [StrOptions(set(_ACTIVATIONS)), callable],
     "dropout": [Interval(Real, 0, 1, closed="left")],
 }
-READY_MADE_CONSTRAINTS = {
+NETWORK_ESTIMATOR_CONSTRAINTS = {
     **TRAINING_CONSTRAINTS,
     "loss": [str, callable, InstanceOfKeras("losses.Loss")],
     "learning_rate": [
@@ -85,7 +75,7 @@ READY_MADE_CONSTRAINTS = {
 }
 
 # Name -> type and description, for every kind of estimator.
-_PARAMETERS = {
+_TEXTS = {
     "model": """callable, keras.Model or None
         Function that returns a Keras model, or a model, which is copied for every fit
         and whose weights are the starting weights. The function may take any of
@@ -155,6 +145,10 @@ _PARAMETERS = {
         Parameters of the builder, and routed ones: ``model__``, ``compile__``,
         ``optimizer__``, ``loss__``, ``metrics__``, ``callbacks__``, ``fit__``,
         ``predict__`` and ``score__`` followed by a name.""",
+    "notes": """Parameters of the optimizer, the loss, the metrics and the callbacks, and of `fit`, `predict`
+    and `score`, are given as ``optimizer__<name>``, ``loss__<name>``, ``metrics__<name>``,
+    ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>`` and ``score__<name>``. They
+    are parameters like any other, and can be searched.""",
 }
 _ATTRIBUTES = """model_ : keras.Model
         The trained model.
@@ -166,10 +160,10 @@ _ATTRIBUTES = """model_ : keras.Model
         there are no validation rows). With ``early_stopping`` the model has its weights.
     n_iter_ : int
         Number of epochs trained.
-    engine_ : {"compiled", "keras"}
-        How the last fit was trained.
+    engine_ : {"numpy", "compiled", "keras"}
+        What trained the last fit.
     engine_reason_ : str or None
-        Why it was not compiled, where it was not.
+        Why ``keras.Model.fit`` trained; None where it did not.
     callbacks_ : list of keras.callbacks.Callback
         The callbacks of the last fit.
     n_features_in_ : int
@@ -182,11 +176,6 @@ _ATTRIBUTES = """model_ : keras.Model
         Shape and type of ``X`` in `fit`.
     target_type_, y_dtype_, y_ndim_ : str, numpy.dtype, int
         Kind, type and number of dimensions of ``y`` in `fit`."""
-
-_ROUTED = """Parameters of the optimizer, the loss, the metrics and the callbacks, and of `fit`, `predict`
-    and `score`, are given as ``optimizer__<name>``, ``loss__<name>``, ``metrics__<name>``,
-    ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>`` and ``score__<name>``. They
-    are parameters like any other, and can be searched."""
 
 _SPLIT = """float in [0, 1), splitter or None
         Share of the rows held out to validate on, {}; or a splitter of
@@ -220,36 +209,36 @@ _KINDS = {
 }
 
 
-def documented(cls):
-    """Put the texts about parameters and attributes into the docstring of a class.
+def documented(cls, texts=None):
+    """Complete the docstring of a class.
+
+    ``{parameters}`` becomes the parameters of the signature, in its order: each with its entry above that
+    line if there is one, else with the text shared by the estimators. Any other ``{name}`` on a line of its
+    own becomes the shared text of that name.
 
     Parameters
     ----------
     cls : type
-        Its docstring has ``{name}`` on a line of its own for the text about the parameter
-        ``name``, ``{attributes}`` for those about the attributes, and ``{routed}`` for a
-        note on routed parameters.
-
-    Returns
-    -------
-    type
-        The same class.
+    texts : dict of str to str, default=None
+        Texts that a few estimators share, used before those of this module.
     """
-    texts = {**_PARAMETERS, **next(texts for kind, texts in _KINDS.items() if issubclass(cls, kind))}
-    parameters = inspect.signature(cls.__init__).parameters
-
-    def text(match):
-        name = match[1]
-        if name == "attributes":
-            return texts[name] + _ATTRIBUTES
-        if name == "routed":
-            return _ROUTED
+    of_kind = next(texts for kind, texts in _KINDS.items() if issubclass(cls, kind))
+    texts = {**_TEXTS, **of_kind, "attributes": of_kind["attributes"] + _ATTRIBUTES, **(texts or {})}
+    before, own, after = re.fullmatch(
+        r"(.*?-{10}\n)(.*?) {4}\{parameters\}\n(.*)", cls.__doc__, re.DOTALL
+    ).groups()
+    own = {re.match(r"\W*(\w+)", entry)[1]: entry for entry in re.split(r"^(?= {4}\S)", own, flags=re.M)[1:]}
+    entries = []
+    for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
+        if name not in texts or name in own:
+            entries += [own[name]] if name in own else []
+            continue
         kind, _, description = texts[name].partition("\n")
-        if parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-            return f"**{name} : {kind}\n{description}"
-        default = parameters[name].default
+        default = parameter.default
         default = f'"{default}"' if isinstance(default, str) else repr(default)
-        return f"{name} : {kind}, default={default}\n{description}"
-
-    cls.__doc__ = re.sub(r"(?<=\n    )\{(\w+)\}(?=\n)", text, cls.__doc__ or "")
+        variable = parameter.kind is parameter.VAR_KEYWORD
+        head = f"**{name} : {kind}" if variable else f"{name} : {kind}, default={default}"
+        entries.append(f"    {head}\n{description}\n")
+    after = re.sub(r"(?<=\n {4})\{(\w+)\}(?=\n)", lambda match: texts[match[1]], after)
+    cls.__doc__ = before + "".join(entries) + after
     return cls
