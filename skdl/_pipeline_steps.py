@@ -1,0 +1,262 @@
+"""What a Pipeline checks of its steps and passes to them: data, validation rows, fit parameters."""
+
+from contextlib import nullcontext
+from inspect import Parameter, signature
+from typing import Any, NamedTuple
+
+import numpy as np
+from imblearn import pipeline as _imblearn
+from sklearn.pipeline import Pipeline as _SklearnPipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.metadata_routing import _routing_enabled, get_routing_for_object, process_routing
+from sklearn.utils.validation import _check_method_params, _num_samples, check_consistent_length
+
+VALIDATION_PARAMS = ("X_val", "y_val", "sample_weight_val")
+# With the parameter of Keras for all three.
+VALIDATION_NAMES = (*VALIDATION_PARAMS, "validation_data")
+
+
+class Validation(NamedTuple):
+    """Validation data on their way to the final estimator.
+
+    ``params`` are the fit parameters of the user, cut to these rows. ``sample_weight`` is
+    ``sample_weight_val`` of the user; the weights of rows that the Pipeline holds out are in ``params``.
+    """
+
+    X: Any
+    y: Any
+    params: dict
+    sample_weight: Any = None
+
+
+def is_sampler(step):
+    """Return whether a step is a sampler. A Pipeline that ends in "passthrough" has both kinds of methods."""
+    return hasattr(step, "fit_resample") and not hasattr(step, "transform")
+
+
+def run_step(step, X, y, params, message, *, caller, task):
+    """Fit one step and pass the data through it. What ``memory`` caches."""
+    # A step without callback support is a task without subtasks. `propagate_callback_context` of
+    # sklearn 1.9 would warn about each sampler, in each fit of a search.
+    with task.propagate_callback_context(step) if hasattr(step, "set_callbacks") else nullcontext():
+        task.call_on_fit_task_begin(estimator=caller, X=X, y=y)
+        if hasattr(step, "transform") or hasattr(step, "fit_transform"):
+            X, step = _imblearn._fit_transform_one(step, X, y, None, "Pipeline", message, params)
+        else:
+            X, y, step = _imblearn._fit_resample_one(step, X, y, "Pipeline", message, params)
+        task.call_on_fit_task_end(estimator=caller, X=X, y=y)
+    return X, y, step
+
+
+def inner_pipelines(steps):
+    """Return the names of the Pipelines before the last step; raise TypeError if one has samplers."""
+    inner = {name: step for name, step in steps[:-1] if isinstance(step, _SklearnPipeline)}
+    for name, step in inner.items():
+        samplers = list(_samplers_in(step))
+        if samplers:
+            raise TypeError(
+                f"The step {name!r} is a Pipeline with the samplers {samplers}, and only the last step may "
+                "be such a Pipeline: new data pass the transformers and not the samplers. Write its steps as "
+                "steps of the outer Pipeline."
+            )
+    return set(inner)
+
+
+def _samplers_in(pipeline):
+    """Yield the names of the samplers of a Pipeline and of its inner Pipelines."""
+    for name, step in pipeline.steps:
+        if isinstance(step, _SklearnPipeline):
+            yield from _samplers_in(step)
+        elif hasattr(step, "fit_resample"):
+            yield name
+
+
+def check_step_names(method, params, steps):
+    """Raise ValueError for a parameter of an unknown step; imblearn 0.14 raises a KeyError without words."""
+    names = [name for name, step in steps if step is not None]
+    for param in params:
+        step, separator, _ = param.partition("__")
+        if separator and step not in names:
+            raise ValueError(
+                f"Pipeline.{method} got {param}, but there is no step {step!r} to pass it to. The steps are "
+                f"{names}: write <step>__<parameter>."
+            )
+
+
+def describe(step):
+    """Return how messages call a step."""
+    return repr(step) if step is None or step == "passthrough" else type(step).__name__
+
+
+def has_rows(value, X):
+    """Return whether a fit parameter has one entry for each row of X."""
+    if isinstance(value, list | tuple):
+        return len(value) == _num_samples(X)
+    shape = getattr(value, "shape", ())
+    return len(shape) > 0 and shape[0] == _num_samples(X)
+
+
+def take_validation(params, y, name, final, accepts):
+    """Remove the validation data of the user from ``params``, and return them, or None if there are none."""
+    given = {key: params.pop(key) for key in VALIDATION_PARAMS if key in params}
+    given = {key: value for key, value in given.items() if value is not None}
+    if not given:
+        return None
+    for key in given:
+        if f"{name}__{key}" in params:
+            raise ValueError(
+                f"{key} was given twice to Pipeline.fit: as {key} and as {name}__{key}. Pass one of the two: "
+                f"the steps before {name!r} transform X_val, but not {name}__X_val."
+            )
+        if not accepts(key):
+            raise ValueError(
+                f"Pipeline.fit does not accept the {key} parameter here: the final step {name!r} is "
+                f"{describe(final)}, whose fit takes no {key}. Leave {' and '.join(given)} out, or end the "
+                f"Pipeline in an estimator whose fit takes {key}, such as those of skdl."
+            )
+    if "X_val" not in given:
+        raise ValueError(
+            f"Pipeline.fit got {' and '.join(given)} without X_val. Pass X_val too, or leave "
+            f"{' and '.join(given)} out: the final estimator then gets validation rows from X if its "
+            "parameters ask for them."
+        )
+    if y is not None and "y_val" not in given:
+        raise ValueError(
+            f"Pipeline.fit got X_val with {_num_samples(given['X_val'])} rows without y_val. Pass their "
+            "targets as y_val, or leave X_val out."
+        )
+    check_consistent_length(*given.values())
+    return Validation(given["X_val"], given.get("y_val"), {}, given.get("sample_weight_val"))
+
+
+def unpack_validation_data(params):
+    """Replace Keras's ``validation_data`` by ``X_val``, ``y_val`` and ``sample_weight_val``, in place."""
+    data = params.pop("validation_data", None)
+    if data is None:
+        return
+    given = [name for name in VALIDATION_PARAMS if params.get(name) is not None]
+    if given:
+        raise ValueError(
+            f"Pipeline.fit got validation_data and {' and '.join(given)}. Pass either validation_data or "
+            "X_val and y_val."
+        )
+    if not isinstance(data, list | tuple) or len(data) not in (2, 3):
+        raise ValueError(
+            "validation_data must be a tuple (X_val, y_val) or (X_val, y_val, sample_weight_val), got "
+            f"{type(data).__name__}{f' of length {len(data)}' if hasattr(data, '__len__') else ''}."
+        )
+    params.update(zip(VALIDATION_PARAMS, data, strict=False))
+
+
+def accepts_param(fit, param):
+    """Return whether a ``fit`` method has a parameter."""
+    parameters = signature(fit).parameters
+    return param in parameters or any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
+
+
+def check_transformed(params, steps):
+    """Refuse validation data that no step transforms, and a share that is held out behind the steps."""
+    names = [name for name, _ in steps]
+    for param, value in params.items():
+        name, _, key = param.partition("__")
+        key = key.split("__")[-1]
+        if value is None or key not in (*VALIDATION_NAMES, "validation_split"):
+            continue
+        before = steps[: names.index(name)]
+        if key == "validation_split" and before and hasattr(steps[-1][1], "_split_validation"):
+            raise ValueError(
+                f"{param} is a parameter of fit, and the rows would be held out after {before[0][0]!r} was "
+                f"fitted to them. Set the parameter of the estimator instead: set_params({param}={value!r})."
+            )
+        before = [
+            each
+            for each, step in before
+            if step is not None and step != "passthrough" and not is_sampler(step)
+        ]
+        if key in ("X_val", "validation_data") and before:
+            raise ValueError(
+                f"{param} would reach {name!r} without the transformers {before}, by which the training rows "
+                f"go. Pass {'X_val and y_val' if key == 'X_val' else key} without {name}__: "
+                "Pipeline.fit(X, y, X_val=X_val, y_val=y_val) transforms X_val on its way."
+            )
+
+
+def split_rows(split, X, y, groups, weights):
+    """Return positions of rows to train on and to hold out, or None. ``split`` is ``_split_validation``."""
+    by_row = {"y": y} if groups is None else {"y": y, "groups": groups}
+    check_consistent_length(X, *by_row.values())
+    weighted = np.flatnonzero(weights) if has_rows(weights, X) else ()
+    if not 0 < len(weighted) < _num_samples(X):
+        return split(X, **by_row)
+    # The estimator counts rows of weight zero as if they were not there.
+    rows = split(weighted, **{name: _safe_indexing(values, weighted) for name, values in by_row.items()})
+    if rows is None:
+        return None
+    # A splitter may leave rows out of both parts; those of weight zero stay.
+    zero = np.setdiff1d(np.arange(_num_samples(X)), weighted)
+    return np.sort(np.concatenate([zero, weighted[rows[0]]])), weighted[rows[1]]
+
+
+def follow_sampler(routed_params, later, name, sampler, X, X_res):
+    """Return the routed parameters, those of the steps behind a sampler for the rows that it returned."""
+    rows = getattr(sampler, "sample_indices_", None)
+    if rows is not None and len(rows) != _num_samples(X_res):
+        rows = None
+    followed = {}
+    for step, methods in routed_params.items():
+        followed[step] = dict(methods.items())
+        for method, params in methods.items() if step in later else ():
+            by_row = _params_by_row(step, params, name, X)
+            if by_row and rows is None:
+                raise ValueError(
+                    f"{step}__{next(iter(by_row))} has an entry for each of the {_num_samples(X)} rows "
+                    f"before the sampler {name!r}. {type(sampler).__name__} returns {_num_samples(X_res)} "
+                    "rows and has no sample_indices_ that says which rows they are. Leave the parameter out, "
+                    f"set {name}='passthrough', or use a sampler that selects rows, such as "
+                    "RandomOverSampler or RandomUnderSampler."
+                )
+            followed[step][method] = {**params, **_check_method_params(X, by_row, rows)}
+    return followed
+
+
+def _params_by_row(step, params, sampler_name, X):
+    """Return those of the parameters of a step that have one entry for each row of X."""
+    by_row = {}
+    for key, value in params.items():
+        name = key.split("__")[-1]
+        if name not in VALIDATION_NAMES and has_rows(value, X):
+            by_row[key] = value
+        elif name == "sample_weight" and np.ndim(value) > 0:
+            raise ValueError(
+                f"{step}__{key} has {_num_samples(value)} entries, but the sampler {sampler_name!r} is given "
+                f"{_num_samples(X)} rows. Pass a weight for each row of X: they follow their rows."
+            )
+    return by_row
+
+
+def drop_groups(routed_params, step):
+    """Return the routed parameters without ``groups`` of a step, which serve to hold rows out alone."""
+    kept = {
+        method: {key: value for key, value in params.items() if key.split("__")[-1] != "groups"}
+        for method, params in routed_params.get(step, {}).items()
+    }
+    return {**routed_params, step: kept}
+
+
+def transform_validation(transformers, X, params):
+    """Return validation rows as the fitted transformers transform them."""
+    if not transformers:
+        return X
+    chain = _imblearn.Pipeline(transformers)
+    routed = process_routing(chain, "transform", **consumed_params(chain, "transform", params))
+    for name, step in transformers:
+        X = step.transform(X, **routed[name]["transform"])
+    return X
+
+
+def consumed_params(pipeline, method, params):
+    """Return the parameters that some step requests for a method; none without metadata routing."""
+    if not (_routing_enabled() and params):
+        return {}
+    names = get_routing_for_object(pipeline).consumes(method, params.keys())
+    return {name: params[name] for name in names}
