@@ -1,5 +1,6 @@
 """Models and estimators copied, pickled and saved: all that they hold comes along."""
 
+import collections
 import copy
 import functools
 import pickle
@@ -16,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skdl import DNNClassifier, DNNRegressor, KerasClassifier, KerasRegressor
 from skdl._backend import keras, tf
-from skdl._persistence import Packed, copied, copy_model
+from skdl._persistence import Packed, copied
 
 layers = keras.layers
 RNG = np.random.default_rng(0)
@@ -285,7 +286,7 @@ def assert_goes_on_alike(model, again):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_copy_of_a_model_goes_on_alike_and_apart(name):
     model = trained(MODELS[name]())
-    again = copy_model(model)
+    again = copied(model)
     assert type(again) is type(model)
     assert [layer.trainable for layer in again._flatten_layers()] == [
         layer.trainable for layer in model._flatten_layers()
@@ -296,7 +297,7 @@ def test_a_copy_of_a_model_goes_on_alike_and_apart(name):
 @pytest.mark.parametrize("name", COMPILED)
 def test_a_copy_is_compiled_alike(name):
     model = trained(around(Linear()), **COMPILED[name]())
-    assert_goes_on_alike(model, copy_model(model))
+    assert_goes_on_alike(model, copied(model))
 
 
 @pytest.mark.parametrize("trained_before", [False, True])
@@ -307,7 +308,7 @@ def test_a_copy_of_a_model_decays_the_same_variables(trained_before):
     model.compile(optimizer, "mse")
     if trained_before:
         model.fit(X, Y, verbose=0)
-    again = copy_model(model)
+    again = copied(model)
     for each in (model, again):
         each.fit(X, Y, verbose=0, shuffle=False)
     for one, other in zip(model.weights, again.weights, strict=True):
@@ -343,9 +344,9 @@ def test_tables_are_copied():
     vectorizer.adapt(words)
     inputs = keras.Input((1,), dtype="string")
     model = keras.Model(inputs, [layers.Embedding(5, 2)(lookup(inputs)), vectorizer(inputs)])
-    again = copy_model(model)
+    again = copied(model)
     lookup.adapt(np.array([["z"], ["y"], ["x"], ["w"]]))
-    for one, other in zip(copy_model(model)(tf.constant(words)), again(tf.constant(words)), strict=True):
+    for one, other in zip(copied(model)(tf.constant(words)), again(tf.constant(words)), strict=True):
         assert one.shape == other.shape
     assert again.layers[1].get_vocabulary() == ["[UNK]", "d", "c", "b", "a"]
     assert_array_equal(again(tf.constant(words))[1], model(tf.constant(words))[1])
@@ -388,14 +389,14 @@ def test_an_estimator_mapped_from_a_file_trains_on_and_leaves_the_file(tmp_path)
 
 
 def test_a_model_that_is_not_built_is_copied():
-    again = copy_model(WithoutConfig(np.eye(4, dtype="float32")))
+    again = copied(WithoutConfig(np.eye(4, dtype="float32")))
     assert not again.built
     assert again(X).shape == (40, 1)
 
 
 def test_a_copy_can_be_copied_saved_and_cloned_by_keras(tmp_path):
     model = trained(keras.Model(*functional()))
-    again = copy_model(copy_model(model))
+    again = copied(copied(model))
     again.save(tmp_path / "model.keras")
     assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(X), model(X))
     assert keras.models.clone_model(again).count_params() == model.count_params()
@@ -405,7 +406,7 @@ def test_copying_draws_no_random_numbers_and_changes_no_names():
     model = trained(MODELS["layers within layers"]())
     name = layers.Dense(1).name
     before = random.getstate(), np.random.get_state()[1].tolist()
-    copy_model(model)
+    copied(model)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
     assert int(layers.Dense(1).name.rpartition("_")[2]) == int(name.rpartition("_")[2]) + 1
 
@@ -421,7 +422,7 @@ def test_what_cannot_be_copied_is_named():
 
     model = around(Reading())
     with pytest.raises(TypeError, match=r"layer 'reader' of class Reading .* 'rows' .*__getstate__"):
-        copy_model(model)
+        copied(model)
 
 
 def test_a_layer_says_itself_what_is_copied():
@@ -439,7 +440,7 @@ def test_a_layer_says_itself_what_is_copied():
         def call(self, inputs):
             return inputs
 
-    again = copy_model(around(Counting()))
+    again = copied(around(Counting()))
     assert next(again.layers[0].source) == 0
 
 
@@ -448,7 +449,7 @@ def test_objects_that_layers_share_stay_shared_in_a_copy():
     one, other = Linear(), Linear()
     one.common = [common]
     other.held = Scaled(one.common[0]["factor"])
-    again = copy_model(around(one, other))
+    again = copied(around(one, other))
     assert again.layers[1].held.factor is again.layers[0].common[0]["factor"]
     assert again.layers[1].held.factor is not common["factor"]
 
@@ -663,3 +664,36 @@ def test_a_clone_of_an_estimator_whose_callback_holds_it_trains():
     assert other.callbacks is not callback
     assert other.callbacks.seen == 0
     assert not hasattr(callback, "seen")
+
+
+class FromInputs(keras.Model):
+    """A class that Keras gives another base when it is first called with inputs and outputs."""
+
+
+def test_a_functional_model_of_an_own_class_is_unpickled_in_a_process_that_made_none():
+    model = FromInputs(*functional())
+    pickled = pickle.dumps(Packed(model))
+    FromInputs.__bases__ = (keras.Model,)
+    assert_array_equal(pickle.loads(pickled).thing(X), model(X))
+
+
+class Slotted:
+    __slots__ = ("layer",)
+
+
+@pytest.mark.parametrize("kind", ["slots", "deque", "partial"])
+def test_a_layer_is_found_wherever_a_parameter_keeps_it(kind):
+    layer = _built(layers.Dense(3))
+    slotted = Slotted()
+    slotted.layer = layer
+    value = {
+        "slots": slotted,
+        "deque": collections.deque([layer]),
+        "partial": functools.partial(print, [layer]),
+    }[kind]
+    again = clone(regressor(lambda held: None, model__held=value)).model__held
+    found = {"slots": lambda v: v.layer, "deque": lambda v: v[0], "partial": lambda v: v.args[0][0]}[kind](
+        again
+    )
+    assert found is not layer
+    assert_array_equal(found.kernel, layer.kernel)

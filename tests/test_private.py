@@ -14,7 +14,6 @@ import skdl
 from skdl import KerasRegressor
 from skdl._backend import keras, private, seeded
 from skdl._engine import _probe
-from skdl._persistence import _graph
 
 SOURCES = Path(skdl.__file__).parent
 X = np.linspace(-1, 1, 16).reshape(8, 2)
@@ -92,13 +91,11 @@ def test_without_a_private_name_a_network_trains_and_predicts_as_with_it(name, m
 
 
 def test_without_the_private_names_behind_copies_and_files_a_network_trains(monkeypatch, expected):
-    _graph._parts.cache_clear()
     for name in OF_FILES:
         take_away(monkeypatch, name)
     trained = network().fit(X, Y)
     assert trained.engine_ == "compiled"
     np.testing.assert_array_equal(trained.predict(X), expected)
-    _graph._parts.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["runtime_function", "build_all", "keras_seeded"])

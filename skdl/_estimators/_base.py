@@ -20,7 +20,7 @@ from skdl._backend import check_not_forked, floatx, seeded
 from skdl._dense import NotDense, State
 from skdl._estimators._checks import check_row_shape, check_rows, text_error
 from skdl._estimators._estimator_state import SEEDS, EstimatorState
-from skdl._persistence import copy_model
+from skdl._persistence import copied
 from skdl._targets import Target, learnt_by
 from skdl._training import FIT_PARAMS, Holdout, Plan, Rows, encoded
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
@@ -271,7 +271,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             target.match(self._encoded_loss(), [(None, self._dense.network.n_units)])
             return
         if any(self.model_ is getattr(self, name, None) for name in ("model", "build_fn")):
-            self.model_ = copy_model(self.model_)
+            self.model_ = copied(self.model_)
         model = self.model_
         _model.check_input(model, x)
         expected = vars(self).get("n_outputs_expected_")

@@ -14,7 +14,7 @@ from skdl._backend import check_not_forked
 from skdl._documentation import link_module, link_template
 from skdl._model import ModelSpec, keras_model, make_callbacks, read_state, write_state
 from skdl._onnx import ConvertsToOnnx
-from skdl._persistence import PacksStateMixin, copy_model
+from skdl._persistence import PacksStateMixin, copied
 from skdl._routing import PREFIXES, as_python, nearest, route_params
 from skdl._training import fit_settings
 
@@ -278,7 +278,7 @@ class EstimatorState(ConvertsToOnnx, PacksStateMixin, BaseEstimator):
     def _copied_network(self):
         """Return the attribute that holds the network, with a copy of it."""
         if "model_" in vars(self):
-            return {"model_": copy_model(self.model_)}
+            return {"model_": copied(self.model_)}
         return {"_dense": self._dense.copy()}
 
     def _dense_network(self, n_columns=1):

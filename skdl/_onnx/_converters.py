@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from skdl._backend import keras
 from skdl._dense import NotDense
 from skdl._onnx._onnx_network import OPSETS, Graph, NetworkParts, add_network, output_units
-from skdl._persistence import copy_model
+from skdl._persistence import copied
 from skdl._targets import output_function
 
 # What a subclass of the user's may override, and ONNX can't hold.
@@ -58,7 +58,7 @@ class ConvertsToOnnx:
             network = self.model_
             if not getattr(network, "inputs", None):  # of a class of its own
                 rows = keras.Input(self._row_shape, dtype=self.X_dtype_.name)
-                network = keras.Model(rows, copy_model(network)(rows))
+                network = keras.Model(rows, copied(network)(rows))
             if len(network.inputs) != 1 or len(network.outputs) != 1:
                 raise ValueError(
                     f"{type(self).__name__} can't be written as ONNX: its model has {len(network.inputs)} "

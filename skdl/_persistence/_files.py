@@ -20,8 +20,8 @@ from imblearn.base import SamplerMixin
 from sklearn.base import BaseEstimator, clone
 
 from skdl._backend import keras
-from skdl._persistence._graph import flatten_parts
-from skdl._persistence._safe import check_importable
+from skdl._persistence._copies import functions_and_classes
+from skdl._persistence._packed import check_importable
 from skdl._warnings import warn
 
 _MAGIC = b"skdl 1\n"
@@ -80,7 +80,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     >>> bool((loaded.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
-    for value in flatten_parts(estimator)[1]:
+    for value in functions_and_classes(estimator):
         if isinstance(value, types.FunctionType | type):
             check_importable(value)
     payload = skops.io.dumps(_without_rows(estimator, {}), compression=ZIP_DEFLATED, compresslevel=1)

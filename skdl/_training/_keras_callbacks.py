@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from skdl._backend import keras, private
+from skdl._persistence import seed_states
 from skdl._training._hooks import EarlyStopping
 
 
@@ -107,7 +108,7 @@ class BackupCompanion(keras.callbacks.Callback):
         """Write the state after an epoch, once before and once after the other callbacks."""
         complete = epoch in self._logs
         self._logs[epoch] = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
-        arrays = {"seeds": [np.array(each.state) for each in _seeds(self.model)]}
+        arrays = {"seeds": [np.array(state) for state in seed_states(self.model)]}
         plain = {"epoch": epoch, "complete": complete, "logs": list(self._logs.items())}
         if self.stopper is not None:
             plain["stopper"] = {name: getattr(self.stopper, name) for name in _REMEMBERED}
@@ -137,8 +138,8 @@ class BackupCompanion(keras.callbacks.Callback):
         for logs in self._logs.values():
             for name, value in logs.items():
                 self.earlier.setdefault(name, []).append(value)
-        for generator, state in zip(_seeds(self.model), seeds, strict=False):
-            generator.state.assign(state)
+        for state, value in zip(seed_states(self.model), seeds, strict=False):
+            state.assign(value)
         if self.stopper is None or "stopper" not in plain:
             return
         self.stopper.begin(self.model)
@@ -150,13 +151,6 @@ class BackupCompanion(keras.callbacks.Callback):
         if self.stopper.stopped_epoch:
             self.model.stop_training = False
             private.set_restored_epoch(self.model, self.epochs.stop)
-
-
-def _seeds(model):
-    try:
-        return private.seed_generators(model)
-    except private.Unavailable:
-        return []
 
 
 def _plain(array):

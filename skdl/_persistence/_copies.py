@@ -1,0 +1,495 @@
+"""Objects that hold parts of Keras, copied and pickled as they are: attribute by attribute.
+
+Keras copies a model by its configuration: it calls every constructor again, which needs a ``get_config`` in
+every class, knows functions by name alone and leaves out the states of seed generators and metrics. Here
+cloudpickle writes the attributes instead. Layers, which refer to each other in long chains, stand in a
+table, so that the depth of a network is no depth of recursion.
+"""
+
+import _csv
+import _thread
+import functools
+import gc
+import io
+import pickle
+import sys
+import types
+from typing import Any, NamedTuple
+
+import cloudpickle
+import numpy as np
+
+from skdl._backend import keras, keras_is_imported, private, tf
+
+# Compiled functions and tensors of the last call, which the next one makes anew.
+_TRANSIENT = {
+    **dict.fromkeys(("train_function", "test_function", "predict_function"), type(None)),
+    **{"_eval_epoch_iterator": type(None), "_losses": list, "_losses_override": list, "_loss_ids": set},
+}
+# What Keras's trackers look for among a layer's attributes, by the name of the list that they fill.
+_TRACKED = {
+    "variables": lambda x: isinstance(x, keras.Variable),
+    "trainable_variables": lambda x: isinstance(x, keras.Variable) and x.trainable,
+    "non_trainable_variables": lambda x: isinstance(x, keras.Variable) and not x.trainable,
+    "metrics": lambda x: isinstance(x, keras.Metric),
+    "layers": lambda x: isinstance(x, keras.Layer) and not isinstance(x, keras.Metric),
+    "seed_generators": lambda x: isinstance(x, keras.random.SeedGenerator),
+}
+_ATOMS = {str, bytes, int, float, bool, types.NoneType}
+_CONTAINERS = list | tuple | set | frozenset | dict
+
+
+class PacksItself:
+    """Base of the objects that copy and pickle the parts of Keras in them by themselves.
+
+    A part may refer to such an object, as a callback does to its estimator: it is handed on.
+    """
+
+
+class Flat(NamedTuple):
+    """An object as `flatten` writes it.
+
+    Attributes
+    ----------
+    states : bytes
+        Pickles of the object and of the state of each part in the table, one after the other.
+    given : list
+        What is not pickled but handed on: the values of variables, functions, classes, estimators.
+    atoms : list of str and numpy.dtype
+        Each once, by its value. Which of them are one object differs between an object and its copy, and
+        equal objects have equal pickles.
+    """
+
+    states: bytes
+    given: list
+    atoms: list
+
+
+def flatten(thing, *, share):
+    """Write an object with all that it holds.
+
+    Parameters
+    ----------
+    thing : object
+        A Keras model or anything that holds parts of Keras.
+    share : bool
+        Hand on functions and classes as they are, for a copy in this process; only functions that hold parts
+        of Keras, in a closure say, are copied. Else those of ``__main__`` are handed on, those of other
+        modules are pickled by reference, and all others (lambdas, local functions) by value.
+
+    Returns
+    -------
+    Flat
+
+    Raises
+    ------
+    TypeError
+        If a part holds what can't be copied. The message names the part and its attribute.
+    """
+    return _Pickler(share).flat(thing)
+
+
+def unflatten(flat):
+    """Make the object that `flatten` wrote; it shares ``flat.given`` with the original and nothing else."""
+    unpickler = _Unpickler(flat)
+    with tf.init_scope():
+        thing = unpickler.load()
+        for position in range(sys.maxsize):  # states refer to further parts
+            if position not in unpickler.parts:
+                return thing
+            _set_state(unpickler.parts[position], unpickler.load())
+
+
+def functions_and_classes(thing):
+    """Return the functions and classes that an object uses, those of estimators inside among them."""
+    pickler = _Pickler(share=True, enters=True)
+    pickler.flat(thing)
+    return [each for each in pickler.given if isinstance(each, _BY_REFERENCE)]
+
+
+def is_handle(value):
+    """Whether an object is an open file or writer, as callbacks hold them."""
+    return isinstance(value, io.IOBase | _csv.Writer | tf.summary.SummaryWriter)
+
+
+def is_importable(obj):
+    """Whether a function or class is found in its module by its name."""
+    found = sys.modules.get(obj.__module__)
+    for name in getattr(obj, "__qualname__", "<locals>").split("."):
+        found = getattr(found, name, None)
+    return found is obj
+
+
+def holds_keras(value):
+    """Whether an object is or holds a part of Keras that has a state. Looks at types, and at no data."""
+    return keras_is_imported() and _reaches_parts(value, set())
+
+
+def _reaches_parts(value, seen, through=object):
+    """Whether a value is a part of Keras or refers to one, directly or through objects of some types."""
+    kind = type(value)
+    if issubclass(kind, _with_state()):
+        return _is_written_here(kind)
+    if issubclass(kind, PacksItself) or id(value) in seen or not isinstance(value, through):
+        return False
+    seen.add(id(value))
+    return any(_reaches_parts(each, seen, through) for each in _referents(value) if type(each) not in _ATOMS)
+
+
+def _referents(value):
+    """Return what an object refers to; of a function, not its globals."""
+    if isinstance(value, types.FunctionType):
+        return value.__defaults__, value.__kwdefaults__, vars(value), value.__closure__
+    if isinstance(value, type | types.ModuleType | types.FrameType):
+        return ()
+    if isinstance(value, np.ndarray):
+        return value.ravel() if value.dtype == object else ()
+    return gc.get_referents(value)
+
+
+@functools.cache
+def _in_table():
+    return keras.Operation, keras.Metric, keras.Loss, keras.Optimizer, keras.callbacks.Callback
+
+
+@functools.cache
+def _with_state():
+    return *_in_table(), keras.KerasTensor, keras.Variable, keras.random.SeedGenerator, tf.Variable
+
+
+def _is_written_here(kind):
+    """Whether a class leaves it to Keras or to Python how it is pickled.
+
+    What counts is the class that has the method: scikeras 0.13.0 puts its own into Keras's classes, for the
+    whole process, where a user imports it.
+    """
+    if issubclass(kind, tf.Variable):
+        return True
+    owners = [next(c for c in kind.__mro__ if name in vars(c)) for name in ("__reduce__", "__reduce_ex__")]
+    return all(owner is object or _is_of_keras(owner) for owner in owners)
+
+
+def _is_of_keras(kind):
+    return str(kind.__module__).partition(".")[0] == "keras"
+
+
+# Writing.
+
+_BY_REFERENCE = types.FunctionType | types.BuiltinFunctionType | type | types.ModuleType
+_CLOSURES = types.FunctionType | types.MethodType | functools.partial | types.CellType | _CONTAINERS
+
+
+class _Handed(NamedTuple):
+    """Stands for an object that is handed on."""
+
+    value: Any
+
+
+class _Pickler(cloudpickle.Pickler):
+    """Writes objects, of which some stand in a table or are handed on."""
+
+    def __init__(self, share, enters=False):
+        self.stream = io.BytesIO()
+        super().__init__(self.stream)
+        self._share, self._enters = share, enters
+        # The objects themselves, which also keeps their ids unique.
+        self.parts, self.given, self._positions = [], [], {}
+        self.atoms, self._roles, self.part = {}, {}, None
+
+    def flat(self, thing):
+        self._dump(thing, thing)
+        for part in self.parts:  # which grows meanwhile
+            self.part = part
+            self._dump(_state(part, self.parts), part)
+        return Flat(self.stream.getvalue(), self.given, list(self.atoms))
+
+    def _dump(self, state, part):
+        try:
+            self.dump(state)
+        except Exception as error:
+            for name, value in state.items() if isinstance(state, dict) else ():
+                probe = _Pickler(self._share)
+                probe.part = self.part
+                try:
+                    probe.dump(value)
+                except Exception as reason:
+                    raise TypeError(
+                        f"{_described(part)} can't be copied or pickled: its attribute {name!r} holds "
+                        f"{value!r} ({reason}). Make it where it is used, or define __getstate__ and "
+                        f"__setstate__ in {type(part).__name__} to leave it out and make it anew."
+                    ) from error
+            raise TypeError(f"{_described(part)} can't be copied or pickled: {error}") from error
+
+    def persistent_id(self, obj):
+        kind = type(obj)
+        if kind not in self._roles:
+            self._roles[kind] = _role(kind)
+        role = self._roles[kind]
+        if role == "atom":
+            return self.atoms.setdefault(obj, len(self.atoms))
+        if role == "part":
+            return self._position(obj, self.parts), kind, isinstance(obj, keras.Function)
+        if role == "handed":
+            return (self._position(obj.value, self.given),)
+        if (
+            (role == "packs itself" and not self._enters)
+            or (role == "reference" and self._is_handed_on(obj))
+            or (role == "shared" and self._share)
+        ):
+            return (self._position(obj, self.given),)
+        return None
+
+    def _position(self, obj, table):
+        if id(obj) not in self._positions:
+            self._positions[id(obj)] = len(table)
+            table.append(obj)
+        return self._positions[id(obj)]
+
+    def _is_handed_on(self, obj):
+        if self._share:
+            return not (isinstance(obj, types.FunctionType) and _reaches_parts(obj, set(), _CLOSURES))
+        return getattr(obj, "__module__", None) == "__main__" and is_importable(obj)
+
+    def reducer_override(self, obj):
+        kind = type(obj)
+        if self._roles[kind] == "keras":
+            return _shell, (kind,), _state(obj, ()), None, None, _set_state
+        if isinstance(obj, types.FunctionType):
+            return _of_function(obj) if self._share else super().reducer_override(obj)
+        if isinstance(obj, tf.Variable):
+            return _variable, (_Handed(np.array(obj.numpy())), _arguments(obj))
+        if isinstance(obj, list | set | dict) and (_is_of_keras(kind) or not issubclass(kind, _CONTAINERS)):
+            return _of_container(obj)
+        if isinstance(obj, tf.types.experimental.PolymorphicFunction):
+            return private.untraced(obj).__reduce_ex__(4)  # as before its first call
+        if isinstance(obj, tf.lookup.StaticHashTable | tf.lookup.experimental.MutableHashTable):
+            return _table, _of_table(obj)
+        if isinstance(obj, tf.Tensor) and not hasattr(obj, "numpy"):
+            return types.NoneType, ()  # of a trace that has ended
+        if kind in (_thread.LockType, _thread.RLock):
+            return _thread.RLock if kind is _thread.RLock else _thread.allocate_lock, ()
+        if isinstance(obj, tf.distribute.Strategy) and not tf.distribute.has_strategy():
+            return tf.distribute.get_strategy, ()
+        if isinstance(self.part, keras.callbacks.Callback) and is_handle(obj):
+            return types.NoneType, ()  # opened again when the training begins
+        return super().reducer_override(obj)
+
+
+def _role(kind):
+    """Return how objects of a type are written."""
+    if issubclass(kind, str | np.dtype):
+        return "atom" if kind is str or issubclass(kind, np.dtype) else "itself"
+    if issubclass(kind, _in_table()) and _is_written_here(kind):
+        return "part"
+    if issubclass(kind, _BY_REFERENCE):
+        return "reference"
+    if kind is _Handed:
+        return "handed"
+    if issubclass(kind, PacksItself):
+        return "packs itself"
+    if _is_of_keras(kind) and not issubclass(kind, _CONTAINERS) and _is_written_here(kind):
+        return "keras"
+    return "shared" if issubclass(kind, types.CodeType | tf.distribute.Strategy) else "itself"
+
+
+def _state(part, parts):
+    """Return the attributes of an object of Keras's, an optimizer of models among some parts for one."""
+    state = part.__getstate__()
+    if not isinstance(state, dict):
+        return state
+    if _is_tracker(state):
+        tests = {name: name if name in _TRACKED else test for name, (test, _) in state["config"].items()}
+        return {**state, "stored_ids": None, "config": _paired(tests, state["config"])}
+    if isinstance(part, keras.Layer):
+        # Keras wraps these methods in __new__, anew for each object.
+        made = ("build", "quantize")
+        state = {n: v for n, v in state.items() if n not in made or not hasattr(v, "__wrapped__")}
+        state.update({name: empty() for name, empty in _TRANSIENT.items() if name in state})
+        # TensorFlow has lists of the same attributes besides.
+        for name in [name for name in state if name.startswith("_self_unconditional_")]:
+            if isinstance(state[name], dict):
+                state[name] = {n: reference for n, reference in state[name].items() if n not in _TRANSIENT}
+            else:
+                state[name] = [reference for reference in state[name] if reference.name not in _TRANSIENT]
+        if "_nodes" in state and isinstance(part, keras.Function):
+            state["_nodes"] = _calls(state["_nodes"], part.operations)
+    elif isinstance(part, keras.Optimizer):
+        variables = _variables(part, parts)
+        state = {name: _by_variable(value, variables) for name, value in state.items()}
+    # A copy has them in another order: some are made with the object, before its state is set.
+    return dict(sorted(state.items()))
+
+
+def _is_tracker(state):
+    return "stored_ids" in state and "config" in state
+
+
+def _paired(tests, config):
+    return {name: (tests.get(name, test), store) for name, (test, store) in config.items()}
+
+
+class _Keyed(NamedTuple):
+    """A dict or set with keys that Keras makes of objects: of variables, or of the ids of operations."""
+
+    kind: type
+    items: list  # of objects, ends of keys and values
+
+
+def _calls(keys, operations):
+    """Replace the keys of the calls that make a functional model: the id of an operation and a number."""
+    positions = {str(id(operation)): i for i, operation in enumerate(operations)}
+    split = [(head, sep + tail) for head, sep, tail in (key.partition("_") for key in keys)]
+    calls = sorted((positions[head], end) for head, end in split if head in positions)
+    return _Keyed(set, [(operations[position], end, None) for position, end in calls])
+
+
+def _by_variable(value, variables):
+    if not isinstance(value, dict | set) or not value or not set(value) <= variables.keys():
+        return value
+    if isinstance(value, set):
+        return _Keyed(set, [(variable, "", None) for key, variable in variables.items() if key in value])
+    return _Keyed(dict, [(variables[key], "", item) for key, item in value.items()])
+
+
+def _variables(optimizer, parts):
+    """Return the variables that an optimizer refers to, by the key that it has for each."""
+    variables = private.trained_variables(optimizer)
+    if not optimizer.built and private.undecayed(optimizer) is not None:
+        # It may have been told which variables of a model not to decay.
+        variables = [v for part in parts if isinstance(part, keras.Model) for v in part.variables]
+        check_undecayed(optimizer, variables)
+    return {private.variable_key(optimizer, variable): variable for variable in variables}
+
+
+def check_undecayed(optimizer, variables):
+    """Raise TypeError if an optimizer leaves out of weight decay what is not among some variables."""
+    keys, _ = private.undecayed(optimizer) or ((), None)
+    if not set(keys) <= {private.variable_key(optimizer, variable) for variable in variables}:
+        raise TypeError(
+            f"{_described(optimizer)} excludes variables from weight decay that a copy or a file of it does "
+            "not have, since they belong to another model. Name them instead: "
+            "exclude_from_weight_decay(var_names=[...])."
+        )
+
+
+def _described(part):
+    name = getattr(part, "name", None)
+    kind = "layer" if isinstance(part, keras.Layer) and not isinstance(part, keras.Model) else "object"
+    kind = "model" if isinstance(part, keras.Model) else kind
+    named = f" {name!r}" if isinstance(name, str) else ""
+    return f"The {kind}{named} of class {type(part).__name__}"
+
+
+def _of_function(function):
+    """Reduce a function to what it is made of, for a copy with the same code and globals."""
+    names = ("__defaults__", "__kwdefaults__", "__qualname__", "__module__", "__doc__", "__annotations__")
+    attributes = {name: getattr(function, name) for name in names}
+    cells = function.__closure__ or ()
+    filled = [gc.get_referents(cell) for cell in cells]  # none in a cell that is empty
+    args = function.__code__, _Handed(function.__globals__), function.__name__, len(cells)
+    return _function, args, (attributes, vars(function), filled), None, None, _set_function
+
+
+def _of_container(obj):
+    """Reduce a list, dict or set that tells Keras or TensorFlow what it gets."""
+    if not issubclass(type(obj), _CONTAINERS):
+        return type(obj), (obj.__wrapped__,)  # TensorFlow's, around a dict of an attribute
+    plain = (
+        dict(obj) if isinstance(obj, dict) else sorted(obj, key=repr) if isinstance(obj, set) else list(obj)
+    )
+    return type(obj), (plain,), vars(obj)
+
+
+def _of_table(table):
+    keys, values = (part.numpy() for part in table.export())
+    order = np.argsort(keys)  # a copy of the table may have another one
+    absent = b"".join(keys) + b"+" if table.key_dtype == tf.string else max(keys, default=0) + 1
+    default = table.lookup(tf.constant(absent, table.key_dtype)).numpy()
+    kind = isinstance(table, tf.lookup.StaticHashTable)
+    return kind, keys[order], values[order], table.key_dtype, table.value_dtype, np.array(default)
+
+
+def _arguments(variable):
+    names = ("trainable", "dtype", "shape", "synchronization", "aggregation")
+    return {"name": variable.name.partition(":")[0], **{name: getattr(variable, name) for name in names}}
+
+
+# Reading.
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, flat):
+        super().__init__(io.BytesIO(flat.states))
+        self.parts, self._flat = {}, flat
+
+    def persistent_load(self, pid):
+        if isinstance(pid, int):
+            return self._flat.atoms[pid]
+        position, *kind = pid
+        if not kind:
+            return self._flat.given[position]
+        if position not in self.parts:
+            self.parts[position] = _shell(*kind)
+        return self.parts[position]
+
+
+def _shell(kind, is_functional=False):
+    """Make an object of Keras's without its state."""
+    if is_functional and not issubclass(kind, keras.Function):
+        # Keras gives the user's class another base when the first object is made of inputs and outputs.
+        x = keras.Input((), name="x")
+        keras.Model.__init__(keras.Layer.__new__(kind), x, x, name="x")
+    if issubclass(kind, keras.Operation):
+        return (keras.Layer if issubclass(kind, keras.Layer) else keras.Operation).__new__(kind)
+    return object.__new__(kind)
+
+
+def _set_state(part, state):
+    if hasattr(type(part), "__setstate__"):
+        part.__setstate__(state)
+        return
+    state, slots = state if isinstance(state, tuple) else (state or {}, {})
+    if _is_tracker(state):
+        state["stored_ids"] = {name: set(map(id, store)) for name, (_, store) in state["config"].items()}
+        state["config"] = _paired(_TRACKED, state["config"])
+    for name, value in state.items():
+        vars(part)[name] = _with_keys(part, value) if isinstance(value, _Keyed) else value
+    for name, value in slots.items():
+        object.__setattr__(part, name, value)
+
+
+def _with_keys(part, keyed):
+    if keyed.kind is dict:
+        return {private.variable_key(part, variable): item for variable, _, item in keyed.items}
+    return {
+        private.variable_key(part, obj) if isinstance(obj, keras.Variable) else f"{id(obj)}{end}"
+        for obj, end, _ in keyed.items
+    }
+
+
+def _variable(value, arguments):
+    return tf.Variable(value, **arguments)
+
+
+def _function(code, function_globals, name, n_cells):
+    cells = tuple(types.CellType() for _ in range(n_cells))
+    return types.FunctionType(code, function_globals, name, None, cells)
+
+
+def _set_function(function, state):
+    attributes, own, filled = state
+    for name, value in attributes.items():
+        setattr(function, name, value)
+    vars(function).update(own)
+    for cell, contents in zip(function.__closure__ or (), filled, strict=True):
+        if contents:
+            (cell.cell_contents,) = contents
+
+
+def _table(is_static, keys, values, key_dtype, value_dtype, default):
+    if is_static:
+        initializer = tf.lookup.KeyValueTensorInitializer(keys, values, key_dtype, value_dtype)
+        return tf.lookup.StaticHashTable(initializer, default)
+    table = tf.lookup.experimental.MutableHashTable(key_dtype, value_dtype, default)
+    table.insert(keys, values)
+    return table

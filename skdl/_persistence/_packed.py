@@ -1,0 +1,545 @@
+"""What of an estimator goes into copies and pickles, and, without code, into the files of `skdl.save`."""
+
+import copy
+import io
+import json
+import tempfile
+import types
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from skdl._backend import keras, private, seeded
+from skdl._persistence._copies import (
+    Flat,
+    PacksItself,
+    check_undecayed,
+    flatten,
+    functions_and_classes,
+    holds_keras,
+    is_handle,
+    is_importable,
+    unflatten,
+)
+from skdl._warnings import warn
+
+# Copies.
+
+
+def copied(thing, memo=None):
+    """Copy an object with all parts of Keras in it: a model, or parameters that hold layers.
+
+    Parameters
+    ----------
+    thing : object
+    memo : dict or None, default=None
+        That of `copy.deepcopy`, where this copy is a part of a larger one.
+
+    Returns
+    -------
+    object
+        With the same values, states and functions, that shares no variable with the original.
+
+    Raises
+    ------
+    TypeError
+        If it holds what can't be copied. The message names the part and its attribute.
+    """
+    flat = flatten(thing, share=True)
+    memo = {} if memo is None else memo
+    given = [copy.deepcopy(each, memo) if isinstance(each, PacksItself) else each for each in flat.given]
+    return unflatten(flat._replace(given=given))
+
+
+def copies_in(params):
+    """Copy those of some parameters that hold parts of Keras, together, and leave all else as it is."""
+    with_keras = {name: value for name, value in params.items() if holds_keras(value)}
+    return {**params, **copied(with_keras)} if with_keras else params
+
+
+class Packed:
+    """An object with parts of Keras in it, that pickles and deep-copies.
+
+    Parameters
+    ----------
+    thing : object
+    """
+
+    def __init__(self, thing):
+        self.thing = thing
+
+    def __reduce_ex__(self, protocol):
+        return _unpacked, tuple(flatten(self.thing, share=False))
+
+    def __reduce__(self):
+        # skops asks whether a call of the class makes the object again. It does not: see below.
+        return Packed.__new__, (Packed,)
+
+    # What skops saves and restores, in which there is no code.
+
+    def __getstate__(self):
+        return to_plain(self.thing)
+
+    def __setstate__(self, state):
+        self.thing = from_plain(state)
+
+    def __deepcopy__(self, memo):
+        return Packed(copied(self.thing, memo))
+
+
+def _unpacked(*flat):
+    return Packed(unflatten(Flat(*flat)))
+
+
+class _Clone:
+    """A parameter that is copied already when scikit-learn comes to clone it."""
+
+    def __init__(self, copy):
+        self._copy = copy
+
+    def __sklearn_clone__(self):
+        return self._copy
+
+
+# What scikit-learn keeps on an estimator during a fit. Copies that callbacks get have a fit of their own.
+_OF_A_RUNNING_FIT = {"_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown"}
+
+
+class PacksStateMixin(PacksItself):
+    """Clone, copy and pickle an estimator with parts of Keras; stands before `BaseEstimator` in the bases.
+
+    All attributes that hold parts of Keras are packed together, since they may share parts: a callback has
+    the model that it watched.
+    """
+
+    def __sklearn_clone__(self):
+        # scikit-learn copies parameters by copy.deepcopy, which Keras answers by configuration.
+        params = self.get_params(deep=False)
+        copies = copies_in({n: v for n, v in params.items() if not hasattr(v, "__sklearn_clone__")})
+        stand_in = object.__new__(type(self))
+        vars(stand_in).update(vars(self), _routed_params=dict(self._routed_params))
+        for name, value in copies.items():
+            if value is not params[name]:
+                setattr(stand_in, name, _Clone(value))
+        return BaseEstimator.__sklearn_clone__(stand_in)
+
+    def __getstate__(self):
+        state = {n: value for n, value in super().__getstate__().items() if n not in _OF_A_RUNNING_FIT}
+        with_keras = {name: value for name, value in state.items() if holds_keras(value)}
+        if not with_keras:
+            return state
+        return {n: v for n, v in state.items() if n not in with_keras} | {"_packed": Packed(with_keras)}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        packed = state.pop("_packed", None)
+        super().__setstate__(state | packed.thing if packed else state)
+
+
+# Plain data.
+
+
+class _Plain:
+    """A part of Keras as plain data, of which skops writes the attributes."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+class _PlainModel(_Plain):
+    """A built model: Keras's file of it, and what is not in it: the states of seed generators, for one."""
+
+    def restored(self, known):
+        _check_known(_config_in(self.file), known)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "model.keras")
+            path.write_bytes(self.file)
+            # Initial values are drawn, only to be overwritten, and no one's random numbers for them.
+            with seeded(0):
+                model = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
+        for state, value in zip(seed_states(model), self.seeds, strict=True):
+            state.assign(value)
+        _leave_undecayed(model, self.undecayed, model.weights)
+        return model
+
+
+class _PlainPart(_Plain):
+    """A layer, optimizer, loss or metric: its configuration, and the values of its variables."""
+
+    def restored(self, known):
+        config = json.loads(self.config)
+        _check_known(config, known)
+        with seeded(0):
+            part = keras.saving.deserialize_keras_object(config, custom_objects=known, safe_mode=True)
+        for variable, value in zip(getattr(part, "variables", ()), self.variables, strict=False):
+            variable.assign(value)
+        _leave_undecayed(part, self.undecayed)
+        return part
+
+
+class _PlainCallback(_Plain):
+    """A callback: its class and its attributes."""
+
+    def restored(self, known):
+        if not issubclass(self.kind, keras.callbacks.Callback):
+            raise ValueError(f"{self.kind!r} is no class of callbacks.")
+        callback = object.__new__(self.kind)
+        vars(callback).update(_restored(self.state, known))
+        return callback
+
+
+def to_plain(thing):
+    """Turn an object that holds parts of Keras into plain data.
+
+    Parameters
+    ----------
+    thing : dict of str to object
+        Models, layers, losses, metrics, optimizers and callbacks, also in lists and dicts.
+
+    Returns
+    -------
+    dict
+        Of strings, bytes, arrays, and the user's classes and functions, by which skops tells what has to be
+        trusted. For `from_plain`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something can be restored by running code from the file alone, or comes back as another.
+    """
+    writer = _Writer(_custom_objects(thing))
+    plain = {"thing": writer.plain(thing)}
+    used = set().union(*(_custom_names(config, writer.known) for config in writer.configs))
+    missing = used - writer.known.keys()
+    if missing:
+        raise TypeError(f"The classes or functions {sorted(missing)} of this model can't be found by name.")
+    for name in used:
+        if any(hasattr(getattr(keras, module), name) for module in _LOOKED_UP):
+            _refuse_namesake(name, writer.known[name], "one of Keras's")
+        check_importable(writer.known[name])
+    plain["known"] = {name: writer.known[name] for name in sorted(used)}
+    for part, written in writer.written:
+        again = written.restored(plain["known"])
+        (_check_same if isinstance(written, _PlainModel) else _check_alike)(part, again)
+    return plain
+
+
+def from_plain(plain):
+    """Restore what `to_plain` wrote, running no code but Keras's and that in ``plain["known"]``."""
+    return _restored(plain["thing"], plain["known"])
+
+
+def _restored(value, known):
+    if isinstance(value, dict):
+        return {key: _restored(item, known) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_restored(item, known) for item in value)
+    if not isinstance(value, _Plain):
+        return value
+    if "thing" not in vars(value):
+        value.thing = value.restored(known)
+    return value.thing
+
+
+# Where Keras finds functions by their names alone.
+_LOOKED_UP = ("activations", "constraints", "initializers", "losses", "metrics", "optimizers", "regularizers")
+
+
+class _Writer:
+    def __init__(self, known):
+        self.known, self.configs = known, []
+        self.written, self._plain = [], {}
+
+    def plain(self, value):
+        if isinstance(value, dict):
+            return {key: self.plain(item) for key, item in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)(map(self.plain, value))
+        if not holds_keras(value):
+            return value
+        if id(value) not in self._plain:
+            self._plain[id(value)] = self._part(value)
+        return self._plain[id(value)]
+
+    def _part(self, value):
+        if isinstance(value, keras.callbacks.Callback):
+            state = {n: self.plain(None if _is_made_anew(v) else v) for n, v in vars(value).items()}
+            return _PlainCallback(kind=type(value), state=state)
+        if isinstance(value, keras.Model) and value.built:
+            value, plain = self._model(value)
+        elif isinstance(value, keras.Layer | keras.Metric | keras.Loss | keras.Optimizer):
+            config = keras.saving.serialize_keras_object(value)
+            self.configs.append(config)
+            variables = [v.numpy() for v in value.variables] if isinstance(value, keras.Layer) else []
+            plain = _PlainPart(config=json.dumps(config), variables=variables, undecayed=_undecayed(value))
+        else:
+            raise TypeError(
+                f"{value!r} can't be saved without code, since it holds parts of Keras. Use pickle, or leave "
+                "it out of the parameters."
+            )
+        self.written.append((value, plain))
+        return plain
+
+    def _model(self, model):
+        written = _with_fitting_optimizer(model, self.known)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "model.keras")
+            try:
+                with warnings.catch_warnings():
+                    # Keras 3.15 reads TensorFlow 2.21's tensors by np.array, which NumPy 2 deprecates.
+                    warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+                    keras.saving.save_model(written, path)
+            except OSError:
+                raise
+            except Exception as error:
+                reason = str(error).strip().partition("\n")[0]
+                raise TypeError(
+                    f"The model {model.name!r} can't be saved by its configuration: {reason} Define "
+                    "get_config in its classes, or use pickle, which needs no configuration."
+                ) from error
+            file = path.read_bytes()
+        self.configs.append(_config_in(file))
+        seeds = [seed.numpy() for seed in seed_states(written)]
+        return written, _PlainModel(file=file, seeds=seeds, undecayed=_undecayed(written, written.weights))
+
+
+def _with_fitting_optimizer(model, known):
+    """Return a model whose optimizer is built for the weights that are trained now: a copy, where needed.
+
+    That is how Keras's format restores it. An optimizer is built by the first training, and is one for
+    other weights after ``quantize``, or where layers were frozen later.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or (
+        optimizer.built
+        and set(map(id, private.trained_variables(optimizer))) == set(map(id, model.trainable_variables))
+    ):
+        return model
+    copy = copied(model)
+    if optimizer.built:
+        warn(
+            f"The model {model.name!r} was quantized, or layers were frozen or thawed, since its training. "
+            "The state of its optimizer is not saved: partial_fit begins with a new one after loading.",
+        )
+        with keras.saving.custom_object_scope(known):
+            copy.optimizer = remade(copy.optimizer, weights=copy.weights)
+    copy.optimizer.build(copy.trainable_variables)
+    return copy
+
+
+def remade(part, params=(), weights=None):
+    """Make an optimizer or metric anew by its configuration.
+
+    Parameters
+    ----------
+    part : optimizer or metric
+    params : dict of str to object, default=()
+        Values of the configuration to change.
+    weights : list of keras.Variable or None, default=None
+        Weights of which an optimizer may leave some out of weight decay.
+
+    Returns
+    -------
+    optimizer or metric
+    """
+    again = type(part).from_config({**part.get_config(), **dict(params)})
+    _leave_undecayed(again, _undecayed(part, weights), weights)
+    return again
+
+
+def _optimizers(part):
+    """Return the optimizer of a model, or one that is given, and those inside of it."""
+    if isinstance(part, keras.Model):
+        part = getattr(part, "optimizer", None)
+    if not isinstance(part, keras.Optimizer):
+        return []
+    inner = [*getattr(part, "optimizers", ()), getattr(part, "inner_optimizer", None)]
+    return [part, *(each for optimizer in inner for each in _optimizers(optimizer))]
+
+
+def _undecayed(part, weights=None):
+    """Return what configurations leave out: for each optimizer, the weights that are not decayed."""
+    return [_undecayed_by(optimizer, weights) for optimizer in _optimizers(part)]
+
+
+def _undecayed_by(optimizer, weights):
+    told = private.undecayed(optimizer)
+    if told is None:
+        return None
+    keys, pattern = told
+    if weights is None or not optimizer.built:
+        check_undecayed(optimizer, weights or ())
+    positions = [i for i, v in enumerate(weights or ()) if private.variable_key(optimizer, v) in keys]
+    return {"pattern": pattern, "positions": positions}
+
+
+def _leave_undecayed(part, undecayed, weights=None):
+    """Undo `_undecayed`."""
+    for optimizer, told in zip(_optimizers(part), undecayed, strict=False):
+        if told is not None:
+            left_out = [weights[position] for position in told["positions"]]
+            optimizer.exclude_from_weight_decay(left_out, [told["pattern"]] if told["pattern"] else None)
+
+
+def check_importable(value):
+    """Raise TypeError for a function or class that can't be found by its name when a file is loaded."""
+    if not is_importable(value) and not isinstance(value, types.BuiltinFunctionType):
+        raise TypeError(
+            f"{value!r} can't be saved: it is defined in a function, or is a lambda. Define it in a module, "
+            "or use pickle or joblib."
+        )
+
+
+def _is_made_anew(attribute):
+    """Whether Keras's callbacks make an attribute when a training begins."""
+    module = getattr(attribute, "__module__", None) or ""
+    return is_handle(attribute) or (isinstance(attribute, types.FunctionType) and module.startswith("keras."))
+
+
+def seed_states(model):
+    """Return the states of a model's seed generators, which Keras's format leaves out."""
+    weights = set(map(id, model.weights))
+    return [variable for variable in model.variables if id(variable) not in weights]
+
+
+# The user's classes and functions, which Keras's format has by name alone.
+
+
+def _custom_objects(thing):
+    known = {}
+    for value in functions_and_classes(thing):
+        module = getattr(value, "__module__", None) or ""
+        if not callable(value) or module.partition(".")[0] in ("", "keras", "tensorflow", "builtins"):
+            continue
+        name = keras.saving.get_registered_name(value)
+        if known.setdefault(name, value) is not value:
+            _refuse_namesake(name, repr(known[name]), repr(value))
+    return known
+
+
+def _refuse_namesake(name, one, other):
+    raise ValueError(
+        f"Two parts of this model have the name {name!r}: {one} and {other}. Keras's format tells them apart "
+        "by name, so one would be taken for the other. Rename one of them, or use pickle."
+    )
+
+
+def _config_in(file):
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        return json.loads(archive.read("config.json"))
+
+
+def _custom_names(config, known):
+    """Return the names by which a configuration refers to what is not Keras's."""
+    if isinstance(config, list):
+        return set().union(*(_custom_names(each, known) for each in config))
+    if not isinstance(config, dict):
+        return set()
+    names = set().union(*(_custom_names(each, known) for each in config.values()))
+    kind, registered = config.get("class_name"), config.get("registered_name")
+    if kind == "__lambda__":
+        raise TypeError("A lambda can't be saved without code. Use a function of a module, or pickle.")
+    if kind == "function":
+        # Functions of Keras are written alike.
+        is_own = registered != "function" or config["config"] in known
+        return names | ({config["config"]} if is_own and isinstance(config["config"], str) else set())
+    is_own = registered and not (config.get("module") or "").startswith("keras.")
+    return names | ({registered} if is_own else set())
+
+
+def _check_known(config, known):
+    unknown = _custom_names(config, known) - known.keys()
+    if unknown:
+        raise ValueError(f"The saved model needs {sorted(unknown)}, which was not saved with it.")
+
+
+# Whether a configuration restores what it was written for.
+
+
+def _check_same(model, restored):
+    """Refuse to write a model that comes back as another."""
+    same = _equal(_values(model), _values(restored))
+    same = same and _undecayed(model, model.weights) == _undecayed(restored, restored.weights)
+    rows = _some_rows(model) if same else None
+    if rows is not None:
+        # Of a copy, since a call may draw numbers, and dropout may be on in it.
+        outputs = [each(rows, training=False) for each in (copied(model), restored)]
+        same = _equal(*(list(map(np.asarray, keras.tree.flatten(each))) for each in outputs))
+    if not same and _is_quantized(model):
+        raise ValueError(
+            f"The model {model.name!r} is quantized in a way that Keras's format does not restore as it is. "
+            "Use pickle, or quantize it after loading."
+        )
+    if not same:
+        raise ValueError(
+            f"The model {model.name!r} comes back from its configuration as another: its weights or outputs "
+            "differ. Let get_config of its classes return all that they were made with, or use pickle, "
+            "which needs no configuration."
+        )
+    if model.compiled:
+        for pair in zip(*(keras.tree.flatten([m.optimizer, m.loss]) for m in (model, restored)), strict=True):
+            if hasattr(pair[0], "get_config"):
+                _check_alike(*pair)
+
+
+def _is_quantized(layer):
+    inner = any(map(_is_quantized, getattr(layer, "layers", ())))
+    return inner or isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy)
+
+
+def _values(model):
+    optimizer = getattr(model, "optimizer", None)
+    variables = [*model.variables, *(optimizer.variables if optimizer is not None else [])]
+    return [variable.numpy() for variable in variables]
+
+
+def _equal(ones, others):
+    return len(ones) == len(others) and all(
+        one.shape == other.shape
+        and one.dtype == other.dtype
+        and (np.allclose(one, other, equal_nan=True) if one.dtype.kind == "f" else np.array_equal(one, other))
+        for one, other in zip(ones, others, strict=True)
+    )
+
+
+def _some_rows(model):
+    """Make two rows of input; None where the model does not say what it takes, or takes strings."""
+    is_functional = isinstance(model, keras.Function)
+    inputs = model.input if is_functional else getattr(model, "inputs", None)
+    if inputs is None:
+        shape = (model.get_build_config() or {}).get("input_shape")
+        if not isinstance(shape, tuple):
+            return None
+        inputs = keras.KerasTensor(shape)
+    if any(keras.backend.standardize_dtype(each.dtype) == "string" for each in keras.tree.flatten(inputs)):
+        return None
+    rng = np.random.default_rng(0)
+
+    def drawn(each):
+        return rng.uniform(size=[2, *(3 if n is None else n for n in each.shape[1:])]).astype(each.dtype)
+
+    rows = keras.tree.map_structure(drawn, inputs)
+    return rows[0] if isinstance(rows, list) and len(rows) == 1 else rows
+
+
+def _check_alike(one, other):
+    """Refuse to write an optimizer, loss or metric that comes back with another attribute."""
+    for name, value in vars(one).items():
+        again = vars(other).get(name)
+        if hasattr(value, "get_config") and type(value) is type(again):
+            _check_alike(value, again)
+        leaves, others = [] if name.startswith("_") else keras.tree.flatten(value), keras.tree.flatten(again)
+        differ = (
+            not np.array_equal(*pair) and repr(pair[0]) != repr(pair[1])
+            for pair in zip(leaves, others, strict=False)
+            if isinstance(pair[0], bool | int | float | str | bytes | np.generic | np.ndarray)
+        )
+        if name != "built" and any(differ):  # it may have been built by being used
+            raise ValueError(
+                f"{type(one).__name__} comes back from its configuration as another: its attribute {name!r} "
+                f"is {value!r}, and {again!r} when it is loaded. Let its get_config return all that it was "
+                "made with, or use pickle, which needs no configuration."
+            )
