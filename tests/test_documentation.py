@@ -4,6 +4,7 @@ import inspect
 import re
 from email.message import Message
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from numpydoc.validate import ERROR_MSGS, validate
@@ -60,6 +61,12 @@ def test_a_docstring_speaks_of_its_own_kind_of_target(cls):
     assert is_classifier(cls()) or "stratified" not in cls.__doc__
     assert not is_regressor(cls()) or "cross-entropy" not in cls.__doc__
     assert not is_classifier(cls()) or "mean squared error" not in cls.__doc__
+
+
+def test_the_reference_lists_all_public_names():
+    page = (Path(__file__).parent.parent / "docs" / "reference" / "index.rst").read_text()
+    listed = re.findall(r"^   ([A-Za-z_]+)$", page.partition("skdl.datasets")[0], re.M)
+    assert sorted([*listed, "datasets"]) == skdl.__all__
 
 
 @pytest.fixture

@@ -261,8 +261,6 @@ def test_the_network_is_read_back_as_it_was_saved(rng, tmp_path):
         n_folds=2,
         n_members=3,
         hidden_layer_sizes=[4],
-        activation="silu",
-        numeric_embedding=True,
         dropout=0.1,
         units=2,
         classify=True,

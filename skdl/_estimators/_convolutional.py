@@ -1,6 +1,7 @@
 """Convolutional networks: `CNNClassifier`."""
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
@@ -8,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 
 from skdl._estimators._mixins import KerasClassifierMixin
-from skdl._estimators._network_estimator import NetworkEstimator
+from skdl._estimators._network_estimator import NetworkEstimator, layer_sizes
 from skdl._estimators._shared_params import (
     CLASS_WEIGHT,
     NETWORK_CONSTRAINTS,
@@ -16,7 +17,7 @@ from skdl._estimators._shared_params import (
     SIZES,
     documented,
 )
-from skdl._model import cnn
+from skdl._routing import as_python
 from skdl._typing import (
     Callbacks,
     ClassWeight,
@@ -137,8 +138,6 @@ class CNNClassifier(KerasClassifierMixin, NetworkEstimator):
         "image_shape": [tuple, list, None],
     }
 
-    _layers = staticmethod(cnn)
-
     def __init__(
         self,
         filters: Sizes = (32, 64),
@@ -205,3 +204,37 @@ class CNNClassifier(KerasClassifierMixin, NetworkEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+    def _layers(self, row_shape, output):
+        """Return blocks of convolution and pooling, then dense layers; see `NetworkEstimator._layers`."""
+        activation, rate, padding = as_python([self.activation, self.dropout, self.padding])
+        dropout = [("Dropout", {"rate": rate})] if rate else []
+        filters, size, layers = layer_sizes(self.filters, "filters"), row_shape[:2], []
+        for i, n in enumerate(filters):
+            # A list has one entry for each block.
+            kernel, pool = (
+                as_python(each[i] if isinstance(each, list) else each)
+                for each in (self.kernel_size, self.pool_size)
+            )
+            convolution = {"filters": n, "kernel_size": kernel, "padding": padding, "activation": activation}
+            layers.append(("Conv2D", convolution))
+            if pool is not None and pool not in (1, (1, 1)):
+                layers.append(("MaxPooling2D", {"pool_size": pool}))
+            size = [
+                (length - (k - 1 if padding == "valid" else 0)) // p
+                for length, k, p in zip(size, _pair(kernel), _pair(pool or 1), strict=True)
+            ]
+            if min(size) < 1:
+                raise ValueError(
+                    f"Images of shape {tuple(row_shape)} are too small for {len(filters)} blocks: nothing is "
+                    f"left of them after block {i + 1}, with kernel_size={kernel}, pool_size={pool} and "
+                    f"padding={padding!r}. Give fewer filters, or a smaller pool_size (None for no pooling)."
+                )
+        layers += [("Flatten", {}), *dropout]
+        for units in layer_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"):
+            layers += [("Dense", {"units": units, "activation": activation}), *dropout]
+        return [*layers, output]
+
+
+def _pair(size):
+    return (size, size) if isinstance(size, Integral) else tuple(size)

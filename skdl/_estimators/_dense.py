@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
-from skdl._estimators._network_estimator import NetworkEstimator
+from skdl._estimators._network_estimator import NetworkEstimator, layer_sizes
 from skdl._estimators._shared_params import (
     CLASS_WEIGHT,
     NETWORK_CONSTRAINTS,
     NETWORK_ESTIMATOR_CONSTRAINTS,
     documented,
 )
-from skdl._model import mlp
+from skdl._routing import as_python
 from skdl._typing import (
     Callbacks,
     ClassWeight,
@@ -43,6 +43,32 @@ _DENSE_CONSTRAINTS = {
 }
 # A target whose standard deviation, or one by it, is larger is far from the outputs of an untrained network.
 _FAR = 100
+
+
+def _layers(self, row_shape, output):
+    """Return the layers of a multilayer perceptron; see `NetworkEstimator._layers`."""
+    if len(row_shape) != 1:
+        raise ValueError(
+            f"Found array with dim {len(row_shape) + 1}, while dim <= 2 is required by a multilayer "
+            "perceptron. Reshape it to (n_samples, n_features), or use CNNClassifier for images."
+        )
+    activation, rate, l2 = as_python([self.activation, self.dropout, self.l2_regularization])
+    regularizer = {"class_name": "L2", "config": {"l2": l2}}
+    penalty = {"kernel_regularizer": regularizer} if l2 else {}
+    layers = []
+    for size in layer_sizes(self.hidden_layer_sizes, "hidden_layer_sizes"):
+        if self.batch_norm:
+            layers += [
+                ("Dense", {"units": size, **penalty}),
+                ("BatchNormalization", {}),
+                ("Activation", {"activation": activation}),
+            ]
+        else:
+            layers.append(("Dense", {"units": size, "activation": activation, **penalty}))
+        if rate:
+            layers.append(("Dropout", {"rate": rate}))
+    name, arguments = output
+    return [*layers, (name, {**arguments, **penalty})]
 
 
 def _kernels(self: NetworkEstimator) -> list[NDArray[Any]]:
@@ -105,7 +131,7 @@ class DNNClassifier(KerasClassifierMixin, NetworkEstimator):
         "class_weight": CLASS_WEIGHT,
     }
 
-    _layers = staticmethod(mlp)
+    _layers = _layers
     coefs_ = property(_kernels)
     intercepts_ = property(_biases)
 
@@ -208,7 +234,7 @@ class DNNRegressor(KerasRegressorMixin, NetworkEstimator):
         **NETWORK_ESTIMATOR_CONSTRAINTS,
     }
 
-    _layers = staticmethod(mlp)
+    _layers = _layers
     coefs_ = property(_kernels)
     intercepts_ = property(_biases)
 

@@ -1,37 +1,55 @@
 """The base of the estimators that build their own network: `NetworkEstimator`."""
 
 import functools
-import inspect
-from numbers import Real
+from numbers import Integral, Real
 
 from skdl._dense import NotDense
 from skdl._estimators._base import KerasEstimator
 from skdl._model import check_routed_params, described_network, initial_state, sequential
-from skdl._routing import as_python
 from skdl._targets import meant
 
 
+def layer_sizes(sizes, name):
+    """Return sizes of layers, one integer or several, as a list of int. ``name`` is that of the parameter."""
+    given = [sizes] if isinstance(sizes, Integral) else list(sizes)
+    if any(not isinstance(size, Integral) or size < 1 for size in given):
+        raise ValueError(f"{name} must hold integers of at least 1, but is {sizes!r}.")
+    return [int(size) for size in given]  # Keras refuses integers of NumPy
+
+
 class NetworkEstimator(KerasEstimator):
-    """Base of the estimators that build their own network. A subclass adds a signature and the layers.
+    """Base of the estimators that build their own network. A subclass adds a signature and `_layers`.
 
     The output layer, ``loss="auto"`` and the encoding fit the target.
     """
 
-    # Static method that describes the layers, from the shape of a row, the units and the activation of the
-    # output layer, and the parameters of the estimator that it names.
-    _layers = None
     _keeps_integers = False
     _prefixes = KerasEstimator._prefixes - {"model", "compile"}
     _allows_builder_params = False
 
-    def _keras_build_fn(self):
-        return sequential(self._row_shape, self._described_layers())
+    def _layers(self, row_shape, output):
+        """Return class name and arguments of each of Keras's layers.
+
+        Parameters
+        ----------
+        row_shape : tuple of int
+            Shape of one row, encoded.
+        output : tuple (str, dict)
+            The output layer, which comes last.
+
+        Returns
+        -------
+        list of tuple (str, dict)
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define _layers.")
 
     def _described_layers(self):
         output = self._target.output(self._loss_with_params())
-        names = inspect.signature(self._layers).parameters
-        params = as_python({name: value for name, value in self._all_params().items() if name in names})
-        return self._layers(self._row_shape, output.units, output.activation, **params)
+        output = "Dense", {"units": output.units, "activation": output.activation}
+        return self._layers(self._row_shape, output)
+
+    def _keras_build_fn(self):
+        return sequential(self._row_shape, self._described_layers())
 
     def _initial_state(self, seed):
         if self._is_overridden("_keras_build_fn"):

@@ -11,8 +11,14 @@ from skdl._model._build import (
     runs_user_code,
 )
 from skdl._model._compile import acts_on_predict, compile_model, make_callbacks
-from skdl._model._dense_state import described_network, initial_state, keras_model, read_state, write_state
-from skdl._model._networks import cnn, mlp, sequential
+from skdl._model._dense_state import (
+    described_network,
+    initial_state,
+    keras_model,
+    read_state,
+    sequential,
+    write_state,
+)
 from skdl._model._outputs import (
     asks_keras,
     check_input,
@@ -33,7 +39,6 @@ __all__ = [
     "check_arguments",
     "check_input",
     "check_routed_params",
-    "cnn",
     "compile_model",
     "count_nan",
     "dense_outputs",
@@ -44,7 +49,6 @@ __all__ = [
     "is_plain",
     "keras_model",
     "make_callbacks",
-    "mlp",
     "output_shapes",
     "predict_outputs",
     "read_state",

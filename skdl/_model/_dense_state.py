@@ -10,7 +10,6 @@ from skdl import _dense
 from skdl._arrays import leaves
 from skdl._backend import check_not_forked, floatx, keras, keras_is_imported, private, seeded
 from skdl._dense import NotDense
-from skdl._model._networks import sequential
 from skdl._routing import route_params
 
 _SHORT = {
@@ -94,6 +93,16 @@ def _plain(value):
     if getattr(keras.optimizers.schedules, type(value).__name__, None) is not type(value):
         raise NotDense(f"{value!r} is not one of Keras's schedules")
     return keras.saving.serialize_keras_object(value)
+
+
+def sequential(row_shape, layers):
+    """Return a Keras model, not compiled, of the class names and arguments of its layers."""
+    policy = keras.config.dtype_policy()
+    if policy.compute_dtype != policy.variable_dtype:  # the outputs have no half precision
+        name, arguments = layers[-1]
+        layers = [*layers[:-1], (name, {**arguments, "dtype": policy.variable_dtype})]
+    layers = [getattr(keras.layers, name)(**arguments) for name, arguments in layers]
+    return keras.Sequential([keras.Input(shape=row_shape), *layers])
 
 
 def described_network(row_shape, layers, compile_params, settle):

@@ -325,8 +325,6 @@ def tabular_network(
     n_folds,
     n_members,
     hidden_layer_sizes,
-    activation,
-    numeric_embedding,
     dropout,
     units,
     classify,
@@ -335,13 +333,12 @@ def tabular_network(
 
     Parameters
     ----------
-    n_features, n_numeric : int
-        Encoded features, of which the numeric ones come first.
+    n_features : int
+        Number of encoded features.
+    n_numeric : int
+        Number of the first features that get periodic functions.
     n_folds, n_members : int
     hidden_layer_sizes : sequence of int
-    activation : str
-    numeric_embedding : bool
-        Whether numeric features get periodic functions.
     dropout : float
         Share of the units of each hidden layer that is dropped in a step of training.
     units : int
@@ -355,11 +352,11 @@ def tabular_network(
     """
     inputs = keras.Input((n_folds, n_features))
     x = FoldsFirst()(inputs)
-    if numeric_embedding and n_numeric:
+    if n_numeric:
         x = PeriodicEmbedding(n_numeric)(x)
     x = MemberScale(n_members)(x)
     for size in hidden_layer_sizes:
-        x = FoldDense(size, activation)(x)
+        x = FoldDense(size, "silu")(x)
         if dropout:
             x = keras.layers.Dropout(dropout)(x)
     # No half precision under a mixed policy.

@@ -218,12 +218,10 @@ class _TabularMixin:
         encoder = self.feature_encoder_
         return tabular_network(
             encoder.n_encoded_,
-            encoder.n_numeric_,
+            encoder.n_numeric_ if self.numeric_embedding else 0,
             n_folds=self.n_folds_,
             n_members=self._count_members(),
             hidden_layer_sizes=[int(size) for size in ([sizes] if isinstance(sizes, Integral) else sizes)],
-            activation="silu",
-            numeric_embedding=self.numeric_embedding,
             dropout=self.dropout,
             units=self._n_units(),
             classify=self._classify,
