@@ -740,3 +740,10 @@ def test_a_callback_that_changes_the_model_before_the_training_is_heeded():
     by_keras = CNNClassifier(**CNN, engine="keras").fit(IMAGES, Y[:24], callbacks=[Freeze()])
     for ours, theirs in zip(estimator.model_.get_weights(), by_keras.model_.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_models_without_weights_and_with_rows_of_other_shapes_share_no_program():
+    for width in (1, 2):
+        inputs = keras.Input((width,))
+        identity = keras.Model(inputs, layers.Activation("linear")(inputs))
+        assert _engine.forward(identity, X[:, :width]).shape == (N, width)

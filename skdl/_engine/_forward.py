@@ -26,6 +26,8 @@ _ROWS_ALONE = (
     *(layers.AveragePooling1D, layers.AveragePooling2D, layers.GlobalAveragePooling2D),
     *(layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.Reshape, layers.LayerNormalization),
     *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Concatenate),
+    *(layers.Normalization, layers.Discretization, layers.CategoryEncoding, layers.Hashing),
+    *(layers.TextVectorization, layers.StringLookup, layers.IntegerLookup),
     *(layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D),
     *(layers.LSTM, layers.GRU, layers.SimpleRNN, layers.MultiHeadAttention),
 )

@@ -40,7 +40,12 @@ class _Batches(keras.utils.PyDataset):
             self.start(self.epoch)
             self.epoch += 1
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return without_lists(take(self.data, rows))
+        return tf.nest.map_structure(_text_as_tensor, without_lists(take(self.data, rows)))
+
+
+def _text_as_tensor(array):
+    """Return text as a tensor: Keras 3.15 does not take NumPy's arrays of objects from a data set."""
+    return tf.convert_to_tensor(array) if array.dtype == object else array
 
 
 class _FirstEpoch(keras.callbacks.Callback):

@@ -94,7 +94,8 @@ class Program:
             _store.counts[kind] += 1
             return
         shapes = [(tuple(v.shape), v.dtype) for v in variables]
-        self.digest = graph.digest(kind, captured, shapes)
+        # The shapes of arguments are not in the graph.
+        self.digest = graph.digest(kind, captured, shapes, [str(spec.shape) for spec in specs])
         size = graph.n_nodes * _BYTES_PER_NODE
         self._function = _store.shared(self.digest, self._function, size, kind)
 

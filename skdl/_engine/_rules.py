@@ -87,7 +87,7 @@ def _why_not_data(parts):
                 return f"{name} is sparse, and takes {dense_size(array) / 1e9:.2g} GB as a dense array"
             if not isinstance(array, np.ndarray | tf.Tensor):
                 return f"{name} holds a {type(array).__name__}, not an array"
-            if np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind not in "fiub":
+            if np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind not in "fiubO":
                 return f"{name} holds data of type {array.dtype}"
             if not array.shape:
                 return f"{name} holds a scalar"

@@ -164,6 +164,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             name,
             n_rows=None if y is None else _num_samples(y),
             row_shape=None if reset else self.X_shape_[1:],
+            takes_dict=self._takes_dict(reset),
         )
         X = self._check_features(X, reset=reset)
         if y is None:
@@ -177,6 +178,10 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
                 f"y has {y.ndim} dimensions, but {name} was fitted on a target of {self.y_ndim_}."
             )
         return X, y
+
+    def _takes_dict(self, reset):
+        """Return whether X may be a dict of the inputs of the model."""
+        return False
 
     def _check_features(self, X, *, reset):
         dtypes = [np.dtype(floatx())]  # other types are converted to the first

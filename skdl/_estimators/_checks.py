@@ -6,7 +6,7 @@ from collections.abc import Iterator
 _STREAMS = {"DatasetV2", "PyDataset", "DataLoader"}
 
 
-def check_rows(X, estimator, *, n_rows=None, row_shape=None):
+def check_rows(X, estimator, *, n_rows=None, row_shape=None, takes_dict=False):
     """Raise TypeError or ValueError for X that Keras takes, but that is no array with a row for each sample.
 
     Parameters
@@ -18,9 +18,11 @@ def check_rows(X, estimator, *, n_rows=None, row_shape=None):
         Number of rows of the target, if any.
     row_shape : tuple of int, default=None
         Shape of the rows in `fit`.
+    takes_dict : bool, default=False
+        Whether X may be a dict of arrays.
     """
     takes = f"{estimator} takes one array, DataFrame or sparse matrix with a row for each sample"
-    if isinstance(X, dict):
+    if isinstance(X, dict) and not takes_dict:
         raise TypeError(
             f"X is a dict with the keys {list(X)}, but {takes}. Put its arrays side by side, such as "
             "np.column_stack(list(X.values())), and let the model or a feature_encoder divide the columns."

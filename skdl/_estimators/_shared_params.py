@@ -129,6 +129,13 @@ _TEXTS = {
         How to train: dense networks in NumPy, whole epochs as one compiled program, or
         ``keras.Model.fit``, a step at a time. "auto" takes the first of them that can;
         "numpy" and "compiled" raise an error where they can't.""",
+    "inputs": """dict of str to str or list of str, or None
+        The columns of a DataFrame that each input of the model gets, by its name. Other inputs
+        get the column of their name. None takes numbers alone as one array.""",
+    "adapt": """bool
+        Whether preprocessing layers of the model that have not learnt yet (``Normalization``,
+        ``TextVectorization``, ``StringLookup``, ``IntegerLookup``, ``Discretization``) are adapted to
+        the rows to train on, before each training of a new model.""",
     "class_weight": """dict, "balanced", list of dict or None
         Weights of the classes, keyed by label; multiplied with ``sample_weight``.""",
     "hidden_layer_sizes": """int or array-like of int

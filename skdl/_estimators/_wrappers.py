@@ -2,13 +2,28 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _num_samples
 
 from skdl._backend import keras
 from skdl._estimators._base import KerasEstimator
+from skdl._estimators._checks import check_rows, text_error
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
 from skdl._estimators._shared_params import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
-from skdl._model import find_builder
+from skdl._model import (
+    adapt_layers,
+    assign_columns,
+    column_types,
+    columns_of,
+    find_builder,
+    is_frame,
+    is_list_of_inputs,
+    takes_one_array,
+    takes_text,
+)
 from skdl._targets import takes_one_hot
 from skdl._typing import (
     Callbacks,
@@ -57,6 +72,8 @@ class BaseWrapper(KerasEstimator):
         "loss": [str, dict, list, tuple, callable, None],
         "validation_batch_size": TRAINING_CONSTRAINTS["batch_size"],
         "run_eagerly": ["boolean"],
+        "inputs": [dict, None],
+        "adapt": ["boolean"],
         **TRAINING_CONSTRAINTS,
     }
 
@@ -82,6 +99,8 @@ class BaseWrapper(KerasEstimator):
         n_iter_no_change: int = 10,
         scoring: Scoring = "loss",
         engine: Engine = "auto",
+        inputs: dict[str, str | list[str]] | None = None,
+        adapt: bool = True,
         **kwargs: Any,
     ) -> None:
         self.model = model
@@ -103,6 +122,8 @@ class BaseWrapper(KerasEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.scoring = scoring
         self.engine = engine
+        self.inputs = inputs
+        self.adapt = adapt
         self._routed_params.update(kwargs)
 
     def _hint(self, name, valid):
@@ -116,6 +137,83 @@ class BaseWrapper(KerasEstimator):
     def _find_builder(self):
         own = getattr(self, "_keras_build_fn", None)
         return find_builder(type(self).__name__, own, self.model, self.build_fn)
+
+    # Columns as inputs of the model.
+
+    _has_columns = False
+
+    def _takes_dict(self, reset):
+        return reset or self._has_columns
+
+    def _check_data(self, X, y=None, *, reset=False):
+        if self._takes_dict(reset) and is_list_of_inputs(X, None if y is None else len(y)):
+            X = dict(zip(map(str, range(len(X))), X, strict=True))
+        return super()._check_data(X, y, reset=reset)
+
+    def _check_features(self, X, *, reset):
+        if reset:
+            vars(self).pop("column_types_", None)
+            by_name = is_frame(X) and not self._is_overridden("feature_encoder")
+            types = column_types(X) if by_name else {}
+            self._has_columns = isinstance(X, dict) or (
+                by_name and (self.inputs is not None or "text" in types.values())
+            )
+            if types:
+                self.column_types_ = types
+        if self._has_columns:
+            return self._check_columns(X, reset=reset)
+        return super()._check_features(X, reset=reset)
+
+    def _check_columns(self, X, *, reset):
+        """Return columns as an array with a field for each; learn or compare their names."""
+        name = type(self).__name__
+        if not reset and not isinstance(X, dict) and not is_frame(X):
+            known = list(self.feature_names_in_)
+            raise ValueError(f"X is a {type(X).__name__}, but {name} was fitted on the columns {known}.")
+        table = columns_of(X, name)
+        names = list(table.dtype.names)
+        if reset:
+            self.column_types_ = {
+                each: "text" if table[each].dtype == object else table[each].dtype.name for each in names
+            }
+            self.feature_names_in_, self.n_features_in_ = np.array(names, dtype=object), len(names)
+            self.X_shape_, self.X_dtype_ = (len(table), len(names)), np.dtype(object)
+        elif set(names) != set(self.feature_names_in_):
+            known = set(self.feature_names_in_)
+            raise ValueError(
+                f"The columns of X are not those that {name} was fitted on: missing are "
+                f"{sorted(known - set(names))}, new are {sorted(set(names) - known)}."
+            )
+        return table
+
+    def _check_and_split(self, data, validation, plan, builds, classes, groups):
+        train, held_out = super()._check_and_split(data, validation, plan, builds, classes, groups)
+        if not builds or self._is_overridden("feature_encoder"):
+            return train, held_out
+        if not self._has_columns and is_frame(data.X) and len(getattr(self.model_, "inputs", None) or ()) > 1:
+            # In one array all numbers have one type.
+            self._has_columns, table = True, self._check_columns(data.X, reset=True)
+            train = replace(train, X=table[train.where()])
+            if validation is not None:
+                held_out = replace(held_out, X=self._check_columns(validation.X, reset=False))
+            elif held_out is not None:
+                held_out = replace(held_out, X=table[held_out.where()])
+        if self._has_columns:
+            names = list(self.feature_names_in_)
+            if self.inputs is None and takes_one_array(self.model_):
+                text = [name for name, kind in self.column_types_.items() if kind == "text"]
+                if len(names) > 1:
+                    check_rows(data.X, type(self).__name__, n_rows=_num_samples(data.y))
+                if text and (len(names) > 1 or not takes_text(self.model_)):
+                    raise text_error(f"columns {text}", type(self).__name__)
+            self.feature_encoder_ = assign_columns(self.model_, names, self.inputs)
+        return train, held_out
+
+    def _encode(self, train, held_out, plan):
+        train, held_out = super()._encode(train, held_out, plan)
+        if self.adapt and "model_" in vars(self):
+            adapt_layers(self.model_, train.X)
+        return train, held_out
 
 
 @documented
@@ -195,6 +293,8 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
         n_iter_no_change: int = 10,
         scoring: Scoring = "loss",
         engine: Engine = "auto",
+        inputs: dict[str, str | list[str]] | None = None,
+        adapt: bool = True,
         class_weight: "ClassWeight | None" = None,
         **kwargs: Any,
     ) -> None:
@@ -218,6 +318,8 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
             n_iter_no_change=n_iter_no_change,
             scoring=scoring,
             engine=engine,
+            inputs=inputs,
+            adapt=adapt,
             **kwargs,
         )
         self.class_weight = class_weight

@@ -1,0 +1,309 @@
+"""The columns of a DataFrame as the inputs of a model, and the layers that learn from them first."""
+
+import math
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import assert_all_finite
+
+from skdl._arrays import take
+from skdl._backend import keras
+
+
+def is_frame(X):
+    """Return whether features are a DataFrame of pandas, polars or the like."""
+    return hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape")
+
+
+def is_list_of_inputs(X, n_rows):
+    """Return whether X is a list of arrays with a row for each sample, one for each input of a model."""
+    if not isinstance(X, list | tuple) or len(X) < 2 or not all(isinstance(each, np.ndarray) for each in X):
+        return False
+    lengths = {len(each) if each.ndim else -1 for each in X}
+    return len(lengths) == 1 and len(X) != n_rows and (n_rows is None or lengths == {n_rows})
+
+
+def column_types(frame):
+    """Return "text", or the name of NumPy's type, of each column of a DataFrame with names."""
+    if not all(isinstance(name, str) for name in frame.columns):
+        return {}
+    dtypes = {name: np.asarray(frame[name][:1]).dtype for name in frame.columns}
+    return {name: dtype.name if dtype.kind in "fiubM" else "text" for name, dtype in dtypes.items()}
+
+
+def columns_of(X, estimator):
+    """Return a DataFrame, or a dict of arrays, as a structured array with a field for each column.
+
+    Parameters
+    ----------
+    X : DataFrame, or dict of str to array of n_samples rows
+    estimator : str
+        Name of the estimator's class, for messages.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Text is in fields of objects. A column whose cells are arrays of one shape is a field of that shape.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing or infinite, a name is no text, or arrays differ in their shape or number.
+    """
+    names = list(X.columns) if is_frame(X) else list(X)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(
+            f"{estimator} takes the columns of X by their names, which must be text; got {names}."
+        )
+    arrays = {name: _column(X[name], name, estimator) for name in names}
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"The arrays of X differ in their number of rows: {lengths}.")
+    dtype = [(name, array.dtype, array.shape[1:]) for name, array in arrays.items()]
+    table = np.empty(next(iter(lengths.values())), dtype)
+    for name, array in arrays.items():
+        table[name] = array
+    return table
+
+
+def _column(values, name, estimator):
+    """Return a column as an array of numbers, of text, or of arrays of one shape."""
+    array = np.asarray(values)
+    if array.dtype.kind in "SUT":
+        array = array.astype(object)
+    if array.dtype.kind == "O":
+        array = _of_objects(array, name, estimator)
+    if array.dtype.kind in "fiub":
+        assert_all_finite(array, input_name=f"column {name!r} of X")
+    elif array.dtype.kind != "O":
+        raise ValueError(
+            f"The column {name!r} of X holds {array.dtype}, but {estimator} hands numbers and text to its "
+            "model. Turn it into numbers before, such as days since the first date."
+        )
+    return array
+
+
+def _of_objects(array, name, estimator):
+    missing = [_is_missing(value) for value in array.ravel()]
+    if any(missing):
+        raise ValueError(
+            f"The column {name!r} of X has {sum(missing)} missing values, which {estimator} does not accept. "
+            "Fill them by SimpleImputer in a Pipeline before it."
+        )
+    kinds = {type(value) for value in array.ravel()}
+    if kinds <= {str, np.str_}:
+        return array.astype(str).astype(object)
+    try:
+        cells = [np.array(list(value)) if np.ndim(value) else np.asarray(value) for value in array]
+        numbers = np.stack(cells)
+    except ValueError:
+        shapes = sorted({str(cell.shape) for cell in cells})
+        raise ValueError(
+            f"The cells of column {name!r} of X are arrays of the shapes {', '.join(shapes)}, but must have "
+            "one shape. Pad them first, for example by keras.utils.pad_sequences."
+        ) from None
+    if numbers.dtype.kind not in "fiub":
+        raise ValueError(
+            f"The column {name!r} of X holds values of the types {sorted(k.__name__ for k in kinds)}, but "
+            "must hold numbers, text, or arrays of numbers of one shape."
+        )
+    return numbers
+
+
+def _is_missing(value):
+    return value is None or (isinstance(value, float) and math.isnan(value)) or str(value) in ("<NA>", "NaT")
+
+
+def input_specs(model):
+    """Return shape of a row and type of each input of a model by its name, or None where it tells none."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs or not all(isinstance(each, keras.KerasTensor) for each in inputs):
+        return None  # a subclass that takes what its ``call`` takes
+    nested = inputs if isinstance(model, keras.Sequential) else model.input
+    named = nested if isinstance(nested, dict) else {each.name: each for each in inputs}
+    return {name: (tuple(each.shape[1:]), each.dtype) for name, each in named.items()}
+
+
+def takes_one_array(model):
+    """Return whether a model is known to have one input, which is no dict."""
+    if isinstance(model, keras.Sequential):
+        return True
+    return len(getattr(model, "inputs", None) or ()) == 1 and not isinstance(model.input, dict)
+
+
+def takes_text(model):
+    """Return whether the only input of a model is known to be text."""
+    inputs = getattr(model, "inputs", None)
+    return bool(inputs) and inputs[0].dtype == "string"
+
+
+class InputColumns(TransformerMixin, BaseEstimator):
+    """Make the inputs of a model of columns.
+
+    Parameters
+    ----------
+    columns : dict of str to list of str
+        Of each input.
+    specs : dict of str to tuple (shape, dtype), or None
+        Of `input_specs`. With None an input has a row of numbers for each sample, or text.
+    form : {"dict", "list", "one"}
+        How the model takes its inputs.
+    """
+
+    def __init__(self, columns, specs, form):
+        self.columns = columns
+        self.specs = specs
+        self.form = form
+
+    def fit(self, X, y=None):
+        """Do nothing; all is known."""
+        return self
+
+    def transform(self, X):
+        """Return the inputs for rows of columns.
+
+        Parameters
+        ----------
+        X : structured ndarray of shape (n_samples,), of `columns_of`
+
+        Returns
+        -------
+        dict or list of ndarray, or ndarray
+        """
+        inputs = {}
+        for name, columns in self.columns.items():
+            shape, dtype = self.specs[name] if self.specs else (None, None)
+            arrays = [_typed(X[column], dtype, column, name) for column in columns]
+            inputs[name] = _shaped(arrays, shape, columns, name)
+        if self.form == "dict":
+            return inputs
+        arrays = list(inputs.values())
+        return arrays[0] if self.form == "one" else arrays
+
+
+def _typed(array, dtype, column, name):
+    """Return a column in the type of an input."""
+    is_text = array.dtype.kind == "O"
+    if dtype is None:
+        return array
+    if (dtype == "string") != is_text:
+        holds, takes = ("text", f"numbers ({dtype})") if is_text else (f"numbers ({array.dtype})", "text")
+        raise ValueError(f"The column {column!r} of X holds {holds}, but the input {name!r} takes {takes}.")
+    if is_text:
+        return array
+    typed = array.astype(dtype)
+    if np.dtype(dtype).kind in "iu" and not np.array_equal(typed, array):
+        raise ValueError(
+            f"The column {column!r} of X holds numbers that the input {name!r} of {dtype} can't hold."
+        )
+    return typed
+
+
+def _shaped(arrays, shape, columns, name):
+    """Return one array of the columns of an input, in the shape of its rows."""
+    if shape == () and len(arrays) == 1 and arrays[0].ndim == 1:
+        return arrays[0]
+    n = len(arrays[0])
+    if len(arrays) == 1 and arrays[0].ndim > 1:
+        array = arrays[0]
+        if shape is not None and array.shape[1:] + (1,) == shape:
+            array = array[..., None]
+    else:
+        array = np.concatenate([part.reshape(n, math.prod(part.shape[1:])) for part in arrays], axis=1)
+    fits = shape is None or len(shape) == array.ndim - 1
+    fits = fits and all(
+        size in (None, have) for size, have in zip(shape or array.shape[1:], array.shape[1:], strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"The input {name!r} of the model takes rows of shape {shape}, but its columns {columns} give "
+            f"rows of shape {array.shape[1:]}."
+        )
+    return array
+
+
+def assign_columns(model, names, inputs):
+    """Say which columns become which input of a model.
+
+    Parameters
+    ----------
+    model : keras.Model
+    names : list of str
+        Columns of X.
+    inputs : dict of str to str or list of str, or None
+        Columns of inputs, as the user gave them. Other inputs get the column of their name. Columns of the
+        names "0", "1" and so on, and a single column, are the inputs in their order.
+
+    Returns
+    -------
+    InputColumns
+
+    Raises
+    ------
+    ValueError
+        If an input has no column, or a column no input.
+    """
+    specs = input_specs(model)
+    given = {name: [each] if isinstance(each, str) else list(each) for name, each in (inputs or {}).items()}
+    taken = {column for columns in given.values() for column in columns}
+    if specs is None:
+        columns = {**given, **{name: [name] for name in names if name not in taken}}
+        _check_columns(columns, names)
+        return InputColumns(columns, None, "dict")
+    unknown = sorted(given.keys() - specs.keys())
+    if unknown:
+        raise ValueError(f"inputs names {unknown}, but the inputs of the model are {list(specs)}.")
+    in_order = len(names) == len(specs) and (len(names) == 1 or names == list(map(str, range(len(names)))))
+    if in_order and not given:
+        columns = {name: [column] for name, column in zip(specs, names, strict=True)}
+    else:
+        columns = {name: given.get(name, [name]) for name in specs}
+    _check_columns(columns, names)
+    form = "one" if takes_one_array(model) else "dict" if isinstance(model.input, dict) else "list"
+    return InputColumns(columns, specs, form)
+
+
+def _check_columns(columns, names):
+    """Refuse inputs without a column and columns without an input."""
+    absent = {name: [each for each in parts if each not in names] for name, parts in columns.items()}
+    absent = {name: parts for name, parts in absent.items() if parts}
+    unused = [name for name in names if not any(name in parts for parts in columns.values())]
+    if absent or unused:
+        told = [f"the input {name!r} has no column {parts[0]!r}" for name, parts in absent.items()]
+        told += [f"the columns {unused} belong to no input"] if unused else []
+        raise ValueError(
+            f"The columns of X and the inputs of the model do not match: {'; '.join(told)}. X has the "
+            f"columns {names}, the model has the inputs {list(columns)}. An input gets the column of its "
+            f"name, or those of the parameter inputs, as {{{next(iter(columns))!r}: {names[:2]}}}."
+        )
+
+
+def adapt_layers(model, x):
+    """Adapt the preprocessing layers of a model that were not adapted, in the order in which they act.
+
+    Parameters
+    ----------
+    model : keras.Model
+    x : array, or list or dict of arrays
+        The rows to train on, encoded.
+    """
+    specs = input_specs(model)
+    if specs is None:
+        return
+    from skdl import _engine  # which imports TensorFlow
+
+    for layer in model.layers:
+        if _is_unadapted(layer):
+            before = keras.Model(model.inputs, layer.input)
+            layer.adapt(_engine.forward(before, take(x, slice(None))))
+
+
+def _is_unadapted(layer):
+    """Return whether a layer is to learn from data by ``adapt`` and has not learnt yet."""
+    layers = keras.layers
+    if isinstance(layer, layers.Normalization):
+        unset = layer.input_mean is None
+        return unset and not np.any(layer.adapt_mean) and bool(np.all(np.asarray(layer.adapt_variance) == 1))
+    if isinstance(layer, layers.TextVectorization | layers.StringLookup | layers.IntegerLookup):
+        return not layer.get_vocabulary(include_special_tokens=False)
+    return isinstance(layer, layers.Discretization) and layer.bin_boundaries is None

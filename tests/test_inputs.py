@@ -1,0 +1,377 @@
+"""Columns of DataFrames as the inputs of a model, and layers that learn from the rows to train on."""
+
+import pickle
+
+import cloudpickle
+import keras
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from imblearn.over_sampling import RandomOverSampler
+from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
+from joblib import parallel_config
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skdl import KerasClassifier, KerasRegressor, load, save
+
+layers = keras.layers
+N = 48
+rng = np.random.default_rng(0)
+TEXTS = np.array(["good day", "bad day", "a good thing", "very bad thing"], dtype=object)
+COLUMNS = {
+    "text": TEXTS[rng.integers(0, 4, N)],
+    "age": rng.integers(20, 60, N),
+    "income": rng.normal(50, 20, N),
+    "loan": rng.normal(5, 2, N),
+    "word": rng.integers(0, 9, N),
+    "image": rng.random((N, 4, 4)),
+}
+Y = np.where([text.find("good") >= 0 for text in COLUMNS["text"]], "yes", "no")
+T = COLUMNS["income"] - COLUMNS["age"]
+
+
+def frame(library, columns=tuple(COLUMNS)):
+    if library == "dict":
+        return {name: COLUMNS[name] for name in columns}
+    if library == "pandas":
+        return pd.DataFrame({name: list(COLUMNS[name]) for name in columns})
+    return pl.DataFrame({name: COLUMNS[name].tolist() for name in columns})
+
+
+# Each makes an input and what the model computes of it.
+BRANCHES = {
+    "text": lambda: (
+        x := keras.Input((), dtype="string", name="text"),
+        layers.GlobalAveragePooling1D()(
+            layers.Embedding(20, 2)(
+                layers.TextVectorization(max_tokens=20, output_sequence_length=3, name="words")(x)
+            )
+        ),
+    ),
+    "age": lambda: (x := keras.Input((1,), name="age"), layers.Normalization(name="scaled_age")(x)),
+    "numbers": lambda: (x := keras.Input((2,), name="numbers"), layers.Normalization(name="scaled")(x)),
+    "word": lambda: (x := keras.Input((), dtype="int32", name="word"), layers.Embedding(9, 2)(x)),
+    "image": lambda: (x := keras.Input((4, 4, 1), name="image"), layers.Flatten()(x)),
+}
+NUMBERS = {"numbers": ["income", "loan"]}
+
+
+def build(branches, form="list", units=1, activation="sigmoid"):
+    made = [BRANCHES[branch]() for branch in branches]
+    x = layers.Concatenate()([output for _, output in made]) if len(made) > 1 else made[0][1]
+    inputs = [each for each, _ in made]
+    if form == "dict":
+        inputs = {each.name: each for each in inputs}
+    return keras.Model(inputs, layers.Dense(units, activation)(x))
+
+
+def classifier(branches, form="list", **params):
+    inputs = NUMBERS if "numbers" in branches else None
+    settings = {"loss": "binary_crossentropy", "optimizer": "adam", "epochs": 2, "random_state": 0}
+    return KerasClassifier(
+        build, model__branches=branches, model__form=form, **{"inputs": inputs, **settings, **params}
+    )
+
+
+def arrays(branches):
+    """Return what plain Keras takes."""
+    shaped = {
+        "text": COLUMNS["text"],
+        "age": COLUMNS["age"].astype("float32")[:, None],
+        "numbers": np.column_stack([COLUMNS["income"], COLUMNS["loan"]]).astype("float32"),
+        "word": COLUMNS["word"].astype("int32"),
+        "image": COLUMNS["image"].astype("float32")[..., None],
+    }
+    import tensorflow as tf
+
+    return {name: tf.convert_to_tensor(shaped[name]) for name in branches}
+
+
+def names_of(branches):
+    return [c for name in branches for c in (NUMBERS["numbers"] if name == "numbers" else [name])]
+
+
+COMBINATIONS = [
+    ("text",),
+    ("text", "age"),
+    ("age", "word"),
+    ("numbers", "image"),
+    ("word", "numbers", "text"),
+    ("text", "age", "numbers", "word", "image"),
+]
+
+
+@pytest.mark.parametrize("form", ["list", "dict"])
+@pytest.mark.parametrize("library", ["pandas", "polars", "dict"])
+@pytest.mark.parametrize("branches", COMBINATIONS, ids="+".join)
+def test_a_frame_gives_what_plain_keras_gives(branches, library, form):
+    X = frame(library, names_of(branches))
+    fitted = classifier(branches, form).fit(X, Y)
+    assert fitted.engine_ == "compiled"
+    ours = fitted.predict_proba(X)[:, 1]
+    inputs = arrays(branches)
+    expected = fitted.model_.predict(
+        inputs if form == "dict" else list(inputs.values()) if len(branches) > 1 else inputs[branches[0]],
+        verbose=0,
+    )
+    np.testing.assert_allclose(ours, expected.ravel(), rtol=1e-6)
+    assert list(fitted.feature_names_in_) == names_of(branches)
+    assert fitted.n_features_in_ == len(names_of(branches))
+
+
+def test_training_is_that_of_keras():
+    X = frame("pandas")
+    branches = COMBINATIONS[-1]
+    ours, keras_own = classifier(branches).fit(X, Y), classifier(branches, engine="keras").fit(X, Y)
+    np.testing.assert_allclose(ours.predict_proba(X), keras_own.predict_proba(X), rtol=1e-4)
+    np.testing.assert_allclose(ours.history_["loss"], keras_own.history_["loss"], rtol=1e-5)
+
+
+def test_layers_learn_from_the_rows_to_train_on_alone():
+    X = frame("pandas", names_of(("numbers", "text")))
+    train, held_out = np.arange(32), np.arange(32, N)
+    fitted = classifier(("numbers", "text")).fit(
+        X.iloc[train], Y[train], X_val=X.iloc[held_out], y_val=Y[held_out]
+    )
+    known = X.iloc[train]
+    mean = np.asarray(fitted.model_.get_layer("scaled").mean).ravel()
+    np.testing.assert_allclose(mean, known[["income", "loan"]].mean(), rtol=1e-5)
+    words = set(fitted.model_.get_layer("words").get_vocabulary(include_special_tokens=False))
+    assert words == {word for text in known["text"] for word in text.split()}
+
+
+def test_layers_of_a_chain_learn_from_an_array():
+    X = rng.normal(3, 2, (N, 3)).astype("float32")
+
+    def chain():
+        return keras.Sequential([keras.Input((3,)), layers.Normalization(), layers.Dense(1, "sigmoid")])
+
+    fitted = KerasClassifier(chain, loss="binary_crossentropy", random_state=0).fit(X, Y)
+    np.testing.assert_allclose(np.ravel(fitted.model_.layers[0].mean), X.mean(axis=0), rtol=1e-5)
+    as_it_is = clone(fitted).set_params(adapt=False).fit(X, Y)
+    assert not np.any(as_it_is.model_.layers[0].mean)
+
+
+def test_what_was_adapted_or_set_stays_and_a_new_fit_learns_anew():
+    def known(mean=None):
+        layer = layers.Normalization(mean=mean, variance=None if mean is None else 1.0)
+        return keras.Sequential([keras.Input((1,)), layer, layers.Dense(1)])
+
+    X = rng.normal(3, 2, (N, 1)).astype("float32")
+    given = KerasRegressor(known, model__mean=7.0, loss="mse", random_state=0).fit(X, T)
+    assert np.ravel(given.model_.layers[0].mean) == [7]
+    learnt = KerasRegressor(known, loss="mse", random_state=0, warm_start=True).fit(X, T)
+    learnt.fit(X + 100, T)  # goes on
+    np.testing.assert_allclose(np.ravel(learnt.model_.layers[0].mean), X.mean(), rtol=1e-5)
+    learnt.set_params(warm_start=False).fit(X + 100, T)
+    np.testing.assert_allclose(np.ravel(learnt.model_.layers[0].mean), X.mean() + 100, rtol=1e-5)
+
+
+def test_a_model_that_is_given_is_not_adapted_itself():
+    model = keras.Sequential([keras.Input((1,)), layers.Normalization(), layers.Dense(1)])
+    X = rng.normal(3, 2, (N, 1)).astype("float32")
+    fitted = KerasRegressor(model, loss="mse", random_state=0).fit(X, T)
+    assert np.any(fitted.model_.layers[0].mean)
+    assert not np.any(model.layers[0].mean)
+
+
+def test_lookups_and_bins_learn():
+    def model():
+        a = keras.Input((1,), dtype="string", name="text")
+        b, c = keras.Input((1,), dtype="int64", name="word"), keras.Input((1,), name="income")
+        parts = [
+            layers.Flatten()(layers.Embedding(9, 2)(layers.StringLookup(max_tokens=9)(a))),
+            layers.Flatten()(layers.Embedding(12, 2)(layers.IntegerLookup(max_tokens=12)(b))),
+            layers.Flatten()(layers.Embedding(4, 2)(layers.Discretization(num_bins=4)(c))),
+        ]
+        return keras.Model([a, b, c], layers.Dense(1, "sigmoid")(layers.Concatenate()(parts)))
+
+    X = frame("pandas", ["text", "word", "income"])
+    fitted = KerasClassifier(model, loss="binary_crossentropy", epochs=2, random_state=0).fit(X, Y)
+    learnt = {type(layer).__name__: layer for layer in fitted.model_.layers}
+    assert set(learnt["StringLookup"].get_vocabulary(include_special_tokens=False)) == set(X["text"])
+    assert set(learnt["IntegerLookup"].get_vocabulary(include_special_tokens=False)) == set(X["word"])
+    assert len(learnt["Discretization"].bin_boundaries) == 3
+    loaded = cloudpickle.loads(cloudpickle.dumps(fitted))
+    np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
+
+
+def test_columns_are_taken_by_name():
+    X = frame("pandas")
+    fitted = classifier(COMBINATIONS[-1]).fit(X, Y)
+    np.testing.assert_array_equal(fitted.predict_proba(X[X.columns[::-1]]), fitted.predict_proba(X))
+    with pytest.raises(ValueError, match=r"missing are \['age'\], new are \['height'\]"):
+        fitted.predict(X.rename(columns={"age": "height"}))
+    with pytest.raises(ValueError, match="X is a ndarray, but KerasClassifier was fitted on the columns"):
+        fitted.predict(X.to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("branches", "columns", "inputs", "message"),
+    [
+        (("age", "word"), ["age"], None, "the input 'word' has no column 'word'"),
+        (("age", "word"), ["age", "word", "loan"], None, r"the columns \['loan'\] belong to no input"),
+        (("age", "word"), ["age", "word"], {"height": "age"}, r"inputs names \['height'\]"),
+        (("numbers", "word"), ["income", "word"], {"numbers": "income"}, r"shape \(2,\).* shape \(1,\)"),
+        (
+            ("text", "word"),
+            ["word", "age"],
+            {"text": "age"},
+            "holds numbers .*, but the input 'text' takes",
+        ),
+        (("age", "word"), ["text", "word"], {"age": "text"}, "holds text, but the input 'age' takes numbers"),
+        (("age", "word"), ["age", "income"], {"word": "income"}, "(can't hold|no int32)"),
+    ],
+)
+def test_what_does_not_match_is_refused_before_training(branches, columns, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        classifier(branches, inputs=inputs).fit(frame("pandas", columns), Y)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("income", np.where(np.arange(N) == 3, np.nan, 1.0), "column 'income' of X contains NaN"),
+        ("text", np.where(np.arange(N) == 3, None, "a"), "'text' of X has 1 missing values"),
+        ("image", [np.zeros((i % 2 + 1, 4)) for i in range(N)], "arrays of the shapes"),
+        ("image", [np.zeros((4, 4)) if i else "none" for i in range(N)], "must have one shape|must hold"),
+        ("age", pd.date_range("2026-01-01", periods=N), "datetime64"),
+        ("age", pd.array([None, *range(N - 1)], dtype="Int64"), "'age' of X"),
+    ],
+)
+def test_values_that_no_input_can_take_are_refused(column, values, message):
+    X = frame("pandas")
+    X[column] = values
+    with pytest.raises(ValueError, match=message):
+        classifier(COMBINATIONS[-1]).fit(X, Y)
+
+
+def test_integers_keep_their_values():
+    def model():
+        a = keras.Input((), dtype="int64", name="a")
+        b = keras.Input((1,), name="b")
+        flags = layers.Reshape((1,))(layers.Lambda(lambda x: keras.ops.cast(x % 2, "float32"))(a))
+        return keras.Model([a, b], layers.Dense(1)(layers.Concatenate()([flags, b])))
+
+    large = 2**24 + np.arange(N)  # odd numbers are none in float32
+    X = pd.DataFrame({"a": large, "b": np.zeros(N)})
+    fitted = KerasRegressor(model, loss="mse", optimizer="sgd", epochs=300, random_state=0).fit(X, large % 2)
+    assert fitted.score(X, large % 2) > 0.9
+
+
+def test_a_builder_reads_the_columns():
+    seen = {}
+
+    def model(meta):
+        seen.update(meta["column_types_"])
+        inputs = [keras.Input((1,), name=name) for name in meta["feature_names_in_"]]
+        return keras.Model(inputs, layers.Dense(1)(layers.Concatenate()(inputs)))
+
+    X = frame("pandas", ["age", "income"])
+    KerasRegressor(model, loss="mse", random_state=0).fit(X, T)
+    assert seen == {"age": "int64", "income": "float64"}
+
+
+def test_frames_go_through_pipelines_samplers_searches_and_scorers():
+    branches = ("text", "age")
+    X = frame("pandas", names_of(branches))
+    estimator = classifier(branches)
+    assert cross_val_score(estimator, X, Y, cv=3, error_score="raise").shape == (3,)
+    sampled = make_imblearn_pipeline(RandomOverSampler(random_state=0), estimator).fit(X, Y)
+    assert sampled.predict(X).shape == (N,)
+    search = GridSearchCV(estimator, {"model__branches": [("text", "age")], "epochs": [1, 2]}, cv=2).fit(X, Y)
+    assert search.best_estimator_.predict(X).shape == (N,)
+    importance = permutation_importance(sampled, X, Y, n_repeats=1, random_state=0)
+    assert importance.importances_mean.shape == (2,)
+
+
+def test_the_output_of_a_column_transformer_flows_on_by_name():
+    scaler = make_column_transformer((StandardScaler(), ["income"]), remainder="passthrough")
+    scaler.set_output(transform="pandas").set_params(verbose_feature_names_out=False)
+    X = frame("pandas", ["age", "income", "word"])
+
+    def model():
+        inputs = [keras.Input((1,), name="income"), keras.Input((2,), name="rest")]
+        return keras.Model(inputs, layers.Dense(1)(layers.Concatenate()(inputs)))
+
+    regressor = KerasRegressor(model, inputs={"rest": ["word", "age"]}, loss="mse", random_state=0)
+    pipeline = make_pipeline(scaler, regressor).fit(X, T)
+    table = scaler.transform(X)
+    expected = pipeline[-1].model_.predict(
+        [table[["income"]].to_numpy("float32"), table[["word", "age"]].to_numpy("float32")], verbose=0
+    )
+    np.testing.assert_allclose(pipeline.predict(X), expected.ravel(), rtol=1e-6)
+
+
+def test_validation_rows_weights_and_early_stopping_work_with_frames():
+    branches = ("text", "numbers")
+    X = frame("pandas", names_of(branches))
+    fitted = classifier(branches, validation_split=0.25, early_stopping=True, scoring="roc_auc", epochs=3)
+    fitted.fit(X, Y, sample_weight=np.arange(N) % 3)
+    assert len(fitted.history_["val_roc_auc"]) == len(fitted.history_["loss"])
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_searches_in_threads_and_processes_give_the_same(backend):
+    X = frame("pandas", names_of(("text", "age")))
+    one = cross_val_score(classifier(("text", "age")), X, Y, cv=2, scoring="neg_log_loss")
+    with parallel_config(backend, n_jobs=2):
+        two = cross_val_score(classifier(("text", "age")), X, Y, cv=2, scoring="neg_log_loss")
+    np.testing.assert_allclose(two, one, rtol=1e-6)
+
+
+def test_copies_pickles_and_files_predict_the_same(tmp_path):
+    X = frame("pandas")
+    fitted = classifier(COMBINATIONS[-1]).fit(X, Y)
+    expected = fitted.predict_proba(X)
+    assert clone(fitted).get_params()["inputs"] == NUMBERS
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(X), expected)
+    save(fitted, tmp_path / "network.skdl")
+    trusted = [f"{__name__}.build"]
+    np.testing.assert_array_equal(load(tmp_path / "network.skdl", trusted=trusted).predict_proba(X), expected)
+
+
+def test_a_list_of_arrays_is_taken_in_the_order_of_the_inputs():
+    branches = ("text", "numbers", "word")
+    inputs = arrays(branches)
+    X = [COLUMNS["text"], inputs["numbers"].numpy(), COLUMNS["word"]]
+    listed = classifier(branches, inputs=None).fit(X, Y)
+    named = classifier(branches).fit(frame("pandas", names_of(branches)), Y)
+    np.testing.assert_array_equal(
+        listed.predict_proba(X), named.predict_proba(frame("pandas", names_of(branches)))
+    )
+
+
+def test_a_subclass_that_takes_a_dict_gets_one():
+    class Sum(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(keras.ops.concatenate([inputs["age"], inputs["numbers"]], axis=1))
+
+    X = frame("pandas", ["age", "income", "loan"]).astype("float32")
+    fitted = KerasRegressor(lambda: Sum(), inputs=NUMBERS, loss="mse", random_state=0).fit(X, T)
+    inputs = {"age": X[["age"]].to_numpy(), "numbers": X[["income", "loan"]].to_numpy()}
+    np.testing.assert_allclose(fitted.predict(X), fitted.model_.predict(inputs, verbose=0).ravel(), rtol=1e-6)
+
+
+def test_a_frame_of_numbers_for_one_input_is_an_array_as_before():
+    X = frame("pandas", ["age", "income"])
+
+    def model():
+        return keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+
+    fitted = KerasRegressor(model, loss="mse", random_state=0).fit(X, T)
+    of_array = KerasRegressor(model, loss="mse", random_state=0).fit(X.to_numpy(), T)
+    assert fitted.engine_ == "numpy"
+    np.testing.assert_array_equal(fitted.predict(X), of_array.predict(X.to_numpy()))
+    with pytest.raises(ValueError, match="holds text"):
+        fitted.fit(frame("pandas", ["text", "age"]), T)
