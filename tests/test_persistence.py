@@ -300,6 +300,17 @@ def test_a_copy_is_compiled_alike(name):
     assert_goes_on_alike(model, copied(model))
 
 
+def test_a_copy_with_an_optimizer_inside_of_another_hashes_alike_and_goes_into_checkpoints(tmp_path):
+    model = trained(around(layers.Dense(2)), **COMPILED["loss scaling"]())
+    again = copied(model)
+    assert joblib.hash(Packed(again)) == joblib.hash(Packed(model))
+    names = [
+        {name for name, _ in tf.train.list_variables(tf.train.Checkpoint(each).save(tmp_path / folder))}
+        for folder, each in (("one", model), ("other", again))
+    ]
+    assert names[0] == names[1]
+
+
 @pytest.mark.parametrize("trained_before", [False, True])
 def test_a_copy_of_a_model_decays_the_same_variables(trained_before):
     model = around(layers.Dense(3))

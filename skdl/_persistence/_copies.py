@@ -47,44 +47,24 @@ class PacksItself:
 
 
 class Flat(NamedTuple):
-    """An object as `flatten` writes it.
+    """An object as `flatten` writes it."""
 
-    Attributes
-    ----------
-    states : bytes
-        Pickles of the object and of the state of each part in the table, one after the other.
-    given : list
-        What is not pickled but handed on: the values of variables, functions, classes, estimators.
-    atoms : list of str and numpy.dtype
-        Each once, by its value. Which of them are one object differs between an object and its copy, and
-        equal objects have equal pickles.
-    """
-
+    # Pickles of the object and of the state of each part in the table, one after the other.
     states: bytes
+    # What is not pickled but handed on: the values of variables, functions, classes, estimators.
     given: list
+    # Strings and dtypes, each once by its value. Which of them are one object differs between an object and
+    # its copy, and equal objects have equal pickles.
     atoms: list
 
 
 def flatten(thing, *, share):
-    """Write an object with all that it holds.
+    """Write an object with all that it holds, or raise TypeError with the part that can't be copied.
 
-    Parameters
-    ----------
-    thing : object
-        A Keras model or anything that holds parts of Keras.
-    share : bool
-        Hand on functions and classes as they are, for a copy in this process; only functions that hold parts
-        of Keras, in a closure say, are copied. Else those of ``__main__`` are handed on, those of other
-        modules are pickled by reference, and all others (lambdas, local functions) by value.
-
-    Returns
-    -------
-    Flat
-
-    Raises
-    ------
-    TypeError
-        If a part holds what can't be copied. The message names the part and its attribute.
+    For a copy in this process (``share=True``), functions and classes are handed on as they are; only
+    functions that hold parts of Keras, in a closure say, are copied. For a pickle, those of ``__main__`` are
+    handed on, those of other modules are pickled by reference, and all others (lambdas, local functions) by
+    value.
     """
     return _Pickler(share).flat(thing)
 
@@ -258,8 +238,10 @@ class _Pickler(cloudpickle.Pickler):
             return _of_function(obj) if self._share else super().reducer_override(obj)
         if isinstance(obj, tf.Variable):
             return _variable, (_Handed(np.array(obj.numpy())), _arguments(obj))
-        if isinstance(obj, list | set | dict) and (_is_of_keras(kind) or not issubclass(kind, _CONTAINERS)):
-            return _of_container(obj)
+        if isinstance(obj, _CONTAINERS) and not issubclass(kind, _CONTAINERS):
+            return kind, (obj.__wrapped__,)  # TensorFlow's, around a dict or tuple of an attribute
+        if isinstance(obj, list | set | dict) and _is_of_keras(kind):
+            return kind, (_plain_container(obj),), vars(obj)
         if isinstance(obj, tf.types.experimental.PolymorphicFunction):
             return private.untraced(obj).__reduce_ex__(4)  # as before its first call
         if isinstance(obj, tf.lookup.StaticHashTable | tf.lookup.experimental.MutableHashTable):
@@ -390,14 +372,10 @@ def _of_function(function):
     return _function, args, (attributes, vars(function), filled), None, None, _set_function
 
 
-def _of_container(obj):
-    """Reduce a list, dict or set that tells Keras or TensorFlow what it gets."""
-    if not issubclass(type(obj), _CONTAINERS):
-        return type(obj), (obj.__wrapped__,)  # TensorFlow's, around a dict of an attribute
-    plain = (
-        dict(obj) if isinstance(obj, dict) else sorted(obj, key=repr) if isinstance(obj, set) else list(obj)
-    )
-    return type(obj), (plain,), vars(obj)
+def _plain_container(obj):
+    if isinstance(obj, dict):
+        return dict(obj)
+    return sorted(obj, key=repr) if isinstance(obj, set) else list(obj)
 
 
 def _of_table(table):

@@ -32,21 +32,8 @@ from skdl._warnings import warn
 def copied(thing, memo=None):
     """Copy an object with all parts of Keras in it: a model, or parameters that hold layers.
 
-    Parameters
-    ----------
-    thing : object
-    memo : dict or None, default=None
-        That of `copy.deepcopy`, where this copy is a part of a larger one.
-
-    Returns
-    -------
-    object
-        With the same values, states and functions, that shares no variable with the original.
-
-    Raises
-    ------
-    TypeError
-        If it holds what can't be copied. The message names the part and its attribute.
+    The copy has the same values, states and functions, and shares no variable with the original. `memo` is
+    that of `copy.deepcopy`, where the copy is a part of a larger one.
     """
     flat = flatten(thing, share=True)
     memo = {} if memo is None else memo
@@ -61,12 +48,7 @@ def copies_in(params):
 
 
 class Packed:
-    """An object with parts of Keras in it, that pickles and deep-copies.
-
-    Parameters
-    ----------
-    thing : object
-    """
+    """An object with parts of Keras in it, that pickles and deep-copies."""
 
     def __init__(self, thing):
         self.thing = thing
@@ -192,23 +174,10 @@ class _PlainCallback(_Plain):
 
 
 def to_plain(thing):
-    """Turn an object that holds parts of Keras into plain data.
+    """Turn a dict, list or tuple with parts of Keras into plain data, from which `from_plain` restores it.
 
-    Parameters
-    ----------
-    thing : dict of str to object
-        Models, layers, losses, metrics, optimizers and callbacks, also in lists and dicts.
-
-    Returns
-    -------
-    dict
-        Of strings, bytes, arrays, and the user's classes and functions, by which skops tells what has to be
-        trusted. For `from_plain`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If something can be restored by running code from the file alone, or comes back as another.
+    The data are strings, bytes, arrays, and the user's classes and functions, by which skops tells what has
+    to be trusted. What only code in the file could restore, or what comes back as another, is an error.
     """
     writer = _Writer(_custom_objects(thing))
     plain = {"thing": writer.plain(thing)}
@@ -307,10 +276,9 @@ class _Writer:
 
 
 def _with_fitting_optimizer(model, known):
-    """Return a model whose optimizer is built for the weights that are trained now: a copy, where needed.
+    """Return a model whose optimizer is built for the weights that are trained now, as Keras restores it.
 
-    That is how Keras's format restores it. An optimizer is built by the first training, and is one for
-    other weights after ``quantize``, or where layers were frozen later.
+    It is a copy, where the model is not trained yet, was quantized, or has layers that were frozen later.
     """
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or (
@@ -331,19 +299,9 @@ def _with_fitting_optimizer(model, known):
 
 
 def remade(part, params=(), weights=None):
-    """Make an optimizer or metric anew by its configuration.
+    """Make an optimizer or metric anew by its configuration, with some values of it changed.
 
-    Parameters
-    ----------
-    part : optimizer or metric
-    params : dict of str to object, default=()
-        Values of the configuration to change.
-    weights : list of keras.Variable or None, default=None
-        Weights of which an optimizer may leave some out of weight decay.
-
-    Returns
-    -------
-    optimizer or metric
+    An optimizer leaves the same variables out of weight decay, which may be some of `weights`.
     """
     again = type(part).from_config({**part.get_config(), **dict(params)})
     _leave_undecayed(again, _undecayed(part, weights), weights)
