@@ -13,7 +13,7 @@ from sklearn.utils.validation import _num_samples, validate_data
 from skdl._backend import seeded
 from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
-from skdl._estimators._shared_params import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
+from skdl._estimators._shared_params import CLASS_WEIGHT, SIZES, TRAINING_CONSTRAINTS, documented
 from skdl._onnx import NetworkParts, add_average, add_table
 from skdl._tabular._encoder import TableEncoder, TableReader, as_table
 from skdl._tabular._folds import (
@@ -37,24 +37,22 @@ from skdl._typing import (
     Verbose,
 )
 
-_NAMES = ("engine", "callbacks", "verbose", "random_state", "early_stopping")
+_COUNT = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
 _CONSTRAINTS = {
-    **{name: TRAINING_CONSTRAINTS[name] for name in _NAMES},
-    "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like"],
-    "n_members": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-    "n_folds": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "hidden_layer_sizes": SIZES,
+    **dict.fromkeys(("n_members", "n_folds", "epochs", "batch_size", "n_iter_no_change"), _COUNT),
     "numeric_embedding": ["boolean"],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
-    "epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "validation_split": [Interval(Real, 0, 1, closed="neither")],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+    **{
+        name: TRAINING_CONSTRAINTS[name]
+        for name in ("engine", "callbacks", "verbose", "random_state", "early_stopping")
+    },
 }
-
 # Texts about the parameters and attributes of both.
 _TEXTS = {
     "hidden_layer_sizes": """int or array-like of int
@@ -132,9 +130,9 @@ _TEXTS = {
 
 
 class _TabularMixin:
-    """What both do: read a table, divide it into folds, train all networks at once."""
+    """Mixin of both: reads a table, divides it into folds, and trains the networks of all folds at once."""
 
-    # Parameters of other estimators that these do not offer.
+    # Parameters of other estimators that these do not have.
     warm_start = False
     loss = None
     metrics = None
@@ -144,7 +142,7 @@ class _TabularMixin:
 
     @property
     def partial_fit(self):
-        """Not there: the learning rate follows a schedule over the whole training."""
+        """Raise AttributeError, since the learning rate follows a schedule over the whole training."""
         raise AttributeError(
             f"{type(self).__name__} has no partial_fit, because its learning rate falls over the whole "
             "training; use fit, or DNNClassifier or DNNRegressor, which have one."
@@ -159,8 +157,6 @@ class _TabularMixin:
         if tags.classifier_tags is not None:
             tags.classifier_tags.multi_label = False
         return tags
-
-    # From data to values.
 
     def _check_features(self, X, *, reset):
         table = as_table(X)
@@ -177,27 +173,18 @@ class _TabularMixin:
         """Transformer from what `table_reader_` reads to what the network takes."""
         return TableEncoder(self.table_reader_.is_categorical_, self.n_folds)
 
-    # From parameters to values.
-
     def _fit_settings(self, arguments):
-        settings = super()._fit_settings(arguments)
-        # What is "auto", or depends on the number of rows, is settled where that is known.
+        # `_settle` replaces what depends on the number of rows.
         return {
-            **settings,
+            **super()._fit_settings(arguments),
             "epochs": MOST_EPOCHS if self.epochs == "auto" else self.epochs,
             "batch_size": None,
-            "validation_split": self.validation_split if self._holds_out_once() else 0,
+            "validation_split": self.validation_split if self.early_stopping and self.n_folds == 1 else 0,
             "early_stopping": False,
         }
 
-    def _holds_out_once(self):
-        return self.early_stopping and self.n_folds == 1
-
     def _split_validation(self, X, y, groups=None):
-        """Choose the rows to hold out; `skdl.Pipeline` asks for them before its first step.
-
-        Folds would be made of rows that a sampler before may have copied or mixed.
-        """
+        # Not folds, which would hold rows that a sampler has copied or mixed.
         if not self.early_stopping:
             return None
         strata = self._target_kind.strata(np.asarray(y))
@@ -208,8 +195,6 @@ class _TabularMixin:
         if self.n_members != "auto":
             return int(self.n_members)
         return default_members(self.n_folds_, self.feature_encoder_.n_samples_seen_)
-
-    # The network.
 
     def _keras_build_fn(self):
         from skdl._tabular._ensemble import tabular_network  # which imports TensorFlow
@@ -223,75 +208,83 @@ class _TabularMixin:
             n_members=self._count_members(),
             hidden_layer_sizes=[int(size) for size in ([sizes] if isinstance(sizes, Integral) else sizes)],
             dropout=self.dropout,
-            units=self._n_units(),
+            units=self.n_classes_ if self._classify else self.n_outputs_,
             classify=self._classify,
         )
 
     def _compile_network(self, x):
-        """Leave the model as it is: it fits, and is compiled when the rows are known."""
+        """Do nothing: the model fits, and `_compile` compiles it when the number of rows is known."""
 
     def _prepare_training(self, train, held_out, plan):
-        """Stack the rows of all folds, settle what depends on their number, compile."""
-        from skdl._tabular._ensemble import TimedDecay, compile_network
+        """Put the rows of all folds side by side, settle the plan by their number, and compile."""
+        train = train.take(train.used())  # class_weight may set weights to 0
+        start = self._constant_output(train)
+        train, held_out = self._stack(train, held_out)
+        plan = self._settle(plan, train.n, validates=held_out is not None)
+        self._compile(plan, train.n, start)
+        return train, held_out, plan
 
-        random_state = check_random_state(self._seed)
-        # A fold of rows that class_weight sets to zero would have nothing to learn or to stop by.
-        n_rows, train = train.n, train.take(train.used())
-        if held_out is not None or not self.early_stopping or self.n_folds_ == 1:
-            stacks = stack_copies(np.arange(train.n), self.n_folds_, random_state), None
-        else:
-            if train.n < self.n_folds_:
+    def _stack(self, train, held_out):
+        """Return the rows of all folds side by side."""
+        n_folds, random_state = self.n_folds_, check_random_state(self._seed)
+        if held_out is None and self.early_stopping and n_folds > 1:
+            if train.n < n_folds:
                 raise ValueError(
-                    f"class_weight leaves {train.n} of {n_rows} rows with a weight above 0, fewer than "
-                    f"the {self.n_folds_} folds. Set n_folds, or give more rows of these classes."
+                    f"class_weight leaves {train.n} of {self.feature_encoder_.n_samples_seen_} rows with a "
+                    f"weight above 0, fewer than the {n_folds} folds. Set n_folds, or give more rows of "
+                    "these classes."
                 )
-            stacks = stack_folds(train.n, self.n_folds_, self._strata(train.y), random_state)
+            strata = train.y[:, 0] if self._classify else None
+            stack, held_out_stack = stack_folds(train.n, n_folds, strata, random_state)
             held_out = train
-        if held_out is not None:
-            if stacks[1] is None:
-                every = np.arange(held_out.n)
-                stacks = stacks[0], stack_copies(every, self.n_folds_, None)
-            held_out = self._stacked(held_out, stacks[1])
-        start = self._start(train)
-        train = self._stacked(train, stacks[0])
-        epochs, batch_size = self.epochs, self.batch_size
+        else:
+            stack = stack_copies(np.arange(train.n), n_folds, random_state)
+            if held_out is None:
+                return self._stacked(train, stack), None
+            held_out_stack = stack_copies(np.arange(held_out.n), n_folds, None)
+        return self._stacked(train, stack), self._stacked(held_out, held_out_stack)
+
+    def _stacked(self, rows, stack):
+        return Rows(*stack.take(rows.X[:, 0], rows.y[:, 0] if self._classify else rows.y, rows.weight))
+
+    def _settle(self, plan, n_rows, *, validates):
+        """Return the plan with what depends on the number of rows of a fold."""
+        epochs, batch_size, patience = self.epochs, self.batch_size, self.n_iter_no_change
         if epochs == "auto":
             weights = [np.prod(w.shape[-2:]) for w in self.model_.trainable_weights if w.name == "kernel"]
-            epochs = default_epochs(train.n, int(sum(weights)), self.n_folds_ * self._count_members())
+            epochs = default_epochs(n_rows, int(sum(weights)), self.n_folds_ * self._count_members())
         if batch_size == "auto":
-            batch_size = default_batch_size(train.n)
-        patience = None
-        if self.early_stopping and held_out is not None:
-            patience = self.n_iter_no_change
-            patience = max(5, int(0.4 * epochs)) if patience == "auto" else patience
-        callbacks, n_steps = plan.callbacks, epochs * -(-train.n // batch_size)
+            batch_size = default_batch_size(n_rows)
+        if patience == "auto":
+            patience = max(5, int(0.4 * epochs))
+        timed = []
         if self.time_limit is not None:
-            timed = TimedDecay(self.learning_rate, epochs, self.time_limit, plan.started)
-            callbacks, n_steps = [*callbacks, timed], None
+            from skdl._tabular._ensemble import TimedDecay  # which imports TensorFlow
+
+            timed = [TimedDecay(self.learning_rate, epochs, self.time_limit, plan.started)]
+        return replace(
+            plan,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_batch_size=max(batch_size, 1024),
+            patience=patience if self.early_stopping and validates else None,
+            callbacks=[*plan.callbacks, *timed],
+        )
+
+    def _compile(self, plan, n_rows, start):
+        """Compile the network, whose outputs are ``start`` before the training."""
+        from skdl._tabular._ensemble import compile_network
+
+        n_steps = plan.epochs * -(-n_rows // plan.batch_size)
         with seeded(self._seed, user_code=False):
             compile_network(
                 self.model_,
-                n_steps=n_steps,
+                n_steps=n_steps if self.time_limit is None else None,
                 learning_rate=self.learning_rate,
                 weight_decay=self.weight_decay,
                 classify=self._classify,
             )
             self.model_.layers[-1].start_at(start)
-        plan = replace(
-            plan,
-            epochs=epochs,
-            batch_size=batch_size,
-            validation_batch_size=max(batch_size, 1024),
-            patience=patience,
-            callbacks=callbacks,
-        )
-        return train, held_out, plan
-
-    def _stacked(self, rows, stack):
-        x, y, weight = stack.take(rows.X[:, 0], self._codes(rows.y), rows.weight)
-        return Rows(x, y, weight)
-
-    # Training and prediction.
 
     def fit(
         self,
@@ -456,17 +449,8 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
     def _encoded_loss(self):
         return "sparse_categorical_crossentropy"
 
-    def _n_units(self):
-        return self.n_classes_
-
-    def _codes(self, y):
-        return y[:, 0]
-
-    def _strata(self, y):
-        return y[:, 0]
-
-    def _start(self, rows):
-        """Return the logarithms of the classes' shares, of which each has at least one row."""
+    def _constant_output(self, rows):
+        """Return the logarithms of the shares of the classes, each counted as one row more."""
         shares = np.bincount(rows.y[:, 0].astype(int), weights=rows.weight, minlength=self.n_classes_) + 1.0
         return np.log(shares / shares.sum()).astype(np.float32)
 
@@ -564,16 +548,7 @@ class TabularRegressor(_TabularMixin, KerasRegressorMixin, KerasEstimator):
         """Transformer from ``y`` to what the network learns: numbers of mean 0 and variance 1."""
         return StandardizedTargetEncoder()
 
-    def _n_units(self):
-        return self.n_outputs_
-
-    def _codes(self, y):
-        return y
-
-    def _strata(self, y):
-        return None
-
-    def _start(self, rows):
+    def _constant_output(self, rows):
         return np.average(rows.y, axis=0, weights=rows.weight).astype(np.float32)
 
     def _average(self, outputs):
