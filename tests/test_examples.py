@@ -19,7 +19,14 @@ from matplotlib import pyplot as plt
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("plot_*.py"))
 # Done in a few seconds at their defaults.
-QUICK = {"plot_blood_fat", "plot_credit_default", "plot_first_steps", "plot_iris", "plot_onnx"}
+QUICK = {
+    "plot_blood_fat",
+    "plot_credit_default",
+    "plot_first_steps",
+    "plot_frames",
+    "plot_iris",
+    "plot_onnx",
+}
 # The files that --data takes, under the names that their publishers gave them.
 FILES = {
     "plot_bike_sharing": "hour.csv",
