@@ -1,4 +1,4 @@
-"""Rows of nested arrays: counted, taken and ordered. For all engines; without TensorFlow."""
+"""Rows of nested arrays, for all engines and without TensorFlow."""
 
 import math
 from collections.abc import Iterable
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 import numpy as np
 import scipy.sparse
 
-# In bytes: what counts as large, as for NumPy, and the alignment that TensorFlow asks for.
+# Bytes of a large array, as for NumPy, and the alignment by which TensorFlow shares memory.
 LARGE, ALIGNMENT = 2**22, 64
-# Bytes up to which sparse data are made dense at once.
+# Bytes up to which sparse data become dense at once.
 _DENSE = 2**28
 
 
@@ -26,13 +26,13 @@ def take(data, rows):
 
 
 def rows_of(array, index):
-    """Return rows of an array; many of them in memory that becomes a tensor without another copy."""
+    """Return rows of an array; many of them in memory that TensorFlow shares."""
     if isinstance(index, slice) or array.dtype.kind not in "fiu" or not array.dtype.isnative:
         return array[index]
     shape = (len(index), *array.shape[1:])
     if math.prod(shape) * array.itemsize < LARGE:
         return array[index]
-    # "clip" makes NumPy write right into the memory; the rows are there.
+    # With "raise" NumPy would write into a buffer first.
     return np.take(array, index, axis=0, out=aligned(shape, array.dtype), mode="clip")
 
 
@@ -65,8 +65,8 @@ def float_type(data):
 def epoch_order(n, *, seed, epoch, shuffle):
     """Return the order in which an epoch visits ``n`` rows, int32.
 
-    It depends on the seed and the epoch alone, not on what ran before, so that every
-    path of training, and training that is continued, sees the same batches.
+    It is a function of the seed and the epoch, so that all engines, and continued trainings, see the same
+    batches.
     """
     order = aligned((n,), np.int32)
     order[:] = np.arange(n, dtype=np.int32)
@@ -85,26 +85,27 @@ def leaves(data):
 
 
 def without_lists(data):
-    """Turn nested lists of arrays into tuples, which batches of Keras's may hold."""
+    """Return nested arrays with tuples for lists, which batches of Keras may not hold."""
     if isinstance(data, dict):
         return {name: without_lists(part) for name, part in data.items()}
     return tuple(map(without_lists, data)) if isinstance(data, list | tuple) else data
 
 
 class _Memory(np.ndarray):
-    """Memory that belongs to skdl: a tensor may share it."""
+    """Memory that skdl allocated, which a tensor may share."""
 
 
 def aligned(shape, dtype):
-    """Return a new array in memory as TensorFlow asks for it."""
+    """Return a new array in memory that TensorFlow shares."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(size + ALIGNMENT, np.uint8).view(_Memory)
     start = -memory.ctypes.data % ALIGNMENT
-    # Of a plain array NumPy would remember the first owner alone, of any subclass this one.
+    # The base of a view of a subclass is that view; for plain arrays it would be the first owner.
     return np.asarray(memory[start : start + size].view(dtype).reshape(shape))
 
 
 def is_own(array):
+    """Return whether the memory of an array is that of `aligned`."""
     while isinstance(array, np.ndarray):
         if isinstance(array, _Memory):
             return True
@@ -113,7 +114,7 @@ def is_own(array):
 
 
 def dense_where_small(data):
-    """Return nested arrays with their sparse matrices made dense, if all of these are small then."""
+    """Return nested arrays with sparse matrices made dense, if they are small enough together."""
     sparse = list(filter(scipy.sparse.issparse, leaves(data)))
     if sum(dense_size(each) for each in sparse) > _DENSE:
         return data

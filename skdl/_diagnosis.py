@@ -1,7 +1,7 @@
-"""What a learning curve says: named findings from the arrays of a history, and advice.
+"""Diagnosis of a learning curve: findings from the arrays of a history, with advice.
 
-Every threshold is relative to the curve it judges, with a floor below which a change is
-not worth a word; each constant below gives its reason.
+Every threshold is relative to the curve that it judges, with a floor below which a change does not count. A
+comment before each constant gives its reason.
 """
 
 import itertools
@@ -15,112 +15,74 @@ from sklearn.exceptions import NotFittedError
 
 # With fewer epochs a curve has no shape. Short tutorials train for five.
 MIN_EPOCHS = 5
-# The end is the median of this share of the epochs, and of three where there are nine:
-# long enough to outvote one odd epoch, short enough to still be the end.
+# The end is the median of this share of the epochs, and of three where there are nine, so that one odd epoch
+# does not decide.
 TAIL = 0.1
-# Flat: all that was learnt is less than this share of the first loss. A network that
-# learns loses a third of its loss and more; one that is stuck moves by its noise.
+# Flat: the loss falls by less than this share of the first loss. A network that learns loses a third of it
+# and more; one that is stuck moves by its noise.
 FLAT = 0.05
-# Exploded: in the first fifth of the epochs a loss is ten times as high as one of the next
-# three, and what follows is a slower fall: what learns quickly goes on falling by powers of ten.
-# Or it rises to three times the first loss, and goes back. Where the loss of a guess is known
-# it is enough that a loss is five times that, and five times what is usual after it.
-EARLY = 0.2
-EXPLODED = 10
-SUDDEN = 3
-ABOVE_CHANCE = 5
-EXPLODED_RISE = 3
-# Diverging: the end gives back at least half of what had been learnt, and is above the
-# best by a tenth of the first loss, so that noise around a flat curve does not count.
-DIVERGED = 0.5
-DIVERGED_FLOOR = 0.1
-# Jagged: a jump is an epoch whose loss is above the one before by a tenth of it, and by
-# this share of the first loss (of the range, where that is less). The first test passes
-# over what is small at that height, the second over noise close to zero, where all
+# Exploded: in the first fifth of the epochs a loss is ten times as high as one of the next three, and the
+# fall after that is slower, since a network that learns quickly goes on falling by powers of ten. Or the loss
+# rises to three times the first loss, and goes back. Where the loss of a guess is known, a loss of five times
+# that and five times the usual loss after it is enough.
+EARLY, EXPLODED, SUDDEN, ABOVE_CHANCE, EXPLODED_RISE = 0.2, 10, 3, 5, 3
+# Diverging: the end gives back at least half of the fall, and is above the best by a tenth of the first loss,
+# so that noise around a flat curve does not count.
+DIVERGED, DIVERGED_FLOOR = 0.5, 0.1
+# Jagged: a jump is an epoch whose loss is above the one before by a tenth of it, and by this share of the
+# first loss (of the range, where that is less). The second test passes over noise close to zero, where all
 # relative changes are large.
-JUMP = 0.1
-JUMP_FLOOR = 0.04
-# One jump happens to anybody. Three, and one in ten epochs, are a habit.
-JUMPS = 3
-JUMPS_SHARE = 0.1
-# Over-fitting: the validation loss ends above its best by this share of it, and by the
-# floor times the first loss, so that a rise from 0.01 to 0.02 is left alone.
-RISE = 0.1
-RISE_FLOOR = 0.02
-# Gap: the validation loss ends at one and a half times the training loss, and above it
-# by a fifth of the first loss. Some gap is normal: rows that were trained on are known.
-GAP = 0.5
-GAP_FLOOR = 0.2
-# Or it ends at four times the training loss: then the floor may be lower.
-FAR = 3
-FAR_FLOOR = 0.05
-# Still improving: the last fifth of the epochs lowered the loss by this share of all that
-# was learnt, and by this share of its height. An exponential decay is past the first
-# after three and a half of its time constants, when 97 % is learnt.
-WINDOW = 0.2
-IMPROVING = 0.05
-IMPROVING_FLOOR = 0.01
-# Or it lowered the loss by this share of its height, by more than noise: close to zero a loss
-# may have most of its way behind it, and be halved all the same by as many epochs again. A
-# training loss has less noise, and falls for longer.
-FALLING = 0.06
-FALLING_UNVALIDATED = 0.03
-FALLING_FLOOR = 0.005
-NOISES = 3
+JUMP, JUMP_FLOOR = 0.1, 0.04
+# A single jump is common. Three jumps, and one in ten epochs, are a finding.
+JUMPS, JUMPS_SHARE = 3, 0.1
+# Over-fitting: the validation loss ends above its best by this share of it, and by the floor times the first
+# loss, so that a rise from 0.01 to 0.02 does not count.
+RISE, RISE_FLOOR = 0.1, 0.02
+# Gap: the validation loss ends at one and a half times the training loss, and above it by a fifth of the
+# first loss. Some gap is normal, since the network has seen the training rows.
+GAP, GAP_FLOOR = 0.5, 0.2
+# Or it ends at four times the training loss, with a lower floor.
+FAR, FAR_FLOOR = 3, 0.05
+# Still improving: the last fifth of the epochs lowered the loss by this share of the whole fall, and by this
+# share of its height. An exponential decay is past the first after three and a half of its time constants,
+# when 97 % of the fall is done.
+WINDOW, IMPROVING, IMPROVING_FLOOR = 0.2, 0.05, 0.01
+# Or it lowered the loss by this share of its height, by more than noise: a loss close to zero has most of its
+# fall behind it, and as many epochs may still halve it. A training loss has less noise, and falls for longer.
+FALLING, FALLING_UNVALIDATED, FALLING_FLOOR, NOISES = 0.06, 0.03, 0.005, 3
 
 
 class Run(NamedTuple):
-    """One training: its history, the best epoch, and whether early stopping kept that one.
-
-    The lists of the history have one number for each epoch; NaN where an epoch was not validated.
-    """
+    """One training: its history, with one number for each epoch, and what the estimator says about it."""
 
     history: dict
-    best_epoch: int | None
-    stopped_early: bool
-    # Loss of a guess among classes that are equally frequent; None where that is not known.
-    chance: float | None = None
+    best_epoch: int | None = None
+    stopped_early: bool = False  # so that the weights of the best epoch were kept
+    chance: float | None = None  # loss of a guess among equally frequent classes
 
 
 class Curves(NamedTuple):
-    """The curves to judge: the numbers of the epochs, and the losses of these epochs."""
+    """Numbers of epochs, and their losses."""
 
     epochs: np.ndarray
     train: np.ndarray
     validation: np.ndarray | None = None
 
     def part(self, rows):
-        """Return these epochs alone."""
+        """Return the curves of some epochs."""
         return Curves(*(None if array is None else array[rows] for array in self))
 
     def where_validated(self):
-        """Return the epochs with a validation loss; None where there are none."""
+        """Return the curves of the epochs with a validation loss, or None."""
         rows = np.flatnonzero(np.isfinite(self.validation)) if self.validation is not None else ()
         return self.part(rows) if len(rows) else None
 
 
 def find_run(source):
-    """Find the one training in what a user has at hand.
-
-    Parameters
-    ----------
-    source : dict, keras.callbacks.History or fitted estimator
-        See `diagnose`.
-
-    Returns
-    -------
-    Run
-        With finite or not finite floats, one list per name, all of one length.
-
-    Raises
-    ------
-    TypeError, ValueError, NotFittedError
-        As `diagnose`.
-    """
-    if isinstance(source, Mapping):
-        return Run(_checked(source), None, False)
-    if isinstance(getattr(source, "history", None), Mapping):
-        return Run(_checked(source.history), None, False)
+    """Return the run of a history, of a callback History or of a fitted estimator, see `diagnose`."""
+    history = source if isinstance(source, Mapping) else getattr(source, "history", None)
+    if isinstance(history, Mapping):
+        return Run(_checked(history))
     estimator = _find_trained(source)
     history = _checked(estimator.history_, getattr(estimator, "classes_", ()))
     best = getattr(estimator, "best_epoch_", None)
@@ -129,6 +91,7 @@ def find_run(source):
 
 
 def _chance(estimator):
+    """Return the loss of a guess for a cross-entropy by its name, else None."""
     loss = getattr(estimator, "loss", None)
     if not isinstance(loss, str) or not (loss == "auto" or "crossentropy" in loss):
         return None
@@ -138,37 +101,31 @@ def _chance(estimator):
 
 
 def _find_trained(source):
-    """Return the fitted estimator with a ``history_`` inside an estimator."""
-    seen = source
-    while not isinstance(getattr(seen, "history_", None), Mapping):
-        if hasattr(seen, "steps"):
-            inner = seen.steps[-1][1] if seen.steps else None
+    """Return the estimator with a ``history_`` in a Pipeline, a search or a meta-estimator."""
+    inner = source
+    while not isinstance(getattr(inner, "history_", None), Mapping):
+        outer = inner
+        if hasattr(outer, "steps"):
+            inner = outer.steps[-1][1] if outer.steps else None
         else:
-            inner = next(
-                (
-                    getattr(seen, name)
-                    for name in ("best_estimator_", "regressor_", "estimator_")
-                    if hasattr(seen, name)
-                ),
-                None,
-            )
+            names = ("best_estimator_", "regressor_", "estimator_")
+            inner = next((getattr(outer, name) for name in names if hasattr(outer, name)), None)
         if inner is None or isinstance(inner, str):
-            raise _no_history(source, seen)
-        seen = inner
-    return seen
+            raise _no_history(source, outer)
+    return inner
 
 
-def _no_history(source, seen):
+def _no_history(source, inner):
     name = type(source).__name__
-    if hasattr(seen, "cv_results_"):
+    if hasattr(inner, "cv_results_"):
         return ValueError(
-            f"This {name} has no best_estimator_, since it was made with refit={seen.refit!r}; set "
+            f"This {name} has no best_estimator_, since it was made with refit={inner.refit!r}; set "
             "refit=True and fit it again, or give one fitted estimator."
         )
-    if hasattr(seen, "fit"):
-        within = "" if seen is source else f" (in this {name})"
+    if hasattr(inner, "fit"):
+        within = "" if inner is source else f" (in this {name})"
         return NotFittedError(
-            f"This {type(seen).__name__}{within} has no history_: it is not fitted yet, or it is no "
+            f"This {type(inner).__name__}{within} has no history_: it is not fitted yet, or it is no "
             "estimator that trains by epochs. Call fit first, or give a history such as {'loss': [0.7, 0.5]}."
         )
     return TypeError(
@@ -190,14 +147,20 @@ def _checked(history, classes=()):
     n_epochs = len(history["loss"])
     if not n_epochs:
         raise ValueError("The history is empty: train for at least one epoch.")
+    lengths = {name: len(values) for name, values in history.items()}
+    if any(
+        length != n_epochs and not (name.startswith("val_") and 0 < length < n_epochs)
+        for name, length in lengths.items()
+    ):
+        raise ValueError(f"All lists of a history need one length, that of the epochs; given are {lengths}.")
     return {
         name: _by_epoch(values, n_epochs) if name.startswith("val_") else values
-        for name, values in _of_one_length(history, n_epochs).items()
+        for name, values in history.items()
     }
 
 
 def _curves(name, values, classes):
-    """Return the curve of a metric by its name, or one for each class: "f1_score[setosa]"."""
+    """Return the name and the curve of a metric, or one for each class: "f1_score[setosa]"."""
     width = max(map(np.size, values), default=1)
     if width == 1:
         return [(name, [np.ravel(value)[0] for value in values])]
@@ -207,18 +170,8 @@ def _curves(name, values, classes):
     return [(f"{name}[{each}]", column) for each, column in zip(classes, columns, strict=True)]
 
 
-def _of_one_length(history, n_epochs):
-    lengths = {name: len(values) for name, values in history.items()}
-    if any(
-        length != n_epochs and not (name.startswith("val_") and 0 < length < n_epochs)
-        for name, length in lengths.items()
-    ):
-        raise ValueError(f"All lists of a history need one length, that of the epochs; given are {lengths}.")
-    return history
-
-
 def _by_epoch(values, n_epochs):
-    """Put each number at its epoch, where Keras's ``validation_freq`` left some epochs out."""
+    """Return a number for each epoch, NaN for those that ``validation_freq`` leaves out."""
     if len(values) == n_epochs:
         return values
     every = n_epochs // len(values)
@@ -234,14 +187,14 @@ def _by_epoch(values, n_epochs):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a learning curve shows.
+    """One finding of a learning curve.
 
     Attributes
     ----------
     code : str
         Its short name, stable between releases.
     title : str
-        What it is, in a few words.
+        Its name in a few words.
     detail : str
         The evidence as a sentence; epochs count from 1, as Keras prints them.
     evidence : dict of str to float or int
@@ -274,7 +227,7 @@ class Diagnosis:
     n_epochs : int
         Number of epochs of the history.
     validated : bool
-        Whether there was a validation loss, without which over-fitting can't be seen.
+        Whether there was a validation loss, which shows over-fitting.
 
     See Also
     --------
@@ -303,7 +256,7 @@ class Diagnosis:
 
 
 def diagnose(source) -> Diagnosis:
-    """Judge a learning curve by the textbook's cases.
+    """Judge a learning curve by the cases of textbooks.
 
     ==================  ============================================================
     code                what it means
@@ -374,29 +327,25 @@ def diagnose(source) -> Diagnosis:
     run = find_run(source)
     n_epochs = len(run.history["loss"])
     validated = "val_loss" in run.history
-    curves = Curves(
-        np.arange(n_epochs),
-        np.asarray(run.history["loss"]),
-        np.asarray(run.history["val_loss"]) if validated else None,
-    )
+    losses = (np.asarray(run.history[name]) for name in ("loss", "val_loss") if name in run.history)
+    curves = Curves(np.arange(n_epochs), *losses)
     found = _not_finite(curves)
-    findings = [found]
     if found:
         curves = curves.part(slice(found.evidence["from_epoch"]))._replace(validation=None)
     if len(curves.epochs) < MIN_EPOCHS:
-        findings.append(None if found else _too_short(n_epochs))
+        others = [None if found else _too_short(n_epochs)]
     else:
-        findings += _judge(curves, run, found)
-    findings = tuple(finding for finding in findings if finding is not None)
+        others = _judge(curves, run, found)
+    findings = tuple(finding for finding in [found, *others] if finding is not None)
     verdict = findings[0].title.lower() if findings else "good fit"
     return Diagnosis(verdict, findings, n_epochs, validated)
 
 
 def _judge(curves, run, broken):
-    """Judge losses that are numbers."""
+    """Return the findings of a curve of finite losses; ``broken`` is that of a loss that is not."""
     exploded, jumping = _exploded(curves, run.chance), _jagged(curves)
     if exploded:
-        # The height of the explosion is no measure for what follows it.
+        # What follows is judged without the height of the explosion.
         curves = curves.part(slice(exploded.evidence["until_epoch"], None))
         if len(curves.epochs) < MIN_EPOCHS:
             return [exploded, jumping]
@@ -410,18 +359,16 @@ def _judge(curves, run, broken):
 
 
 def _generalization(curves, run, jagged):
-    """Judge a curve that fell: was training too long, or too short?"""
+    """Return the findings of a curve that fell: the training was too long or too short."""
     validated = curves.where_validated()
     over = gap = improving = None
     if validated is not None:
-        kept = validated
-        if run.stopped_early:
-            kept = validated.part(validated.epochs <= run.best_epoch)
+        kept = validated.part(validated.epochs <= run.best_epoch) if run.stopped_early else validated
         if len(kept.epochs):
             over = _overfitting(kept)
-            # Said already, in stronger words.
+            # Over-fitting implies a gap.
             gap = None if over else _gap(kept)
-    # What stopped by itself had stopped improving, and a trend in jumps is chance.
+    # Early stopping ends a training that improves no longer, and a trend among jumps is chance.
     stopped = run.stopped_early and run.best_epoch < curves.epochs[-1]
     if not (over or jagged or stopped):
         improving = _still_improving(curves if validated is None else validated)
@@ -429,7 +376,7 @@ def _generalization(curves, run, jagged):
 
 
 def _tail(curve):
-    """Return the number of epochs that are the end of a curve."""
+    """Return the number of epochs at the end of a curve."""
     return max(1, min(3, len(curve) // 3), round(TAIL * len(curve)))
 
 
@@ -438,20 +385,20 @@ def _end(curve):
 
 
 def _at_the_end(epochs):
-    """Say which epochs `_end` looks at."""
+    """Return the epochs of `_end` in words."""
     n = _tail(epochs)
     last = f"epoch {epochs[-1] + 1}" if n == 1 else f"the median of the last {n} epochs"
     return last if np.all(np.diff(epochs) == 1) or n == 1 else f"{last} that were validated"
 
 
 def _over(epochs):
-    """Name a stretch of epochs."""
+    """Return a range of epochs in words."""
     first, last = epochs[0] + 1, epochs[-1] + 1
     return f"at epoch {first}" if first == last else f"on average over epochs {first} to {last}"
 
 
 def _show(*values):
-    """Write numbers with digits enough to tell them apart."""
+    """Return numbers as texts with enough digits to be different."""
     steps = [abs(b - a) for a, b in itertools.pairwise(values) if a != b and np.isfinite(b - a)]
     shown = []
     for value in values:
@@ -464,8 +411,8 @@ def _not_finite(curves):
     bad = ~np.isfinite(curves.train)
     if curves.validation is not None:
         lacking = np.isnan(curves.validation)
-        # A training that diverges has no finite training loss from the next epoch on. So NaN in
-        # between are epochs without validation; not so if there are only NaN, or the first is the last.
+        # NaN between other values are epochs without validation, since a training that diverges has no
+        # finite training loss from the next epoch on. Only NaN, or a single one at the end, are results.
         if lacking.all() or (lacking.sum() == 1 and lacking[-1]):
             bad |= lacking
         bad |= np.isinf(curves.validation)
@@ -500,7 +447,7 @@ def _exploded(curves, chance):
     rose = peak > 0 and train[peak] > EXPLODED_RISE * abs(train[0])
     if chance is None:
         soon = abs(np.min(after[:SUDDEN]))
-        # Written without a division by a loss of zero.
+        # Products, since a loss may be zero.
         fell = train[peak] > EXPLODED * soon and train[peak] * usual**2 > soon**3 and usual > 0
     else:
         fell = train[peak] > ABOVE_CHANCE * max(chance, abs(usual))
@@ -520,8 +467,8 @@ def _exploded(curves, chance):
 def _diverging(curves):
     train, epochs = curves.train, curves.epochs
     low, end = int(np.argmin(train)), _end(train)
-    learnt = train[0] - train[low]
-    if end - train[low] < max(DIVERGED * learnt, DIVERGED_FLOOR * abs(train[0])):
+    fall = train[0] - train[low]
+    if end - train[low] < max(DIVERGED * fall, DIVERGED_FLOOR * abs(train[0])):
         return None
     return Finding(
         "diverging",
@@ -572,7 +519,7 @@ def _jagged(curves):
 
 def _overfitting(curves):
     epochs, train, validation = curves
-    # The lowest mean of three epochs: a single lucky one is no level to rise from.
+    # The lowest mean of three epochs, so that a single low one does not count.
     level = np.min(np.convolve(np.pad(validation, 1, mode="edge"), np.ones(3) / 3, mode="valid"))
     best, end, end_train = int(np.argmin(validation)), _end(validation), _end(train)
     first = max(abs(train[0]), abs(validation[0]))
@@ -627,13 +574,13 @@ def _still_improving(curves):
         return float(np.mean(values[before]) - np.mean(values[last]))
 
     drop = recent(curve)
-    # The first training loss is a mean over the first epoch, in which much is learnt, and
-    # the first validation loss comes after it; so the higher is nearer to the start.
-    learnt = max(train[0], curve[0]) - _end(curve)
+    # The first training loss is a mean over the first epoch, in which it falls fast; the first validation
+    # loss comes after it. The higher of both is closer to the start.
+    fall = max(train[0], curve[0]) - _end(curve)
     height, noise = abs(_end(curve)), float(np.std(np.diff(curve[-2 * window :]))) / np.sqrt(2)
     falling = FALLING_UNVALIDATED if validation is None else FALLING
-    falls = drop >= max(falling * height, FALLING_FLOOR * learnt, NOISES * noise)
-    if (not falls and drop < max(IMPROVING * learnt, IMPROVING_FLOOR * height)) or recent(train) <= 0:
+    falls = drop >= max(falling * height, FALLING_FLOOR * fall, NOISES * noise)
+    if (not falls and drop < max(IMPROVING * fall, IMPROVING_FLOOR * height)) or recent(train) <= 0:
         return None
     name = "training" if validation is None else "validation"
     high, low = float(np.mean(curve[before])), float(np.mean(curve[last]))

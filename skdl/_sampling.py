@@ -1,8 +1,7 @@
-"""What goes into a sampler and what comes out of it, where imbalanced-learn 0.14 errs without a word."""
+"""The data before and after a sampler, where imbalanced-learn 0.14 is silently wrong."""
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
 from imblearn.combine import SMOTEENN, SMOTETomek
 from imblearn.over_sampling import (
     ADASYN,
@@ -17,49 +16,25 @@ from imblearn.over_sampling import (
 from imblearn.under_sampling import ClusterCentroids
 from sklearn.utils import _safe_indexing
 
+from skdl._targets import OneHotTarget, is_one_hot
 from skdl._warnings import warn
 
 _INTERPOLATING = SMOTE | BorderlineSMOTE | SVMSMOTE | KMeansSMOTE | ADASYN
-# A sampler that rounds makes some rows less than it was asked for.
+# Share of missing rows from which a warning is due. Samplers that round make somewhat fewer rows.
 _MISSING = 0.25
 
 
 def resample(name, sampler, X, y, run):
-    """Run a sampler on data as it can take them, and look at what it returns.
+    """Run a sampler on data that it can take, and return X, y and the sampler as ``run`` returns them.
 
-    Whole numbers and flags are floats for a sampler that computes new rows from them: they would be
-    cut off, and small integers overflow. One-hot rows are classes for it, and one-hot rows behind it.
-
-    Parameters
-    ----------
-    name : str
-        Of the step, for messages.
-    sampler : sampler
-    X : array-like, sparse matrix or DataFrame of n_samples rows
-    y : array-like, sparse matrix or DataFrame of n_samples rows
-    run : callable
-        From X and y to a tuple: the new X, the new y, the fitted sampler.
-
-    Returns
-    -------
-    X, y, sampler
-        As `run` returns them, with ``y`` in the form in which it was given.
-
-    Raises
-    ------
-    TypeError
-        If the sampler fails on a polars DataFrame.
-
-    Warns
-    -----
-    UserWarning
-        If a class gets fewer rows than were asked for.
+    A sampler that interpolates rows gets floats in place of integers and flags, which it would round or let
+    overflow. It gets classes for one-hot rows, and its result becomes one-hot rows again. A warning names
+    each class that gets far fewer rows than the sampling strategy wants.
     """
-    given, classes = y, _one_hot_classes(y)
-    if classes is not None:
-        y = classes
+    one_hot = is_one_hot(y)
+    labels = OneHotTarget.strata(y) if one_hot else y
     try:
-        X_res, y_res, fitted = run(_as_floats(X) if _interpolates(sampler) else X, y)
+        X_res, y_res, fitted = run(_as_floats(X) if _interpolates(sampler) else X, labels)
     except Exception as error:
         if not type(X).__module__.startswith("polars"):
             raise
@@ -68,17 +43,18 @@ def resample(name, sampler, X, y, run):
             "given. Put a step before it whose output is an array or a pandas DataFrame, such as "
             f"StandardScaler(), or pass X.to_numpy(). It raised {type(error).__name__}: {error}"
         ) from error
-    short = _shortage(fitted, y, y_res)
-    if short:
+    shortage = _shortage(fitted, labels, y_res)
+    if shortage:
         warn(
-            f"The sampler {name!r} ({type(sampler).__name__}) made {short}, so the classes stay imbalanced. "
-            "Use SMOTE, which makes as many rows as it is asked for, or class_weight of the final estimator.",
+            f"The sampler {name!r} ({type(sampler).__name__}) made {shortage}, so the classes stay "
+            "imbalanced. Use SMOTE, which makes as many rows as the sampling strategy wants, or class_weight "
+            "of the final estimator.",
         )
-    return X_res, y_res if classes is None else _like(given, classes, y_res), fitted
+    return X_res, _one_hot_rows(y_res, y, labels) if one_hot else y_res, fitted
 
 
 def warn_if_unseeded(name, sampler):
-    """Say of a sampler in front of a cache that it draws once for all fits."""
+    """Warn of a sampler without a seed before a cache, which keeps the rows of the first fit."""
     params = sampler.get_params(deep=False) if hasattr(sampler, "get_params") else {}
     if "random_state" in params and params["random_state"] is None:
         warn(
@@ -89,7 +65,7 @@ def warn_if_unseeded(name, sampler):
 
 
 def _interpolates(sampler):
-    """Tell whether a sampler computes new rows; others select rows or know about categories."""
+    """Return whether a sampler computes new rows; others select rows or handle categories."""
     if isinstance(sampler, SMOTEENN | SMOTETomek):
         return sampler.smote is None or _interpolates(sampler.smote)
     if isinstance(sampler, RandomOverSampler):
@@ -100,7 +76,7 @@ def _interpolates(sampler):
 
 
 def _as_floats(X):
-    """Return data with floats in the place of whole numbers and flags."""
+    """Return data with floats in place of integers and flags."""
     if isinstance(X, pd.DataFrame):
         dtypes = {column: _float_for(dtype) for column, dtype in X.dtypes.items()}
         return X.astype({column: dtype for column, dtype in dtypes.items() if dtype is not None})
@@ -111,7 +87,7 @@ def _as_floats(X):
 
 
 def _float_for(dtype):
-    """Return the float type for a type of whole numbers, of flags or of numbers that may be missing."""
+    """Return the float type for a type of integers, flags or nullable numbers; None for other types."""
     if isinstance(dtype, pd.SparseDtype):
         subtype = _float_for(dtype.subtype)
         return None if subtype is None else dtype.update_dtype(subtype)
@@ -121,37 +97,25 @@ def _float_for(dtype):
     return np.dtype("f8") if dtype is not None and pd.api.types.is_numeric_dtype(dtype) else None
 
 
-def _one_hot_classes(y):
-    """Return the position of the one in each row of a one-hot target; None for another target."""
-    if len(getattr(y, "shape", ())) != 2 or y.shape[1] < 2:
-        return None
-    values = y.toarray() if scipy.sparse.issparse(y) else np.asarray(y)
-    if values.dtype.kind not in "biuf":
-        return None
-    ones = values == 1
-    is_one_hot = (ones | (values == 0)).all() and (ones.sum(axis=1) == 1).all()
-    return ones.argmax(axis=1) if is_one_hot else None
-
-
-def _like(given, classes, y):
-    """Return one-hot rows, like those of `given`, for classes behind a sampler."""
-    known, rows = np.unique(classes, return_index=True)
-    y = _safe_indexing(given, rows[np.searchsorted(known, y)])
-    return y.reset_index(drop=True) if isinstance(y, pd.DataFrame) else y
+def _one_hot_rows(labels_res, y, labels):
+    """Return for resampled labels rows of the one-hot target ``y``, whose labels are ``labels``."""
+    known, rows = np.unique(labels, return_index=True)
+    y_res = _safe_indexing(y, rows[np.searchsorted(known, labels_res)])
+    return y_res.reset_index(drop=True) if isinstance(y_res, pd.DataFrame) else y_res
 
 
 def _shortage(sampler, y, y_res):
-    """Say which rows that an oversampler was asked for it did not make; None if it made them."""
-    asked = getattr(sampler, "sampling_strategy_", None)
-    if getattr(sampler, "_sampling_type", None) != "over-sampling" or not isinstance(asked, dict):
+    """Return in words how many rows an oversampler made too few, or None."""
+    strategy = getattr(sampler, "sampling_strategy_", None)
+    if getattr(sampler, "_sampling_type", None) != "over-sampling" or not isinstance(strategy, dict):
         return None
     before, after = (
         dict(zip(*np.unique(np.asarray(each), return_counts=True), strict=True)) for each in (y, y_res)
     )
-    made = {label: after.get(label, 0) - before.get(label, 0) for label in asked}
-    short = [
+    made = {label: after.get(label, 0) - before.get(label, 0) for label in strategy}
+    missing = [
         f"{made[label]} of {n} rows of class {label}"
-        for label, n in asked.items()
+        for label, n in strategy.items()
         if n - made[label] > _MISSING * n
     ]
-    return ", ".join(short) or None
+    return ", ".join(missing) or None

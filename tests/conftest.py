@@ -3,6 +3,8 @@
 import signal
 
 import pytest
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import scale
 
 # Searched for doctests it would be a second module of this name, beside that of the guide.
 collect_ignore = ["conftest.py"]
@@ -14,3 +16,10 @@ def interrupts_are_heard():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def cancer():
+    """Scaled breast cancer data: 569 rows with 30 features; some modules have a part of their own."""
+    X, y = load_breast_cancer(return_X_y=True)
+    return scale(X), y

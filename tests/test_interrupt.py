@@ -8,7 +8,6 @@ import time
 
 import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
@@ -63,7 +62,7 @@ def interrupted(monkeypatch):
         thread = threading.Thread(target=press)
         thread.start()
         # A fit that did not notice the signal would never end, and run into the time limit of tests.
-        with pytest.warns(ConvergenceWarning, match="interrupted after"):
+        with pytest.raises(KeyboardInterrupt, match="interrupted after"):
             fit()
         thread.join()
 
@@ -107,7 +106,7 @@ def test_an_interrupt_goes_through_a_search(engine):
     clf = DNNClassifier((4,), epochs=5, callbacks=[Interrupt()], engine=engine)
     with pytest.raises(KeyboardInterrupt):
         GridSearchCV(clf, {"learning_rate": [0.1, 0.2]}, cv=2).fit(X, y)
-    with pytest.warns(ConvergenceWarning, match="after 2 of 5 epochs"):
+    with pytest.raises(KeyboardInterrupt, match="after 2 of 5 epochs"):
         clf.fit(X, y)
     assert clf.n_iter_ == 2
 

@@ -402,7 +402,7 @@ def test_each_head_has_its_own_form():
     "metric", [metrics.CategoricalAccuracy(), metrics.OneHotMeanIoU(3), "sparse_categorical_accuracy"]
 )
 def test_a_metric_that_does_not_fit_a_head_is_refused(metric):
-    with pytest.raises(ValueError, match=r"The metric \w+ does not compare .*one column of 0 and 1"):
+    with pytest.raises(ValueError, match=r"The metric \w+ does not fit .*one column of 0 and 1"):
         of_heads(metrics={"b": [metric]}).fit(X, PAIRS)
     with pytest.raises(ValueError, match=r"The metric AUC compares one column for each class"):
         of_heads(metrics=[["AUC"], None]).fit(X, PAIRS)
@@ -587,7 +587,7 @@ def test_a_metric_without_a_direction_is_refused_before_training():
     def mine(y_true, y_pred):
         return keras.ops.mean(y_pred, axis=-1)
 
-    with pytest.raises(ValueError, match=r"scoring='mine' .*nobody knows whether more or less is better"):
+    with pytest.raises(ValueError, match=r"scoring='mine' .*does not say whether more or less is better"):
         dnn(metrics=[mine], scoring="mine", epochs=10**6, validation_split=0.3).fit(X, BINARY)
 
 

@@ -13,12 +13,6 @@ from sklearn.preprocessing import StandardScaler, scale
 from skdl import DNNClassifier, DNNRegressor, Pipeline
 
 
-@pytest.fixture(scope="module")
-def cancer():
-    X, y = load_breast_cancer(return_X_y=True)
-    return scale(X), y
-
-
 def network(**params):
     defaults = {"epochs": 6, "batch_size": -1, "learning_rate": 0.05, "random_state": 0}
     return DNNClassifier((4,), **{**defaults, "validation_split": 0.2, **params})

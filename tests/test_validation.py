@@ -27,12 +27,6 @@ GROUPED = GroupShuffleSplit(1, test_size=0.2)
 
 
 @pytest.fixture(scope="module")
-def cancer():
-    X, y = load_breast_cancer(return_X_y=True)
-    return scale(X), y
-
-
-@pytest.fixture(scope="module")
 def patients(cancer):
     """Five rows of each patient, mixed."""
     return np.random.RandomState(0).permutation(np.arange(len(cancer[1])) // 5)

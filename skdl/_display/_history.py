@@ -20,10 +20,9 @@ from skdl._display._style import (
     score_label,
 )
 
-# Not measured on the data, so not drawn unless asked for.
+# Drawn only where `metrics` names them, since they are not computed from the data.
 _NO_METRICS = ("learning_rate", "lr")
-# A loss that spans more than this factor is drawn on a logarithmic axis, where one can
-# still see where it went before it exploded, or how small it became.
+# A loss that spans more than this factor gets a logarithmic axis, which shows small values beside large ones.
 _LOG_SPAN = 1000
 
 
@@ -187,9 +186,9 @@ class HistoryDisplay:
         >>> display = HistoryDisplay.from_cv_results(results)  # doctest: +SKIP
         """
         if not isinstance(cv_results, Mapping) or "estimator" not in cv_results:
-            given = list(cv_results) if isinstance(cv_results, Mapping) else type(cv_results).__name__
+            found = list(cv_results) if isinstance(cv_results, Mapping) else type(cv_results).__name__
             raise ValueError(
-                f"cv_results needs the key 'estimator', given is {given}; call cross_validate with "
+                f"cv_results needs the key 'estimator', got {found}; call cross_validate with "
                 "return_estimator=True."
             )
         return cls._from_sources(cv_results["estimator"]).plot(ax, **kwargs)
@@ -200,7 +199,7 @@ class HistoryDisplay:
         return cls(
             [run.history for run in runs],
             names=names,
-            # The epoch with the lowest training loss is not the best for anything but training rows.
+            # Without validation rows there is no best epoch to show.
             best_epochs=[run.best_epoch if "val_loss" in run.history else None for run in runs],
             diagnoses=[diagnose(source) for source in sources],
         )
@@ -254,11 +253,11 @@ class HistoryDisplay:
         known = {name.removeprefix("val_"): None for history in self.histories for name in history}
         if metrics is None:
             return ["loss", *(name for name in known if name != "loss" and name not in _NO_METRICS)]
-        # A metric with a value for each class stands for all of these.
+        # The name of a metric with a value for each class stands for all of them.
         metrics = [
             name
-            for given in ([metrics] if isinstance(metrics, str) else metrics)
-            for name in [each for each in known if each.startswith(f"{given}[")] or [given]
+            for metric in ([metrics] if isinstance(metrics, str) else metrics)
+            for name in [each for each in known if each.startswith(f"{metric}[")] or [metric]
         ]
         unknown = [name for name in metrics if name not in known]
         if unknown or not metrics:
@@ -282,9 +281,9 @@ class HistoryDisplay:
     def _best_epoch(self, run):
         if self.best_epochs is not None and self.best_epochs[run] is not None:
             return self.best_epochs[run]
-        watched = np.asarray(self.histories[run].get("val_loss", [np.nan]))
-        finite = np.isfinite(watched)
-        return int(np.argmin(np.where(finite, watched, np.inf))) if finite.any() else None
+        losses = np.asarray(self.histories[run].get("val_loss", [np.nan]))
+        finite = np.isfinite(losses)
+        return int(np.argmin(np.where(finite, losses, np.inf))) if finite.any() else None
 
     def _plot_metric(self, panel, metric, kwargs):
         from matplotlib.ticker import MaxNLocator
@@ -293,7 +292,7 @@ class HistoryDisplay:
         for run, history in enumerate(self.histories):
             train_style, val_style = self._styles(run)
             marked = None
-            for name, style, given in (
+            for name, style, own_style in (
                 (metric, train_style, kwargs["train"]),
                 (f"val_{metric}", val_style, kwargs["val"]),
             ):
@@ -302,11 +301,11 @@ class HistoryDisplay:
                 values = np.asarray(history[name], dtype=float)
                 epochs = np.arange(1, len(values) + 1)
                 if name.startswith("val_") and np.isfinite(values).any():
-                    # The line goes on over epochs without validation.
+                    # The line connects the validated epochs.
                     epochs, values = epochs[~np.isnan(values)], values[~np.isnan(values)]
-                # One epoch makes no line.
+                # A line of one epoch is invisible.
                 dot = {"marker": "."} if len(values) == 1 else {}
-                (line,) = panel.plot(epochs, values, **{**style, **dot, **given})
+                (line,) = panel.plot(epochs, values, **{**style, **dot, **own_style})
                 self.lines_.setdefault(name, []).append(line)
                 marked = line
             epoch = self._best_epoch(run)
@@ -380,7 +379,6 @@ def _panels(ax, n_panels):
 
     if ax is None:
         width, height = plt.rcParams["figure.figsize"]
-        # More panels need more room, but less than as many figures.
         figure = plt.figure(figsize=(width, height * (0.4 + 0.4 * n_panels)), layout="constrained")
         return figure.subplots(n_panels, sharex=True, squeeze=False)[:, 0]
     if np.ndim(ax):

@@ -9,16 +9,16 @@ from sklearn.utils.validation import check_consistent_length
 
 from skdl._display._style import axes_size, points, text_width
 
-# Below this a label can't be read; fewer columns are drawn instead. In points.
+# Smallest readable label, in points.
 _READABLE = 6
-# Behind the decimal point of a probability in percent, at most.
+# Most decimals of a probability in percent.
 _DIGITS = 3
-# Cells are one image wide; this share of it is left free beside each.
+# Space between images, as a share of their width.
 _SPACE = 0.15
 
 # Between the title and the images, in points.
 _TITLE_PAD = 12
-# Of matplotlib's constrained layout, on two sides together, in inches.
+# Padding of matplotlib's constrained layout on two sides, in inches.
 _PADDING = 0.09
 
 
@@ -132,7 +132,7 @@ class MisclassifiedDisplay:
         y_pred = np.asarray(estimator.predict(X))
         probabilities = None
         if hasattr(estimator, "predict_proba"):
-            # Of the wrong ones alone: they are few, and a pass over all was made.
+            # Only those of the wrong rows, which are few.
             wrong = _wrong_rows(y, y_pred)
             probabilities = np.full(len(y_pred), np.nan)
             if len(wrong):
@@ -281,14 +281,14 @@ class MisclassifiedDisplay:
             raise ValueError(f"n_columns={n_columns!r}: give a whole number, at least 1, or None.")
         own_figure = ax is None
         width = plt.rcParams["figure.figsize"][0] - _PADDING if own_figure else axes_size(ax)[0]
-        # The probability goes behind the label, or below it where that leaves more columns.
+        # The probability stands after the label, or below it where that allows more columns.
         layouts = []
         for separator in (" ", "\n"):
             captions = [self._caption(index, separator) for index in range(len(self.images))]
             layouts.append((*_fit(captions, width, n_columns), captions))
         columns, size, captions = max(layouts, key=lambda layout: layout[0])
         rows = max(1, math.ceil(len(captions) / columns))
-        # The lines of a caption, in widths of an image.
+        # Height of a caption in widths of an image.
         cell = width / (columns * (1 + _SPACE))
         n_lines = captions[0].count("\n") + 1 if captions else 0
         band = (n_lines + 0.9) * size * 1.2 / 72 / cell
@@ -327,7 +327,7 @@ class MisclassifiedDisplay:
         return caption
 
     def _aspect(self):
-        """Return the height of an image in its widths."""
+        """Return height / width of the images."""
         return self.images.shape[1] / self.images.shape[2] if len(self.images) else 1
 
     def _title(self):
@@ -337,7 +337,7 @@ class MisclassifiedDisplay:
 
 
 def _percent(probability):
-    """Return a probability in percent, with so many digits that it differs from 0 and 100."""
+    """Return a probability in percent, with enough digits to differ from 0 and 100."""
     rest = 100 * float(min(probability, 1 - probability))
     if 0 < rest < 10.0**-_DIGITS:
         return (
@@ -405,7 +405,7 @@ def _fit(captions, width, n_columns):
     if n_columns is not None:
         return n_columns, size(n_columns)
     square = max(1, math.ceil(math.sqrt(len(captions))))
-    # As square as can be, but for a last row that would be emptier than in a wider grid.
+    # The squarest grid, unless a wider one has a fuller last row.
     columns = min(range(square, square + square // 2 + 1), key=lambda columns: -len(captions) % columns)
     while columns > 1 and size(columns) < _READABLE:
         columns -= 1

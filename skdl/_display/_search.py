@@ -19,13 +19,12 @@ from skdl._display._style import (
     text_width,
 )
 
-# A grid is drawn as a heat map where at least this share of its cells was tried, else,
-# as after a random search, as points.
+# Share of tried cells from which a grid is a heat map; else, as after a random search, it is points.
 _FILLED = 0.5
-# Values can be called log-spaced from three on, if they span more than this factor.
+# Three or more values may be log-spaced if they span more than this factor.
 _LOG_SPAN = 3
-# A logarithmic axis that spans less than this factor has hardly a power of ten to label;
-# up to so many values have room for labels of their own.
+# A logarithmic axis that spans less than this factor has few powers of ten, so that up to _FEW values are
+# labelled instead.
 _NARROW = 100
 _FEW = 5
 _LONGEST_LABEL = 20
@@ -282,7 +281,7 @@ class SearchDisplay:
         return [best[place] for place in sorted(best)]
 
     def _mark_best(self, x, y, *, size, color=ORANGE, zorder=0.9):
-        # Below the dot of the candidate, whose colour or place must be seen.
+        # Below the dot of the candidate, which must be visible.
         style = {
             "marker": "*",
             "markersize": size,
@@ -329,7 +328,7 @@ class SearchDisplay:
             style = {"color": GREY, "markersize": 4, "zorder": 1, "label": "Other candidates"}
             (self.others_,) = self.ax_.plot(x[others], self.mean_scores[others], ".", **style)
         if self._failed().any():
-            # At the foot of the axes: there is no score to place them by.
+            # At the bottom of the axes, since they have no score.
             (self.failed_,) = self.ax_.plot(
                 x[self._failed()],
                 np.full(self._failed().sum(), 0.04),
@@ -406,7 +405,7 @@ class SearchDisplay:
 
 
 class _Axis:
-    """Where the values of one parameter lie.
+    """Positions of the values of one parameter.
 
     ``places`` are the positions of the candidates among the sorted distinct values (see `_rank`),
     ``labels`` the names of these, ``positions`` the coordinates of the candidates.
@@ -430,7 +429,7 @@ class _Axis:
             self.positions = np.asarray(self.places, dtype=float)
 
     def scale(self, axis, ax):
-        """Give an axis its scale and ticks, where it has the positions for coordinates."""
+        """Set scale and ticks of an axis whose coordinates are `positions`."""
         if not self.numeric:
             axis.set_ticks(np.arange(len(self.labels)), self.labels)
             (ax.set_xlim if axis is ax.xaxis else ax.set_ylim)(-0.5, len(self.labels) - 0.5)
@@ -441,12 +440,12 @@ class _Axis:
                 axis.set_ticks([], minor=True)
 
     def label_cells(self, axis):
-        """Give an axis of cells their labels."""
+        """Set the labels of the cells of a heat map."""
         axis.set_ticks(np.arange(len(self.labels)) + 0.5, self.labels)
 
 
 def _turn_labels(ax):
-    """Turn the labels of the x-axis if they would run into each other; tell whether."""
+    """Rotate the labels of the x-axis if they would overlap; return whether they are rotated."""
     width = axes_size(ax)[0]
     labels = [label for label in ax.get_xticklabels() if label.get_text()]
     widest = max((text_width(label.get_text(), points("medium")) for label in labels), default=0)
@@ -518,7 +517,7 @@ def _alike(scores):
 
 
 def _rank(value, label):
-    """Return what values are sorted by: numbers, then sequences by their length, then names, then None."""
+    """Return a sort key: numbers, then sequences by their length, then names, then None."""
     if value is None:
         return (3,)
     if isinstance(value, Real | np.bool_):
@@ -529,13 +528,13 @@ def _rank(value, label):
 
 
 def _short_names(names):
-    """Leave out the steps of a pipeline, unless two names become the same."""
+    """Return names without the steps of a pipeline, unless two become the same."""
     short = [name.rpartition("__")[2] for name in names]
     return short if len(set(short)) == len(short) else names
 
 
 def _log_spaced(values):
-    """Whether the logarithms of sorted values are spaced more evenly than the values."""
+    """Return whether the logarithms of sorted values are spaced more evenly than the values."""
     values = np.asarray(values, dtype=float)
     if len(values) < 3 or values[0] <= 0 or values[-1] <= _LOG_SPAN * values[0]:
         return False

@@ -1,12 +1,12 @@
-"""Colours, and text that fits, for all displays."""
+"""Colours, labels and sizes of text for all displays."""
 
 import math
 import textwrap
 
 import numpy as np
 
-# Okabe and Ito, "Color universal design", 2008: eight colours that people with any kind
-# of colour vision can tell apart; less yellow, which is too pale for lines.
+# Okabe and Ito, "Color universal design", 2008: colours that people with any kind of colour vision can
+# distinguish, without yellow, which is too pale for lines.
 BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, BLACK = (
     "#0072B2",
     "#D55E00",
@@ -20,8 +20,8 @@ COLORS = (BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE, BLACK)
 GREY = "#767676"
 
 
-# How the field writes what Python's names have in small letters.
-_WRITTEN = {
+# Usual spelling of words in the names of scores.
+_SPELLING = {
     "auc": "AUC",
     "d2": "D2",
     "f1": "F1",
@@ -41,8 +41,8 @@ _WRITTEN = {
 
 
 def score_label(name):
-    """Return a score's usual name: "ROC AUC" for "roc_auc"; one that is a text stays as it is."""
-    words = [_WRITTEN.get(word, word) for word in name.split("_")]
+    """Return the usual name of a score, such as "ROC AUC" for "roc_auc"."""
+    words = [_SPELLING.get(word, word) for word in name.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
@@ -62,7 +62,7 @@ def text_width(text, size):
 
 def axes_size(ax):
     """Return the width and height of axes, in inches."""
-    # Has the figure's layout, if any, done with what is drawn so far.
+    # Runs the figure's layout engine.
     ax.figure.draw_without_rendering()
     box = ax.get_position()
     width, height = ax.figure.get_size_inches()
@@ -76,11 +76,11 @@ def folded(text, width, size):
 
 
 def add_legend(ax, handles, *, own_figure):
-    """Add a legend: below the panels of one's own figure, else where there is room in ``ax``."""
+    """Add a legend: below the panels in a figure of skdl's, else inside ``ax``."""
     if not own_figure:
         return ax.legend(handles=handles, loc="best", fontsize="small")
     for size in (points("medium"), points("small")):
-        # Handle, the space behind it and between columns: matplotlib's defaults, rounded up.
+        # Plus handle, padding and space between columns: matplotlib's defaults, rounded up.
         entries = [text_width(handle.get_label(), size) + 5 * size / 72 for handle in handles]
         columns = max(
             (n for n in range(1, len(handles) + 1) if _widths(entries, n) <= ax.figure.get_figwidth()),
@@ -93,7 +93,7 @@ def add_legend(ax, handles, *, own_figure):
 
 
 def _widths(entries, n_columns):
-    # matplotlib fills a legend column by column, the first ones taking what is left over.
+    # matplotlib fills a legend by columns; the first ones take the remainder.
     rows, longer = divmod(len(entries), n_columns)
     ends = np.cumsum([rows + (column < longer) for column in range(n_columns)])
     return sum(max(column) for column in np.split(entries, ends[:-1]))

@@ -21,7 +21,7 @@ from skdl._dense import NotDense, State
 from skdl._estimators._checks import check_row_shape, check_rows, text_error
 from skdl._estimators._estimator_state import SEEDS, EstimatorState
 from skdl._persistence import copied
-from skdl._targets import Target, learnt_by
+from skdl._targets import Target, encoder_metadata
 from skdl._training import FIT_PARAMS, Holdout, Plan, Rows, encoded
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 
@@ -124,7 +124,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         """Return the validation rows that a call of `fit` gives, or None, and the plan of the training."""
         _model.check_arguments("fit", arguments, self._fit_arguments)
         settings = self._fit_settings(arguments)
-        validation = _training.given_rows(*validation, settings.get("validation_data"))
+        validation = _training.validation_rows(*validation, settings.get("validation_data"))
         plan = Plan.of(
             settings,
             callbacks=self._make_callbacks("callbacks", "fit__callbacks", given=arguments.get("callbacks")),
@@ -239,9 +239,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             self.y_dtype_, self.y_ndim_ = y.dtype, y.ndim
         encoder = self._unfitted_target_encoder(classes)
         self.target_encoder_ = encoder.fit(y if self._target_kind.has_labels else train.y)
-        vars(self).update(learnt_by(self.target_encoder_))
+        vars(self).update(encoder_metadata(self.target_encoder_))
         self.feature_encoder_ = self.feature_encoder.fit(train.X)
-        vars(self).update(learnt_by(self.feature_encoder_))
+        vars(self).update(encoder_metadata(self.feature_encoder_))
         row = encoded(self.feature_encoder_, take(train.X, slice(0, 1)))
         # Nested inputs have no single shape; only the user's builder needs theirs.
         self._row_shape = getattr(row, "shape", (1,))[1:]
@@ -282,8 +282,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         expected = vars(self).get("n_outputs_expected_")
         shapes = _model.output_shapes(model, x, seed=self._seed, expected=expected)
         names = getattr(model, "output_names", None)
-        settle = functools.partial(target.settle, shapes=shapes, names=names)
-        _model.compile_model(model, self._spec(), settle)
+        fit_metrics = functools.partial(target.fitting_metrics, shapes=shapes, names=names)
+        _model.compile_model(model, self._spec(), fit_metrics)
         target.match(model.loss, shapes)
 
     @validated
@@ -424,25 +424,23 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
         with self._restored_on_error(trains_model=continues):
             train, held_out = self._check_and_split(data, validation, plan, not continues, classes, groups)
-            task_data = _training.training_rows(data.X, data.y, metadata, train.where())
+            task_data = _training.callback_data(data.X, data.y, metadata, train.where())
             scored = None
             if held_out is not None:
-                source = data if validation is None else validation
-                scored = source.X, source.y, held_out.where(), held_out.weight
+                scored = (data if validation is None else validation), held_out
             self._compile_network(encoded(self.feature_encoder_, take(train.X, slice(0, 1))))
             train, held_out = self._encode(train, held_out, plan)
             train, held_out, plan = self._prepare_training(train, held_out, plan)
             network = self._network_to_train(train, plan)
             criterion = _training.Criterion.of(plan.scoring, network, self)
             summarize = functools.partial(
-                _training.learnt_from,
-                before=self._history() if plan.initial_epoch else {},
+                _training.history_attributes,
+                earlier=self._history() if plan.initial_epoch else {},
                 validates=plan.validates,
-                watched=criterion.name,
-                greater_is_better=criterion.mode == "max",
+                criterion=criterion,
             )
             hooks = self._hooks(criterion, plan, scored, task, task_data, summarize)
-            outcome = self._train(network, train, held_out, plan, *hooks, is_new=not continues)
+            outcome = self._train(network, train, held_out, plan, hooks, is_new=not continues)
             self.engine_, self.engine_reason_ = outcome.engine, outcome.reason
             self.callbacks_ = plan.callbacks
             vars(self).update(summarize(outcome.history))
@@ -485,35 +483,28 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         return self.model_
 
     def _hooks(self, criterion, plan, scored, task, task_data, summarize):
-        """Return what acts between the epochs: before and after the callbacks of Keras."""
-        before, after = [], []
+        """Return the hooks, which act between the epochs."""
+        hooks = []
         if criterion.scorer is not None and scored is not None:
-            before.append(_training.ValidationScore(criterion, self, *scored))
+            hooks.append(_training.ValidationScore(criterion, self, *scored))
         if getattr(self, "_skl_callbacks", None):
 
             def reconstruct(history):
                 return {**self._copied_network(), **summarize(history)}
 
-            after.append(_training.EpochTasks(self, task, reconstruct, task_data))
+            hooks.append(_training.EpochTasks(self, task, reconstruct, task_data))
         if plan.patience is not None:
-            name, greater_is_better = f"val_{criterion.name}", criterion.mode == "max"
-            after.append(_training.EarlyStopping(name, greater_is_better, plan.patience))
-        return before, after
+            hooks.append(_training.EarlyStopping(criterion, plan.patience))
+        return hooks
 
-    def _train(self, network, train, held_out, plan, before, after, is_new):
+    def _train(self, network, train, held_out, plan, hooks, is_new):
         """Train the network in place, and return the Outcome. ``is_new``: it was built for this training."""
-        rows, seed = (train, held_out), self._seed
+        args = {"seed": self._seed, "hooks": hooks}
         if isinstance(network, State):
             keep = functools.partial(self._keep_network, model=vars(self).get("model_"))
-            outcome = _training.train_dense(network, *rows, plan, seed=seed, hooks=before + after, hold=keep)
-            keep(network)
-        else:
-            is_plain = is_new and _model.is_plain(self._spec(), self._find_builder())
-            hooks = {"first": before, "last": after}
-            outcome = _training.fit_model(network, *rows, plan, seed=seed, is_plain=is_plain, **hooks)
-        if outcome.interrupted and _training.is_one_of_many():
-            raise KeyboardInterrupt
-        return outcome
+            return _training.train_dense(network, train, held_out, plan, **args, set_network=keep)
+        is_plain = is_new and _model.is_plain(self._spec(), self._find_builder())
+        return _training.train_model(network, train, held_out, plan, **args, is_plain=is_plain)
 
     def _check_trained(self, x):
         """Refuse a network whose outputs for the encoded rows x show that it is wrong."""
@@ -536,7 +527,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         n = _model.count_nan(outputs)
         if n:
             # As labels they would be the first class.
-            reason = _training.divergence(self._network, self._history()) or (
+            reason = _training.divergence_message(self._network, self._history()) or (
                 "Its weights are finite: are there very large values in X?"
             )
             raise ValueError(f"{type(self).__name__} predicts NaN for {n} of {X.shape[0]} rows. {reason}")

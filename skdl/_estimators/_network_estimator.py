@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from skdl._dense import NotDense
 from skdl._estimators._base import KerasEstimator
 from skdl._model import check_routed_params, described_network, initial_state, sequential
-from skdl._targets import meant
+from skdl._targets import fitting_metric
 
 
 def layer_sizes(sizes, name):
@@ -57,8 +57,8 @@ class NetworkEstimator(KerasEstimator):
         spec, layers = self._spec(), self._described_layers()
         check_routed_params(spec.params, set(spec.defaults), self._keras_build_fn)
         form = self._target.form(self._loss_with_params(), layers[-1][1]["units"])
-        settle = functools.partial(meant, form=form, loss=self._encoded_loss())
-        network = described_network(self._row_shape, layers, spec.compile_params, settle)
+        fit_metric = functools.partial(fitting_metric, form=form, loss=self._encoded_loss())
+        network = described_network(self._row_shape, layers, spec.compile_params, fit_metric)
         return initial_state(network, seed)
 
     def _encoded_loss(self):

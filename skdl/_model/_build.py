@@ -1,4 +1,4 @@
-"""A Keras model built by a function, which gets the parameters that it asks for."""
+"""A Keras model built by a function, which gets the parameters that it takes."""
 
 import functools
 import inspect
@@ -15,70 +15,32 @@ from skdl._training import FIT_PARAMS
 from skdl._typing import PredictArguments
 from skdl._warnings import warn
 
+PREDICT_PARAMS = frozenset(PredictArguments.__annotations__)
+# Models that a builder returned without variables. Their training makes the variables.
+_unbuilt = weakref.WeakSet()
+
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a model is built and compiled by.
+    """The parameters that a model is built and compiled by."""
 
-    Parameters
-    ----------
-    estimator : str
-        Name of the estimator's class, for messages.
-    params : dict
-        All parameters, as of ``get_params(deep=False)``.
-    defaults : dict
-        Default of every parameter in the signature.
-    compile_params : dict
-        Parameters of compiling: ``params``, where the estimator leaves nothing to be decided.
-    """
-
-    estimator: str
-    params: dict
-    defaults: dict
-    compile_params: dict
+    estimator: str  # name of the class, for messages
+    params: dict  # as of ``get_params(deep=False)``
+    defaults: dict  # of every parameter in the signature
+    compile_params: dict  # `params` with what the target decides
 
 
-PREDICT_PARAMS = frozenset(PredictArguments.__annotations__)
-_ARGUMENTS = {"fit": FIT_PARAMS, "predict": PREDICT_PARAMS}
-
-
-def check_arguments(method, given, valid):
-    """Refuse keyword arguments that a method of Keras does not take.
-
-    Parameters
-    ----------
-    method : str
-    given, valid : collection of str
-
-    Raises
-    ------
-    TypeError
-        With the nearest valid name.
-    """
-    unknown = set(given) - valid
+def check_arguments(method, names, valid):
+    """Refuse keyword arguments that a method does not take, with the nearest valid name."""
+    unknown = set(names) - valid
     if unknown:
         name = min(unknown)
         raise TypeError(f"{method} got an unexpected argument {name!r}.{nearest(name, valid)}")
 
 
 def check_routed_params(params, own_names, builder):
-    """Refuse routed parameters that nobody takes.
-
-    Parameters
-    ----------
-    params : dict
-        As of ``get_params(deep=False)``.
-    own_names : collection of str
-        Names in the estimator's signature.
-    builder : callable
-        Function that builds the model.
-
-    Raises
-    ------
-    ValueError
-        With the nearest name that would be taken.
-    """
-    taken_by_builder = {
+    """Refuse parameters that neither the estimator, its builder nor a method of Keras takes."""
+    builder_names = {
         name for name, p in inspect.signature(builder).parameters.items() if p.kind != p.VAR_KEYWORD
     }
     for name in params:
@@ -86,42 +48,26 @@ def check_routed_params(params, own_names, builder):
             continue
         prefix, routed, rest = name.partition("__")
         if not routed or prefix not in PREFIXES:
-            valid, rest = taken_by_builder | set(own_names), name
-            ok = not routed and (name in taken_by_builder or accepts_kwargs(builder))
+            valid, rest = builder_names | set(own_names), name
+            is_taken = not routed and (name in builder_names or accepts_kwargs(builder))
         elif prefix == "model":
-            valid, ok = taken_by_builder, rest in taken_by_builder or accepts_kwargs(builder)
+            valid, is_taken = builder_names, rest in builder_names or accepts_kwargs(builder)
         elif prefix in ("fit", "compile", "predict"):
-            valid = compile_params() if prefix == "compile" else _ARGUMENTS[prefix]
-            ok = rest.partition("__")[0] in valid
+            valid = {"fit": FIT_PARAMS, "predict": PREDICT_PARAMS}.get(prefix) or compile_params()
+            is_taken = rest.partition("__")[0] in valid
         else:
             continue
-        if not ok:
+        if not is_taken:
             raise ValueError(
-                f"Invalid parameter {name!r}: it is taken neither by the estimator nor by what it is "
-                f"meant for.{nearest(rest, valid)} Valid names there: {sorted(valid)}."
+                f"Invalid parameter {name!r}: neither the estimator nor the function or method that it is "
+                f"routed to takes it.{nearest(rest, valid)} Valid names there: {sorted(valid)}."
             )
 
 
-def find_builder(estimator, own, model=None, build_fn=None):
+def find_builder(estimator, method, model=None, build_fn=None):
     """Return the function that builds the model.
 
-    Parameters
-    ----------
-    estimator : str
-        Name of the estimator's class, for messages.
-    own : callable or None
-        Method ``_keras_build_fn`` of the estimator.
-    model, build_fn : callable, keras.Model or None
-        Parameters of the estimator.
-
-    Returns
-    -------
-    callable
-
-    Raises
-    ------
-    ValueError, TypeError
-        If there is none, or more than one, or it can't be called.
+    ``method`` is ``_keras_build_fn`` of the estimator or None, ``model`` and ``build_fn`` are parameters.
     """
     if build_fn is not None:
         if model is not None:
@@ -129,18 +75,18 @@ def find_builder(estimator, own, model=None, build_fn=None):
         warn("build_fn is called model now, as in scikeras; use model=.", FutureWarning)
         model = build_fn
     if model is None:
-        if own is None:
+        if method is None:
             raise ValueError(
                 "model=None, but there is nothing to build: give a function that returns a "
                 "keras.Model, or a keras.Model, or define _keras_build_fn in a subclass."
             )
-        return own
-    if own is not None:
+        return method
+    if method is not None:
         raise ValueError(
             f"{estimator} defines _keras_build_fn and was given model={model!r} too; leave one of them out."
         )
     if isinstance(model, keras.Model):
-        return functools.partial(_given, model)
+        return functools.partial(_returned, model)
     if not callable(model):
         raise TypeError(
             f"model must be a function that returns a keras.Model, or a keras.Model; got {model!r}."
@@ -148,14 +94,18 @@ def find_builder(estimator, own, model=None, build_fn=None):
     return model
 
 
+def _returned(model):
+    return model
+
+
 def runs_user_code(spec, builder):
-    """Whether building a model may call what is neither Keras's nor skdl's."""
-    own = (getattr(builder, "__module__", None) or "").partition(".")[0] == "skdl"
-    return not own or any(map(callable, spec.params.values()))
+    """Return whether building a model may call functions that are neither Keras's nor skdl's."""
+    is_own = (getattr(builder, "__module__", None) or "").partition(".")[0] == "skdl"
+    return not is_own or any(map(callable, spec.params.values()))
 
 
 def is_plain(spec, builder):
-    """Return whether skdl builds a model from numbers and names alone, without an object of the user's."""
+    """Return whether skdl builds a model from numbers and names, without objects of the user's."""
     return not runs_user_code(spec, builder) and _holds_no_object(spec.params)
 
 
@@ -168,91 +118,49 @@ def _holds_no_object(value):
 
 
 def build(spec, builder, meta):
-    """Call a builder with what it asks for.
+    """Return the model that a builder returns for the parameters that it takes.
 
-    Parameters
-    ----------
-    spec : ModelSpec
-    builder : callable
-    meta : dict
-        What was learnt from the data, for a builder that takes ``meta``.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    TypeError
-        If the builder returns anything but a model.
-    ValueError
-        If there are parameters that nobody takes.
+    ``meta`` is what the estimator has learned from the data.
     """
     own_names = set(spec.defaults)
     check_routed_params(spec.params, own_names, builder)
-    kwargs = route_params(
-        spec.params, destination="model", pass_filter=set(spec.params) - own_names, strict=True
+    kwargs = copies_in(
+        route_params(spec.params, destination="model", pass_filter=set(spec.params) - own_names, strict=True)
     )
-    kwargs = copies_in(kwargs)
-
-    def wants(name):
-        return has_param(builder, name) or accepts_kwargs(builder)
-
-    if wants("meta"):
-        kwargs["meta"] = meta
-    if wants("params"):
-        kwargs["params"] = copies_in(spec.params)
-    if wants("compile_kwargs"):
-        kwargs["compile_kwargs"] = compile_kwargs(spec.compile_params)
+    offered = {
+        "meta": lambda: meta,
+        "params": lambda: copies_in(spec.params),
+        "compile_kwargs": lambda: compile_kwargs(spec.compile_params),
+    }
+    taken = [name for name in offered if has_param(builder, name) or accepts_kwargs(builder)]
+    kwargs |= {name: offered[name]() for name in taken}
     new = []
 
-    def noted(next_creator, **arguments):
+    def creator(next_creator, **arguments):
         new.append(next_creator(**arguments))
         return new[-1]
 
-    with tf.variable_creator_scope(noted):
+    with tf.variable_creator_scope(creator):
         model = builder(**kwargs)
+    name = getattr(builder, "__name__", repr(builder))
     if not isinstance(model, keras.Model):
-        name = getattr(builder, "__name__", repr(builder))
         raise TypeError(
             f"The builder {name!r} must return a keras.Model, but returned {model!r} of type "
             f"{type(model).__name__}. Does it end with 'return model'?"
         )
-    if getattr(builder, "func", None) is not _given:
-        model = _own(model, set(map(id, new)), builder)
-    if model.compiled and "compile_kwargs" not in kwargs and "params" not in kwargs:
-        _warn_of_unused(spec)
+    if getattr(builder, "func", None) is not _returned:
+        model = _unshared(model, set(map(id, new)), name)
+    if model.compiled and not {"compile_kwargs", "params"} & kwargs.keys():
+        _warn_of_unused_params(spec)
     return model
 
 
-def _given(model):
-    return model
-
-
-# Models that a builder returned without variables, which their training then makes.
-_unbuilt = weakref.WeakSet()
-
-
-def _own(model, new, builder):
-    """Return a model that is no one else's: a copy where a builder returns what was there before.
-
-    Parameters
-    ----------
-    model : keras.Model
-    new : set of int
-        Ids of the variables that were made in this call of the builder.
-    builder : callable
-
-    Raises
-    ------
-    ValueError
-        If it was returned before, without variables, and was trained since.
-    """
+def _unshared(model, new, builder):
+    """Return a builder's model, or a copy where the builder did not make its variables in this call."""
     if model in _unbuilt:
-        name = getattr(builder, "__name__", repr(builder))
         raise ValueError(
-            f"The builder {name!r} returned the model {model.name!r} before, and it was trained since. Make "
-            "a new model in each call, or give the model itself as model=."
+            f"The builder {builder!r} returned the model {model.name!r} before, and it was trained since. "
+            "Make a new model in each call, or give the model itself as model=."
         )
     if any(id(variable.value) not in new for variable in model.variables):
         return copied(model)
@@ -261,8 +169,8 @@ def _own(model, new, builder):
     return model
 
 
-def _warn_of_unused(spec):
-    """Say which compile arguments a model that is compiled already leaves unused."""
+def _warn_of_unused_params(spec):
+    """Warn of parameters for ``compile`` that have no effect, since the builder compiled the model."""
     unused = [
         name
         for name, value in spec.params.items()

@@ -1,4 +1,4 @@
-"""Between Keras's models and the dense networks of `skdl._dense`, which are trained in NumPy."""
+"""Conversion between Keras models and the dense networks of `skdl._dense`, which are trained in NumPy."""
 
 import random
 import re
@@ -11,17 +11,12 @@ from skdl._arrays import leaves
 from skdl._backend import check_not_forked, floatx, keras, keras_is_imported, private, seeded
 from skdl._dense import NotDense
 from skdl._routing import route_params
-
-_SHORT = {
-    **{"bce": "BinaryCrossentropy", "kld": "KLDivergence", "mae": "MeanAbsoluteError"},
-    **{"mse": "MeanSquaredError", "mape": "MeanAbsolutePercentageError"},
-    **{"msle": "MeanSquaredLogarithmicError"},
-}
+from skdl._targets import SHORT_NAMES
 
 
 def _names(classes):
-    """Return the class for each name by which Keras knows it."""
-    short = {name: cls for name, cls in _SHORT.items() if cls in classes}
+    """Return the class for each name that Keras accepts."""
+    short = {name: cls for name, cls in SHORT_NAMES.items() if cls in classes}
     return {
         **{cls: cls for cls in classes},
         **{re.sub(r"([A-Z][a-z])", r"_\1", cls).strip("_").lower(): cls for cls in classes},
@@ -30,33 +25,19 @@ def _names(classes):
     }
 
 
-# Names of metrics that Keras reads by the shapes of target and output.
-_BY_FORM = ("accuracy", "acc", "crossentropy", "ce")
+# Metrics whose class Keras chooses by the shapes of target and output.
+_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 _KNOWN = {
     "losses": _names(_dense.MEASURES),
-    "metrics": {**_names(_dense.MEASURES), **{name: name for name in _BY_FORM}},
+    "metrics": {**_names(_dense.MEASURES), **{name: name for name in _BY_SHAPE}},
     "optimizers": {cls.lower(): cls for cls in _dense.OPTIMIZERS},
 }
 
 
 def described(kind, item, params=None):
-    """Return class name and configuration of one of Keras's losses, metrics or optimizers.
+    """Return the class name and the configuration of a loss, a metric or an optimizer of Keras.
 
-    Parameters
-    ----------
-    kind : {"losses", "metrics", "optimizers"}
-    item : str, class, function or instance
-    params : dict of str to object, default=None
-        Further arguments, which take precedence.
-
-    Returns
-    -------
-    tuple (str, dict)
-
-    Raises
-    ------
-    NotDense
-        If it is not known by its name, and not Keras's own.
+    ``kind`` is the module: "losses", "metrics" or "optimizers". Raise `NotDense` for other objects.
     """
     params = {name: _plain(value) for name, value in (params or {}).items()}
     if isinstance(item, str):
@@ -66,15 +47,15 @@ def described(kind, item, params=None):
         return name, params
     if item is None or not keras_is_imported():
         raise NotDense(f"{item!r} is not one of Keras's {kind}")
-    public, cls = getattr(keras, kind), item if isinstance(item, type) else type(item)
-    if getattr(public, cls.__name__, None) is cls or cls.__module__.startswith("skdl."):
+    module, cls = getattr(keras, kind), item if isinstance(item, type) else type(item)
+    if getattr(module, cls.__name__, None) is cls or cls.__module__.startswith("skdl."):
         if isinstance(item, keras.optimizers.Optimizer) and any(private.undecayed(item) or ()):
             raise NotDense(
-                "the optimizer was told not to decay some weights, which its configuration leaves out"
+                "the optimizer excludes some weights from decay, and its configuration does not say so"
             )
         return cls.__name__, {**({} if cls is item else _config_of(item)), **params}
     name = getattr(item, "__name__", "")
-    if getattr(public, name, None) is item:
+    if getattr(module, name, None) is item:
         return described(kind, name, params)
     raise NotDense(f"{item!r} is not one of Keras's {kind}")
 
@@ -82,12 +63,12 @@ def described(kind, item, params=None):
 def _config_of(item):
     try:
         return item.get_config()
-    except Exception as error:  # of whatever it holds that Keras can't write
+    except Exception as error:  # any, from the user's own classes
         raise NotDense(f"{item!r} has no configuration") from error
 
 
 def _plain(value):
-    """Return an argument as Keras's configurations have it."""
+    """Return an argument as a configuration of Keras has it."""
     if not keras_is_imported() or not isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
         return value
     if getattr(keras.optimizers.schedules, type(value).__name__, None) is not type(value):
@@ -105,27 +86,10 @@ def sequential(row_shape, layers):
     return keras.Sequential([keras.Input(shape=row_shape), *layers])
 
 
-def described_network(row_shape, layers, compile_params, settle):
-    """Return the network that layers and parameters of compiling describe.
+def described_network(row_shape, layers, compile_params, fit_metric):
+    """Return the dense network of described layers and parameters of compiling, or raise `NotDense`.
 
-    Parameters
-    ----------
-    row_shape : tuple of int
-    layers : list of tuple (str, dict)
-        Class name and arguments of each layer.
-    compile_params : dict of str to object
-        With routed ones, such as ``optimizer__learning_rate``.
-    settle : callable
-        From class name and configuration of a metric to those of the metric that is meant.
-
-    Returns
-    -------
-    skdl._dense.Network
-
-    Raises
-    ------
-    NotDense
-        If it is not covered by `skdl._dense`, or not by names alone.
+    ``fit_metric`` returns for class name and configuration of a metric those that fit the target.
     """
     _check_settings()
 
@@ -143,22 +107,22 @@ def described_network(row_shape, layers, compile_params, settle):
         [(name, _named(arguments)) for name, arguments in layers],
         loss=described("losses", loss, routed("loss")),
         optimizer=described("optimizers", compile_params["optimizer"], routed("optimizer")),
-        metrics=[settle(*described("metrics", metric, routed("metrics"))) for metric in metrics],
+        metrics=[fit_metric(*described("metrics", metric, routed("metrics"))) for metric in metrics],
         dtype=floatx(),
     )
 
 
 def _check_settings():
-    """Refuse settings of Keras for the whole process under which its formulas are others."""
+    """Refuse global settings of Keras that change its formulas."""
     if keras_is_imported():
         if keras.config.dtype_policy().name != floatx():
-            raise NotDense("the dtype policy of Keras is another one")
+            raise NotDense("the dtype policy of Keras is not its float type")
         if keras.config.epsilon() != _dense.EPSILON:
-            raise NotDense("keras.config.epsilon() is another one")
+            raise NotDense("keras.config.epsilon() is not its default")
 
 
 def _named(arguments):
-    """Return the arguments of a layer with the names of Keras's activations in their place."""
+    """Return the arguments of a layer with an activation function of Keras replaced by its name."""
     activation = arguments.get("activation")
     if activation is None or isinstance(activation, str):
         return arguments
@@ -169,36 +133,14 @@ def _named(arguments):
 
 
 def initial_state(network, seed):
-    """Return the state of a network as Keras would build it under a seed.
-
-    Parameters
-    ----------
-    network : skdl._dense.Network
-    seed : int
-        As of `skdl._backend.seeded`.
-
-    Returns
-    -------
-    skdl._dense.State
-    """
-    # As keras.src.random.make_default_seed in Keras 3.15.
+    """Return the initial state of a network, with the weights that Keras draws under a seed."""
+    # As keras.src.random.make_default_seed of Keras 3.15.
     draw = random.Random(seed)
     return _dense.initial_state(network, [draw.randint(1, 10**9) for _ in range(_dense.n_seeds(network))])
 
 
 def keras_model(state, seed):
-    """Make the compiled Keras model of a dense network.
-
-    Parameters
-    ----------
-    state : skdl._dense.State
-    seed : int
-        Under which it is built; its weights are those of the state.
-
-    Returns
-    -------
-    keras.Sequential
-    """
+    """Return the compiled Keras model of a dense network, built under a seed, with the state's weights."""
     check_not_forked()
     described = state.network.described
     with seeded(seed, user_code=False):
@@ -227,23 +169,9 @@ def _made(kind, described):
 
 
 def read_state(model, n_columns):
-    """Return the state of a dense network that a compiled Keras model is.
+    """Return the state of the dense network that a compiled Keras model is, or raise `NotDense`.
 
-    Parameters
-    ----------
-    model : keras.Model
-    n_columns : int
-        Of the encoded target.
-
-    Returns
-    -------
-    skdl._dense.State
-        It shares nothing with the model.
-
-    Raises
-    ------
-    NotDense
-        If the model, or how it is compiled, is anything but what `skdl._dense` covers.
+    ``n_columns`` is the width of the encoded target. The state shares no memory with the model.
     """
     state = _dense.blank_state(_network_of(model, n_columns))
     state.set_weights(model.get_weights())
@@ -254,14 +182,7 @@ def read_state(model, n_columns):
 
 
 def write_state(state, model):
-    """Give a compiled Keras model the weights of a dense network, and its optimizer what it keeps.
-
-    Parameters
-    ----------
-    state : skdl._dense.State
-    model : keras.Model
-        Of which `read_state` would read the same network.
-    """
+    """Give a compiled Keras model the weights and the optimizer state of its dense network."""
     model.set_weights(state.get_weights())
     for generator, draws in zip(_generators(model), state.draws, strict=True):
         generator.state.assign(draws)
@@ -278,7 +199,7 @@ def _generators(model):
 
 def _network_of(model, n_columns):
     if type(model) is not keras.Sequential and type(model) not in private.functional_classes():
-        raise NotDense(f"{type(model).__name__} is a class of its own")
+        raise NotDense(f"{type(model).__name__} is a subclass of keras.Model")
     if not (model.built and model.compiled and model.trainable):
         raise NotDense("the model is not built, not compiled or not trainable")
     _check_settings()
@@ -292,14 +213,14 @@ def _network_of(model, n_columns):
         "metrics": _read_metrics(metrics, n_columns, n_units),
         "weighted_metrics": _read_metrics(weighted, n_columns, n_units),
     }
-    how = _compile_config(model)
-    if model.run_eagerly or model.steps_per_execution != 1 or how["jit_compile"] is True:
-        raise NotDense("the model is compiled to run in another way")
+    config = _compile_config(model)
+    if model.run_eagerly or model.steps_per_execution != 1 or config["jit_compile"] is True:
+        raise NotDense("the model is compiled with run_eagerly, steps_per_execution or jit_compile")
     return _dense.network_of(
         model.input_shape[1:],
         [(type(layer).__name__, layer.get_config()) for layer in layers],
         **described_parts,
-        loss_weights=how["loss_weights"],
+        loss_weights=config["loss_weights"],
         dtype=keras.config.floatx(),
     )
 
@@ -307,38 +228,38 @@ def _network_of(model, n_columns):
 def _compile_config(model):
     try:
         return model.get_compile_config()
-    except Exception as error:  # of whatever Keras can't write, such as a class in the place of a metric
-        raise NotDense("Keras can't tell how the model is compiled") from error
+    except Exception as error:  # any, such as of a metric that is a class
+        raise NotDense("the model has no configuration of compile") from error
 
 
 def _read_metrics(metrics, n_columns, n_units):
-    """Return class name and configuration of metrics, as Keras settles them for a target and an output."""
+    """Return class name and configuration of metrics, as Keras chooses them for a target and an output."""
     return [_read_metric(metric, n_columns, n_units) for metric in keras.tree.flatten(metrics or [])]
 
 
 def _read_metric(metric, n_columns, n_units):
     name, config = described("metrics", metric, {"name": metric} if isinstance(metric, str) else {})
-    if name not in _BY_FORM:
+    if name not in _BY_SHAPE:
         return name, config
     if name not in ("accuracy", "acc"):
         raise NotDense(f"the metric {name!r}")
-    # keras/src/trainers/compile_utils.py of Keras 3.15: get_metric
+    # As get_metric in keras/src/trainers/compile_utils.py of Keras 3.15.
     if n_units == 1:
         return "BinaryAccuracy", config
     return "SparseCategoricalAccuracy" if n_columns == 1 else "CategoricalAccuracy", config
 
 
-# Attributes of layers that hold functions or objects, which a configuration has by name alone.
+# Attributes of layers whose functions or objects stand in a configuration by name alone.
 _PARTS = ("activation", "_initializer", "_regularizer", "_constraint")
 
 
 def _is_keras_own(value):
-    of = value if isinstance(value, types.FunctionType) else type(value)
-    return value is None or of.__module__.startswith("keras.")
+    cls = value if isinstance(value, types.FunctionType) else type(value)
+    return value is None or cls.__module__.startswith("keras.")
 
 
 def _check_chain(model, layers):
-    """Refuse anything but layers of Keras's own, each called once, one after the other."""
+    """Refuse a model that is not a chain of layers of Keras, each called once."""
     one = isinstance(model.input_shape, tuple) and isinstance(model.output_shape, tuple)
     if not one or len(set(map(id, layers))) < len(layers):
         raise NotDense("the model is no chain of layers")

@@ -8,27 +8,18 @@ from skdl._arrays import dense_where_small, leaves, n_rows, take
 from skdl._backend import check_not_forked, keras, private, seeded
 from skdl._training import check_steps
 
+# Rows of a sparse matrix that `dense_outputs` makes dense at a time.
+_ROWS = 2**10
+
 
 def check_input(model, x):
-    """Refuse rows that a model does not take.
-
-    Parameters
-    ----------
-    model : keras.Model
-    x : array, or nested lists or dicts of arrays
-        One row, encoded.
-
-    Raises
-    ------
-    ValueError
-        If the row has another shape than the model's input.
-    """
+    """Refuse an encoded row ``x`` whose shape is not that of the model's input."""
     expected = getattr(model, "input_shape", None) if model.built else None
     if not isinstance(expected, tuple) or not hasattr(x, "shape"):
         return
-    given = x.shape if len(x.shape) == len(expected) else (*x.shape, 1)
-    if len(given) != len(expected) or any(
-        want is not None and want != got for want, got in zip(expected[1:], given[1:], strict=True)
+    shape = x.shape if len(x.shape) == len(expected) else (*x.shape, 1)
+    if len(shape) != len(expected) or any(
+        want is not None and want != got for want, got in zip(expected[1:], shape[1:], strict=True)
     ):
         raise ValueError(
             f"The model takes rows of shape {expected[1:]}, but X has rows of shape {x.shape[1:]}. "
@@ -38,26 +29,9 @@ def check_input(model, x):
 
 
 def output_shapes(model, x, *, seed, expected=None):
-    """Return the shapes of a model's outputs, building it where it is not built.
+    """Return the shapes of a model's outputs for one encoded row; build the model where it is not built.
 
-    Parameters
-    ----------
-    model : keras.Model
-    x : array, or nested lists or dicts of arrays
-        One row, encoded.
-    seed : int
-        Of the weights, where the model is not built.
-    expected : int, default=None
-        Number of outputs that the target needs.
-
-    Returns
-    -------
-    list of tuple
-
-    Raises
-    ------
-    ValueError
-        If there are more or fewer outputs than the target needs, or one that is always 1.
+    Refuse another number of outputs than ``expected``, and an output that is always 1.
     """
     from skdl import _engine  # which imports TensorFlow
 
@@ -80,18 +54,9 @@ def output_shapes(model, x, *, seed, expected=None):
 
 
 def ends_in_probabilities(model, in_rows):
-    """Tell whether the last layer of a model makes sure that its outputs are probabilities.
+    """Return whether the last layer makes the outputs probabilities; False where it is not known.
 
-    Parameters
-    ----------
-    model : keras.Model
-    in_rows : bool
-        Whether those of a row must add up to one, unless there is one unit.
-
-    Returns
-    -------
-    bool
-        False also where the layers do not tell.
+    ``in_rows`` means that those of a row must add up to one, unless there is one unit.
     """
     if type(model) is not keras.Sequential or len(model.outputs) != 1:
         return False
@@ -101,27 +66,13 @@ def ends_in_probabilities(model, in_rows):
     return activation is keras.activations.sigmoid and (not in_rows or model.output_shape[-1] == 1)
 
 
-# Of a sparse matrix that are made dense at a time.
-_ROWS = 2**10
-
-
 def asks_keras(*, callbacks=(), steps=None, verbose=0, batch_size=None):
-    """Whether ``keras.Model.predict`` itself is asked for, to call something or to show progress."""
+    """Return whether arguments of a prediction need ``keras.Model.predict``."""
     return bool(callbacks or verbose or steps is not None)
 
 
 def dense_outputs(state, x):
-    """Return the outputs of a dense network.
-
-    Parameters
-    ----------
-    state : skdl._dense.State
-    x : array or sparse matrix of n_samples rows
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_units)
-    """
+    """Return the outputs of a dense network for an array or a sparse matrix."""
     x = dense_where_small(x)
     if not scipy.sparse.issparse(x):
         return _dense.predict(state, x)
@@ -130,46 +81,30 @@ def dense_outputs(state, x):
 
 
 def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **args):
-    """Return the outputs of a model.
+    """Return the outputs of a model for encoded rows.
 
-    Parameters
-    ----------
-    model : keras.Model
-    x : array or sparse matrix of n_samples rows, or nested lists or dicts of them
-    callbacks : list of keras.callbacks.Callback, default=()
-    batch_size : int, default=None
-        Rows of a step; -1 means all rows.
-    step : int, default=None
-        The same, where ``batch_size`` is not given and it matters how many rows a step has.
-    **args
-        Further arguments of ``keras.Model.predict``, which makes the pass where there are
-        callbacks, progress to show, or steps to count.
-
-    Returns
-    -------
-    ndarray, or nested lists or dicts of them
+    ``step`` is the number of rows of a step where ``batch_size`` is None and outputs may depend on it; -1
+    means all rows. ``args`` are further arguments of ``keras.Model.predict``.
     """
     check_not_forked()
     batch_size, step = (n_rows(x) if size == -1 else size for size in (batch_size, step))
     check_steps(model, n_rows(x), batch_size or step or 32, "rows to predict")
-    if asks_keras(callbacks=callbacks, **args):
-        # In the middle of a training, where a scorer predicts, they belong to the training.
-        before = [(private.watched_model(each), getattr(each, "params", None)) for each in callbacks]
-        try:
-            return model.predict(
-                x, **{"verbose": 0, **args}, callbacks=callbacks, batch_size=batch_size or step
-            )
-        finally:
-            for callback, (watched, params) in zip(callbacks, before, strict=True):
-                private.set_watched_model(callback, watched)
-                callback.params = params
-    from skdl import _engine  # which imports TensorFlow
+    if not asks_keras(callbacks=callbacks, **args):
+        from skdl import _engine  # which imports TensorFlow
 
-    return _engine.forward(model, x, batch_size=batch_size, step=step)
+        return _engine.forward(model, x, batch_size=batch_size, step=step)
+    # A scorer may predict in the middle of a training, to which the callbacks belong.
+    before = [(private.watched_model(each), getattr(each, "params", None)) for each in callbacks]
+    try:
+        return model.predict(x, **{"verbose": 0, **args}, callbacks=callbacks, batch_size=batch_size or step)
+    finally:
+        for callback, (watched, params) in zip(callbacks, before, strict=True):
+            private.set_watched_model(callback, watched)
+            callback.params = params
 
 
 def count_nan(outputs):
-    """Return the number of rows whose outputs are no numbers, for the first output that has some."""
+    """Return the number of rows with NaN in the first output that has some."""
     for output in leaves(outputs):
         if output.dtype.kind in "fV" and np.isnan(output).any():
             return int(np.isnan(output).reshape(len(output), -1).any(axis=1).sum())

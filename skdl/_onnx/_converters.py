@@ -19,7 +19,7 @@ from skdl._onnx._onnx_network import OPSETS, Graph, NetworkParts, add_network, o
 from skdl._persistence import copied
 from skdl._targets import output_function
 
-# What a subclass of the user's may override, and ONNX can't hold.
+# Methods that a user's subclass may override, with code that ONNX can't hold.
 _METHODS = ("predict", "predict_proba", "target_encoder", "feature_encoder")
 
 
@@ -32,13 +32,7 @@ class ConvertsToOnnx:
             register(cls)
 
     def _onnx_parts(self):
-        """Return what is predicted and how, as values.
-
-        Raises
-        ------
-        ValueError
-            If it can't be written as ONNX.
-        """
+        """Return the `NetworkParts`; raise ValueError where user code makes the prediction."""
         check_is_fitted(self)
         for name in _METHODS:
             own = getattr(type(self), name, None)
@@ -51,12 +45,12 @@ class ConvertsToOnnx:
         return self._network_parts()
 
     def _network_parts(self):
-        """Return the `NetworkParts`, where nothing of the estimator is code of the user's."""
+        """Return the `NetworkParts` of an estimator whose methods are skdl's."""
         try:
             network = self._dense_network()
         except NotDense:
             network = self.model_
-            if not getattr(network, "inputs", None):  # of a class of its own
+            if not getattr(network, "inputs", None):  # a subclass of keras.Model
                 rows = keras.Input(self._row_shape, dtype=self.X_dtype_.name)
                 network = keras.Model(rows, copied(network)(rows))
             if len(network.inputs) != 1 or len(network.outputs) != 1:
@@ -76,13 +70,7 @@ class ConvertsToOnnx:
 
 
 def register(cls):
-    """Register a converter with skl2onnx, which looks for them by exact classes.
-
-    Parameters
-    ----------
-    cls : type
-        Of an estimator with `ConvertsToOnnx`.
-    """
+    """Register the converter of a class of estimators with skl2onnx, which looks it up by the exact class."""
     from skl2onnx import update_registered_converter
 
     options = {
@@ -100,7 +88,7 @@ def register(cls):
 
 
 def _set_shapes(operator):
-    """Set types and shapes of the outputs of an estimator."""
+    """Set the types and shapes of an estimator's outputs."""
     from skl2onnx.common import data_types
 
     parts = operator.raw_operator._onnx_parts()
@@ -130,17 +118,7 @@ def joined(graph, variables):
 
 
 def add_to(container, graph, names, outputs):
-    """Add a graph to skl2onnx's container.
-
-    Parameters
-    ----------
-    container : skl2onnx.common._container.ModelComponentContainer
-    graph : Graph
-    names : list of str
-        Its outputs.
-    outputs : list of skl2onnx.common._topology.Variable
-        The operator's, of which name and type are used.
-    """
+    """Add a graph to a container of skl2onnx; ``names`` are its results, cast to the operator's outputs."""
     from skl2onnx.common.data_types import guess_proto_type
 
     for name, variable in zip(names, outputs, strict=True):
@@ -166,14 +144,14 @@ _FUNCTIONS = {
 
 
 class _Step(TransformerMixin, BaseEstimator):
-    """A step that skl2onnx asks for its nodes by the two methods below."""
+    """A step with its own converter, by two methods that skl2onnx calls."""
 
     def onnx_shape_calculator(self):
-        """Return what sets the shapes of the outputs."""
+        """Return the function that sets the shapes of the outputs."""
         return self._set_shape
 
     def onnx_converter(self):
-        """Return what adds the nodes."""
+        """Return the function that adds the nodes."""
         return self._convert
 
     def _convert(self, scope, operator, container):
@@ -183,7 +161,7 @@ class _Step(TransformerMixin, BaseEstimator):
 
 
 class Columns(_Step):
-    """The columns of a DataFrame as one array."""
+    """Joins the columns of a DataFrame to one array."""
 
     def __init__(self, n_columns):
         self.n_columns = n_columns
@@ -196,7 +174,7 @@ class Columns(_Step):
 
 
 class Imputed(_Step):
-    """A `SimpleImputer` of numbers, which onnxruntime has for float32 alone."""
+    """A `SimpleImputer` of numbers, for which onnxruntime has float32 alone."""
 
     def __init__(self, imputer):
         self.imputer = imputer
@@ -220,18 +198,13 @@ class Imputed(_Step):
 
 
 class InverseTarget(_Step):
-    """What `TransformedTargetRegressor` does to predictions."""
+    """The inverse transformation of `TransformedTargetRegressor`."""
 
     def __init__(self, transformer):
         self.transformer = transformer
 
     def check(self):
-        """Refuse a transformer that is not known here.
-
-        Raises
-        ------
-        ValueError
-        """
+        """Refuse a transformer without a converter below."""
         function = getattr(self.transformer, "inverse_func", None)
         if isinstance(self.transformer, FunctionTransformer):
             if function not in _FUNCTIONS or self.transformer.inv_kw_args:
@@ -265,17 +238,7 @@ _LARGEST = 1e300
 
 
 def add_table(graph, variables, reader, encoder):
-    """Add what `TableReader` and `TableEncoder` do, and return the name of the network's input.
-
-    Parameters
-    ----------
-    graph : Graph
-    variables : list of skl2onnx.common._topology.Variable
-        One array of numbers, or a column each.
-    reader : skdl._tabular.TableReader
-    encoder : skdl._tabular.TableEncoder
-        Both fitted.
-    """
+    """Add what a fitted `TableReader` and `TableEncoder` do; return the name of the network's input."""
     categorical = np.flatnonzero(reader.is_categorical_)
     numeric = np.flatnonzero(~reader.is_categorical_)
     parts = []
@@ -298,7 +261,7 @@ def _columns(graph, variables, places):
 
 
 def _add_numbers(graph, x, transformers):
-    """Impute, scale and bend numbers, and tell what was missing."""
+    """Impute, scale and squash numbers, and flag missing ones."""
     imputer, clipper = transformers["numeric"].imputer_, transformers["numeric"].clipper_
     missing = graph.add("IsNaN", x)
     x = graph.add("Where", missing, imputer.statistics_, x)
@@ -314,7 +277,7 @@ def _add_numbers(graph, x, transformers):
 
 
 def _add_categories(graph, variables, places, reader, encoder):
-    """Add up what each category changes in the columns of a row without any known category."""
+    """Add the change by each category to the columns of a row without known categories."""
     from skl2onnx.common.data_types import StringTensorType
 
     codes = np.full((1, len(reader.is_categorical_)), np.nan)
@@ -347,22 +310,15 @@ def _add_categories(graph, variables, places, reader, encoder):
 
 
 def _number(category):
-    """Return the number whose text a category is, of a column of numbers."""
+    """Return the number that a category of a numeric column has as its text."""
     return {"True": 1.0, "False": 0.0}[category] if category in ("True", "False") else float(category)
 
 
 def add_average(graph, y, scaler=None, limits=None):
-    """Add the average over the folds: of probabilities, or of numbers in the target's units.
+    """Add the average over the folds of a network's output of shape (n_samples, n_folds, 1, n_units).
 
-    Parameters
-    ----------
-    graph : Graph
-    y : str
-        Name of the network's output, of shape (n_samples, n_folds, 1, n_units).
-    scaler : sklearn.preprocessing.StandardScaler, default=None
-        Of the target; None for classes, of which the network returns logarithms of probabilities.
-    limits : tuple of ndarray (smallest, largest), default=None
-        Of the target.
+    ``scaler`` and ``limits`` are those of a numeric target; without them the output is a logarithm of
+    probabilities.
     """
     y = graph.cast(graph.add("Squeeze", y, np.int64([2])), np.float64)
     if scaler is None:

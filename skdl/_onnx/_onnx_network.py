@@ -12,7 +12,7 @@ import numpy as np
 from skdl._backend import keras
 from skdl._dense import State
 
-# All operators below mean the same in each later version.
+# The operators below are the same in each later version.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -24,7 +24,7 @@ class Graph:
         self.nodes, self.constants = [], []
 
     def add(self, operator, *inputs, output=None, **attributes):
-        """Add a node and return the name of its output; arrays among its inputs become constants."""
+        """Add a node and return the name of its output; arrays among the inputs become constants."""
         from onnx import helper
 
         names = [each if isinstance(each, str) else self._constant(each) for each in inputs]
@@ -34,7 +34,7 @@ class Graph:
         return node.output[0]
 
     def cast(self, x, dtype, output=None):
-        """Return the values of ``x`` as another type, of NumPy or ONNX."""
+        """Cast ``x`` to a type of NumPy or ONNX."""
         from onnx import helper
 
         to = dtype if isinstance(dtype, int) else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -51,20 +51,20 @@ class Graph:
         return name
 
     def inline(self, model, x):
-        """Add the graph of a model of one input and one output, and return the name of the latter."""
+        """Add the graph of a model with one input and one output, and return the name of the output."""
         graph = model.graph
         _rename(graph, f"{self.prefix}{len(self.nodes)}_")
         inside = Graph(graph.input[0].name + "_")
         inside.add("Identity", x, output=graph.input[0].name)
         inside.nodes += graph.node
-        if any(_is_left_alone(node) for node in graph.node):
+        if any(_is_unsortable(node) for node in graph.node):
             return self._branch(inside.nodes, graph, x)
         self.nodes += inside.nodes
         self.constants += graph.initializer
         return graph.output[0].name
 
     def _branch(self, nodes, graph, x):
-        """Add a graph inside of a node whose condition always holds."""
+        """Add a graph inside an If node whose condition always holds, so that skl2onnx does not sort it."""
         from onnx import helper
 
         def branch(nodes, constants=()):
@@ -85,13 +85,13 @@ class Graph:
         )
 
 
-def _is_left_alone(node):
-    """Whether skl2onnx can't sort a node: one without an optional input, or with nodes inside."""
+def _is_unsortable(node):
+    """Return whether skl2onnx can't sort a node: it lacks an optional input, or has nodes inside."""
     return "" in node.input or any(each.HasField("g") or each.graphs for each in node.attribute)
 
 
 def _rename(graph, prefix):
-    """Put a prefix before all names of a graph and of those inside its nodes."""
+    """Put a prefix before all names of a graph and of the graphs inside its nodes."""
     for node in graph.node:
         node.name = prefix + node.name
         node.input[:] = [name and prefix + name for name in node.input]
@@ -114,7 +114,7 @@ def activation(graph, kind, z, dtype, **settings):
     return _FORMULAS[kind](add, z, one, **settings)
 
 
-# As in `skdl._dense._activations`; Elu is 'celu' with Keras's alpha of 1.
+# As in `skdl._dense._activations`. With an alpha of 1, as in Keras, celu is Elu.
 _OPERATORS = {
     **{"celu": ("Elu", {"alpha": 1.0}), "exponential": ("Exp", {}), "relu": ("Relu", {})},
     **{"sigmoid": ("Sigmoid", {}), "softplus": ("Softplus", {}), "softsign": ("Softsign", {})},
@@ -163,51 +163,21 @@ _FORMULAS = {
 
 
 class NetworkParts(NamedTuple):
-    """What a fitted estimator computes.
+    """What a fitted estimator computes, as values."""
 
-    Parameters
-    ----------
-    network : skdl._dense.State or keras.Model
-        Of one input and one output.
-    n_outputs : int or None
-        Columns of what is predicted.
-    kind : {"classes", "one-hot", "labels", "numbers"}
-        One class for each row, given by its label or one-hot; labels of 0 and 1; numbers.
-    classes : ndarray, default=None
-        Their labels.
-    output_function : {"sigmoid", "softmax"}, default=None
-        What turns the output into probabilities.
-    read : callable, default=None
-        From a graph and skl2onnx's variables to the name of the network's input. By default the variables are
-        columns of numbers.
-    finish : callable, default=None
-        From a graph and the name of the network's output to that of what is decoded.
-    """
-
-    network: Any
-    n_outputs: int | None
-    kind: str
-    classes: np.ndarray | None = None
-    output_function: str | None = None
+    network: Any  # State or keras.Model, with one input and one output
+    n_outputs: int | None  # columns of the prediction
+    kind: str  # "classes", "one-hot", "labels" or "numbers"
+    classes: np.ndarray | None = None  # for "classes"
+    output_function: str | None = None  # "sigmoid" or "softmax", makes probabilities of the output
+    # Returns for a graph and variables of skl2onnx the name of the input; None for columns of numbers.
     read: Callable | None = None
+    # Returns for a graph and the name of the network's output that of the output to decode.
     finish: Callable | None = None
 
 
 def add_network(graph, parts, x):
-    """Add a network and what decodes its output.
-
-    Parameters
-    ----------
-    graph : Graph
-    parts : NetworkParts
-    x : str
-        Name of the rows.
-
-    Returns
-    -------
-    list of str
-        Names of labels and probabilities, or of the numbers.
-    """
+    """Add a network and the decoding of its output; return the names of the results."""
     add_output = _add_dense if isinstance(parts.network, State) else _add_keras_model
     y = add_output(graph, parts.network, x)
     if parts.finish is not None:
@@ -276,8 +246,8 @@ def exported(model):
 
 @contextlib.contextmanager
 def _names_for_tf2onnx():
-    """Give NumPy the name that Keras 3.15 sets for tf2onnx, and take it away again."""
-    missing = "object" not in vars(np)  # NumPy warns where it is asked for it
+    """Remove the name ``np.object`` that Keras 3.15 sets for tf2onnx."""
+    missing = "object" not in vars(np)  # hasattr would warn
     if missing:
         np.object = object
     try:

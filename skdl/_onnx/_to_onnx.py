@@ -1,4 +1,4 @@
-"""Whole fitted Pipelines as one ONNX model: `to_onnx`."""
+"""Conversion of fitted estimators and Pipelines to ONNX: `to_onnx`."""
 
 import copy
 import os
@@ -20,7 +20,7 @@ from skdl._typing import MatrixLike
 
 # Rows on which the written model is compared with the estimator.
 _COMPARED = 1000
-_HINT = "Some operators are there for float32 alone: give X_sample as float32, or leave the step out."
+_HINT = "Some operators take float32 alone: give X_sample as float32, or leave the step out."
 
 
 def to_onnx(
@@ -140,7 +140,7 @@ def to_onnx(
 
 
 def _plain(item, parts):
-    """Return what predicts, in classes that skl2onnx knows; collect its parts in a list."""
+    """Return an estimator in classes that skl2onnx converts; append its parts to a list."""
     if hasattr(item, "best_estimator_"):
         return _plain(item.best_estimator_, parts)
     if isinstance(item, Pipeline):
@@ -154,7 +154,7 @@ def _plain(item, parts):
         inverse = InverseTarget(item.transformer_).check()
         return Pipeline([("regressor", _plain(item.regressor_, parts)), ("inverse", inverse)])
     if hasattr(item, "_onnx_parts"):
-        if item.__sklearn_is_fitted__():  # or what an ensemble made its copies of
+        if item.__sklearn_is_fitted__():  # else the template of an ensemble
             item._onnx_parts()
             register(type(item))
             parts.append(item)
@@ -174,13 +174,13 @@ def _plain(item, parts):
         parts.append(item)
         inside = [name for name in vars(item) if name.endswith("_") or name == "transformer_list"]
     else:
-        # Of CalibratedClassifierCV: a classifier with its calibrators, which is no estimator itself.
+        # The pairs of classifier and calibrators in CalibratedClassifierCV are no estimators.
         inside = ["estimator"] if hasattr(item, "calibrators") else []
     copied = copy.copy(item) if inside else item
     for name in inside:
         vars(copied)[name] = _plain(getattr(item, name), parts)
     if hasattr(copied, "flatten_transform"):
-        copied.flatten_transform = False  # of `transform`, which has no converter
+        copied.flatten_transform = False  # else skl2onnx refuses VotingClassifier
     return copied
 
 
@@ -196,7 +196,7 @@ def _imputes_numbers(item):
 
 
 def _unknown(parts):
-    """Return the names of the parts that skl2onnx has no converter for."""
+    """Return the names of the parts without a converter."""
     from skl2onnx import get_model_alias
 
     names = []
@@ -238,7 +238,7 @@ def _dtype_of(values):
 
 
 def _skl2onnx_type(dtype, shape):
-    """Return a type of skl2onnx: numbers of single columns are float64, since it joins no others rightly."""
+    """Return a type of skl2onnx: float64 for single columns, the only type that it joins correctly."""
     from skl2onnx.common import data_types
 
     if dtype.kind == "U":
@@ -249,24 +249,24 @@ def _skl2onnx_type(dtype, shape):
 
 
 def _take_given_types(model, types):
-    """Have a model take its inputs in the types that they were given in."""
+    """Change the types of a model's inputs to those of the sample, with casts."""
     from onnx import helper
 
     for tensor, (name, dtype, _) in zip(model.graph.input, types, strict=True):
         declared = tensor.type.tensor_type
-        given = helper.np_dtype_to_tensor_dtype(np.dtype(object) if dtype.kind == "U" else dtype)
-        if declared.elem_type == given:
+        elem_type = helper.np_dtype_to_tensor_dtype(np.dtype(object) if dtype.kind == "U" else dtype)
+        if declared.elem_type == elem_type:
             continue
         inside = f"{name}_cast"
         for node in model.graph.node:
             node.input[:] = [inside if each == name else each for each in node.input]
         cast = helper.make_node("Cast", [name], [inside], name=inside, to=declared.elem_type)
         model.graph.node.insert(0, cast)
-        declared.elem_type = given
+        declared.elem_type = elem_type
 
 
 def _inputs(X, types):
-    """Return rows as onnxruntime takes them: missing text is its name, "nan" or "None"."""
+    """Return rows as onnxruntime takes them; missing text is "nan" or "None"."""
 
     def array(values, dtype):
         values = np.asarray(values)
@@ -280,7 +280,7 @@ def _inputs(X, types):
 
 
 def _compare(estimator, X, types, session, content):
-    """Refuse a model that onnxruntime can't run, or that predicts something else than the estimator."""
+    """Refuse a model that onnxruntime can't run, or whose predictions differ from the estimator's."""
     try:
         written = session(content).run(None, _inputs(X, types))[-1]
     except Exception as error:

@@ -1,17 +1,26 @@
-"""The target of a fit: what it is, which output fits it, how it is encoded."""
+"""The target of a fit: its kind, the output layer that fits it, and its encoding."""
 
 from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder, StandardizedTargetEncoder
-from skdl._targets._metrics import meant
+from skdl._targets._metrics import fitting_metric
 from skdl._targets._output import (
+    SHORT_NAMES,
     check_probabilities,
     output_function,
     probabilities,
     read_loss,
     takes_one_hot,
 )
-from skdl._targets._target import DiscreteTarget, NumberTarget, OneHotTarget, Target, is_one_hot, learnt_by
+from skdl._targets._target import (
+    DiscreteTarget,
+    NumberTarget,
+    OneHotTarget,
+    Target,
+    encoder_metadata,
+    is_one_hot,
+)
 
 __all__ = [
+    "SHORT_NAMES",
     "ClassifierLabelEncoder",
     "DiscreteTarget",
     "NumberTarget",
@@ -20,9 +29,9 @@ __all__ = [
     "StandardizedTargetEncoder",
     "Target",
     "check_probabilities",
+    "encoder_metadata",
+    "fitting_metric",
     "is_one_hot",
-    "learnt_by",
-    "meant",
     "output_function",
     "probabilities",
     "read_loss",

@@ -1,4 +1,4 @@
-"""Transformers from a target to what a Keras model takes, and back."""
+"""Transformers that encode a target for a Keras model and decode its outputs."""
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -57,17 +57,17 @@ class ClassifierLabelEncoder(TransformerMixin, BaseEstimator):
             If ``y`` is no target of a classifier, or holds labels that are not among the given
             ``categories``.
         """
-        given = None if isinstance(self.categories, str) else np.asarray(self.categories[0])
-        if given is not None and not np.array_equal(given, np.unique(given)):
-            raise ValueError(f"categories must hold sorted labels, each once; got {given.tolist()}.")
+        classes = None if isinstance(self.categories, str) else np.asarray(self.categories[0])
+        if classes is not None and not np.array_equal(classes, np.unique(classes)):
+            raise ValueError(f"categories must hold sorted labels, each once; got {classes.tolist()}.")
         kind = type_of_target(y, input_name="y")
-        if kind == "binary" and given is not None:
-            kind = type_of_target(given)
+        if kind == "binary" and classes is not None:
+            kind = type_of_target(classes)
         self._y_dtype, self._y_shape, self._target_type = y.dtype, y.shape, kind
         self.n_outputs_ = self.n_outputs_expected_ = 1
         self._encoding = "codes"
         if self._has_classes:
-            self.classes_ = np.unique(y) if given is None else given
+            self.classes_ = np.unique(y) if classes is None else classes
             _codes(np.ravel(y), self.classes_)
             self.n_classes_ = len(self.classes_)
             self._encoding = fitting_outputs("classes", self.n_classes_, self.loss)[0].encoding
@@ -86,7 +86,7 @@ class ClassifierLabelEncoder(TransformerMixin, BaseEstimator):
         return self
 
     def get_metadata(self):
-        """Return what was learnt, for attributes of the estimator and for the builder.
+        """Return what `fit` learned, for attributes of the estimator and for the builder.
 
         Returns
         -------
@@ -101,7 +101,7 @@ class ClassifierLabelEncoder(TransformerMixin, BaseEstimator):
 
     @property
     def takes_largest(self):
-        """Whether the target was one-hot, so that the largest output of a row is its class."""
+        """Whether the target is one-hot, so that the largest output of a row is its class."""
         return self._target_type == "multiclass-onehot"
 
     def match_output(self, loss, n_units):
@@ -180,23 +180,13 @@ class ClassifierLabelEncoder(TransformerMixin, BaseEstimator):
 
 
 def unseen_labels(y, classes):
-    """Return the labels that are not among some classes.
-
-    Parameters
-    ----------
-    y, classes : ndarray of one dimension
-        Of any types: numbers are compared by value, and a number is no string.
-
-    Returns
-    -------
-    list
-    """
+    """Return the labels in ``y`` that are not in ``classes``, whatever the types of the arrays."""
     known = set(classes.tolist())
     return [label for label in np.unique(y).tolist() if label not in known]
 
 
 def _codes(y, classes):
-    """Return the positions of labels among the sorted classes, whatever the types of both."""
+    """Return the positions of labels in sorted classes, whatever the types of the arrays."""
     unseen = unseen_labels(y, classes)
     if unseen:
         raise ValueError(
@@ -208,13 +198,13 @@ def _codes(y, classes):
 
 
 class RegressorTargetEncoder(TransformerMixin, BaseEstimator):
-    """Hand a numeric target on to a Keras model, and shape its outputs alike.
+    """Give a numeric target to a Keras model, and its outputs the shape of the target.
 
     The encoder of scikeras 0.13.0 has the same name and attributes. With this one
 
     - predictions have the floating type of the target, or that of the outputs where it is wider;
-    - a single target is a column, as the model's output is: losses and metrics of one's
-      own, written as classes, would compare each prediction with all targets else.
+    - a single target is a column, as the model's output is: losses and metrics of the user's
+      own, written as classes, would otherwise compare each prediction with all targets.
 
     Attributes
     ----------
@@ -240,7 +230,7 @@ class RegressorTargetEncoder(TransformerMixin, BaseEstimator):
         return self
 
     def get_metadata(self):
-        """Return what was learnt, for attributes of the estimator and for the builder.
+        """Return what `fit` learned, for attributes of the estimator and for the builder.
 
         Returns
         -------
@@ -291,19 +281,10 @@ def _n_columns(y):
 
 
 class StandardizedTargetEncoder(RegressorTargetEncoder):
-    """Hand on a numeric target with mean 0 and variance 1, and keep predictions in its range."""
+    """Scale a target to mean 0 and variance 1, and clip predictions to its range."""
 
     def fit(self, y):
-        """Learn mean, standard deviation and range of a target.
-
-        Parameters
-        ----------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-
-        Returns
-        -------
-        StandardizedTargetEncoder
-        """
+        """Learn mean, standard deviation and range of a target."""
         super().fit(y)
         columns = np.asarray(y, np.float64).reshape(len(y), -1)
         self.scaler_ = StandardScaler().fit(columns)
@@ -311,28 +292,10 @@ class StandardizedTargetEncoder(RegressorTargetEncoder):
         return self
 
     def transform(self, y):
-        """Standardise a target.
-
-        Parameters
-        ----------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_outputs)
-        """
+        """Return a target scaled, in two dimensions."""
         columns = np.asarray(y, np.float64).reshape(len(y), -1)
         return self.scaler_.transform(columns).astype(floatx())
 
     def inverse_transform(self, y):
-        """Scale outputs back, and clip them to the range of the fitted target.
-
-        Parameters
-        ----------
-        y : ndarray of shape (n_samples, n_outputs)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        """
+        """Return outputs scaled back and clipped, in the shape of the target."""
         return super().inverse_transform(np.clip(self.scaler_.inverse_transform(y), *self.range_))

@@ -1,87 +1,60 @@
-"""What each metric of Keras means for each form of target: taken as it is, changed, or refused.
+"""The metric of Keras that fits the form of a target: as it is, with other arguments, or none.
 
 A metric has the value that scikit-learn or NumPy computes from `predict` and `predict_proba` on the same
-rows, or is refused before training. The decision, `meant`, takes and returns names of classes and their
-configurations; it needs no Keras. Metrics of the user's own are taken as they are.
+rows, or is refused before training. `fitting_metric` decides by names of classes and configurations, without
+Keras. Metrics of the user's own are taken as they are.
 """
 
 import functools
 from typing import Any, NamedTuple
 
 from skdl._backend import keras
-from skdl._targets._output import fitting_outputs, read_loss
+from skdl._targets._output import SHORT_NAMES, fitting_outputs, output_function, read_loss
 
 
 class Form(NamedTuple):
-    """What the target and the outputs of a network are, as far as a metric must know it.
+    """The form of a target and of the outputs of a network."""
 
-    Parameters
-    ----------
-    target : {"binary", "codes", "one-hot", "labels", "numbers", "unknown"}
-        One column of 0 and 1 beside one unit; class numbers beside a unit for each class; one column
-        for each class; columns of 0 and 1; numbers; something that an encoder of the user's makes.
-    n_units : int
-        Width of the output.
-    logits : {"", "sigmoid", "softmax"}
-        What `predict_proba` applies to the outputs.
-    loss : str
-        Name of the loss without underscores, "" where it is not Keras's.
-    """
-
+    # "binary" (0 and 1, one unit), "codes" (class numbers), "one-hot", "labels" (columns of 0 and 1),
+    # "numbers", or "unknown" (of a user's encoder)
     target: str
     n_units: int
-    logits: str
-    loss: str
+    logits: str  # "", or the function that `predict_proba` applies: "sigmoid" or "softmax"
+    loss: str  # as of `read_loss`
 
 
-# Which forms of target the metrics of Keras compare rightly with outputs; Accuracy, which asks whether a
-# probability is 1, none. With others TensorFlow fails in the middle of the first step, or broadcasts the
-# shapes and returns wrong values.
-_COLUMNS = frozenset({"binary", "one-hot", "labels"})
+# The forms of target that each metric compares with the outputs. With others TensorFlow fails in the first
+# step, or broadcasts the shapes and returns wrong values. Accuracy compares probabilities with 1.
 _FORMS = {
-    **dict.fromkeys(
-        (
-            *("BinaryAccuracy", "BinaryIoU", "AUC", "Precision", "Recall"),
-            *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
-            *("PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity"),
-            *("SpecificityAtSensitivity", "F1Score", "FBetaScore", "Hinge", "SquaredHinge"),
-        ),
-        _COLUMNS,
-    ),
-    **dict.fromkeys(
-        (
-            *("MeanSquaredError", "RootMeanSquaredError", "MeanAbsoluteError", "LogCoshError", "R2Score"),
-            *("MeanAbsolutePercentageError", "MeanSquaredLogarithmicError", "Poisson", "Huber"),
-        ),
-        _COLUMNS | {"numbers"},
-    ),
-    **dict.fromkeys(
-        (
-            *("CategoricalAccuracy", "TopKCategoricalAccuracy", "CategoricalCrossentropy"),
-            *("CategoricalHinge", "CategoricalFocalCrossentropy", "OneHotIoU", "OneHotMeanIoU"),
-        ),
-        frozenset({"one-hot"}),
-    ),
-    # Of a softmax Keras takes the logits, and puts them into sigmoids.
-    **dict.fromkeys(("BinaryCrossentropy", "BinaryFocalCrossentropy"), frozenset({"binary", "labels"})),
-    **dict.fromkeys(
-        ("SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy", "SparseCategoricalCrossentropy"),
-        frozenset({"codes"}),
-    ),
-    **dict.fromkeys(("IoU", "MeanIoU"), frozenset({"codes", "one-hot"})),
-    "CosineSimilarity": frozenset({"one-hot", "labels", "numbers"}),
-    "KLDivergence": frozenset({"one-hot", "numbers"}),
-    **dict.fromkeys(("PearsonCorrelation", "ConcordanceCorrelation"), frozenset({"numbers"})),
-    **dict.fromkeys(("Accuracy", "Mean", "Sum"), frozenset()),
+    name: frozenset(forms.split())
+    for forms, names in {
+        "binary one-hot labels": """
+            BinaryAccuracy BinaryIoU AUC Precision Recall TruePositives TrueNegatives FalsePositives
+            FalseNegatives PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity
+            SpecificityAtSensitivity F1Score FBetaScore Hinge SquaredHinge
+            """,
+        "binary one-hot labels numbers": """
+            MeanSquaredError RootMeanSquaredError MeanAbsoluteError LogCoshError R2Score
+            MeanAbsolutePercentageError MeanSquaredLogarithmicError Poisson Huber
+            """,
+        "one-hot": """
+            CategoricalAccuracy TopKCategoricalAccuracy CategoricalCrossentropy CategoricalHinge
+            CategoricalFocalCrossentropy OneHotIoU OneHotMeanIoU
+            """,
+        # For a softmax Keras would compute them from its logits, as from logits of sigmoids.
+        "binary labels": "BinaryCrossentropy BinaryFocalCrossentropy",
+        "codes": "SparseCategoricalAccuracy SparseTopKCategoricalAccuracy SparseCategoricalCrossentropy",
+        "codes one-hot": "IoU MeanIoU",
+        "one-hot labels numbers": "CosineSimilarity",
+        "one-hot numbers": "KLDivergence",
+        "numbers": "PearsonCorrelation ConcordanceCorrelation",
+        "": "Accuracy Mean Sum",
+    }.items()
+    for name in names.split()
 }
-_SHORT = {
-    **{"mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "bce": "BinaryCrossentropy"},
-    **{"mape": "MeanAbsolutePercentageError", "msle": "MeanSquaredLogarithmicError"},
-    **{"logcosh": "LogCoshError"},
-}
-_CLASSES = {**{name.lower(): name for name in _FORMS}, **_SHORT}
+_CLASSES = {name.lower(): name for name in _FORMS} | SHORT_NAMES | {"logcosh": "LogCoshError"}
 
-# Names whose meaning follows from the form.
+# The classes of metrics that Keras chooses by the shapes of target and output.
 _ACCURACY = {
     "binary": "BinaryAccuracy",
     "codes": "SparseCategoricalAccuracy",
@@ -94,8 +67,8 @@ _CROSSENTROPY = {
     "one-hot": "CategoricalCrossentropy",
     "labels": "BinaryCrossentropy",
 }
-_BY_FORM = {"accuracy": _ACCURACY, "acc": _ACCURACY, "crossentropy": _CROSSENTROPY, "ce": _CROSSENTROPY}
-# What to give in place of those that end so.
+_BY_SHAPE = {"accuracy": _ACCURACY, "acc": _ACCURACY, "crossentropy": _CROSSENTROPY, "ce": _CROSSENTROPY}
+# What to use instead of refused metrics, by the end of their names.
 _INSTEAD = {
     "Accuracy": dict.fromkeys(_ACCURACY, '"accuracy"'),
     "Crossentropy": _CROSSENTROPY,
@@ -105,16 +78,14 @@ _INSTEAD = {
 }
 
 _BY_CLASS = ("IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU")
-# Losses by which a head beside others is known to predict numbers.
-_OF_NUMBERS = frozenset(
-    {
-        *("meansquarederror", "meanabsoluteerror", "meanabsolutepercentageerror", "poisson", "huber"),
-        *("meansquaredlogarithmicerror", "logcosh"),
-    }
+# Losses of numbers, for models of several outputs.
+_LOSSES_OF_NUMBERS = (
+    *("meansquarederror", "meanabsoluteerror", "meanabsolutepercentageerror", "poisson", "huber"),
+    *("meansquaredlogarithmicerror", "logcosh"),
 )
 
-# The threshold of a logit, by the name of the argument: Keras takes no threshold of 0 in some metrics. No
-# logit is between 0 and this.
+# A probability of one half is a logit of 0. Some metrics take no threshold of 0; no logit lies between it and
+# this one.
 _ABOVE_ZERO = 1e-30
 _THRESHOLDS = {
     **dict.fromkeys(("BinaryAccuracy", "F1Score", "FBetaScore"), ("threshold", _ABOVE_ZERO)),
@@ -126,38 +97,24 @@ _TAKES_LOGITS = {
     "sigmoid": ("BinaryCrossentropy", "AUC"),
     "softmax": ("CategoricalCrossentropy", "SparseCategoricalCrossentropy"),
 }
-# They look at the order of the outputs, which a softmax does not change, or are made for logits.
-_OF_ORDER = frozenset(
-    {
-        *("CategoricalAccuracy", "SparseCategoricalAccuracy", "TopKCategoricalAccuracy"),
-        *("SparseTopKCategoricalAccuracy", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"),
-        *("Hinge", "SquaredHinge", "CategoricalHinge"),
-    }
+# Metrics of the order of the outputs, which a softmax does not change, and metrics of logits.
+_TAKES_ANY_OUTPUT = (
+    *("CategoricalAccuracy", "SparseCategoricalAccuracy", "TopKCategoricalAccuracy"),
+    *("SparseTopKCategoricalAccuracy", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"),
+    *("Hinge", "SquaredHinge", "CategoricalHinge"),
 )
 
 
 def form_of(kind, n, loss, n_units):
-    """Return the form of a target, and of the outputs beside it.
+    """Return the form of a target and an output.
 
-    Parameters
-    ----------
-    kind : {"classes", "one-hot", "labels", "numbers"} or None
-        See `fitting_outputs`; "one-hot" for rows that are given so; None for what an encoder of the
-        user's makes, of which the loss tells.
-    n : int or None
-    loss : str, keras.losses.Loss, type, callable or None
-    n_units : int
-        Width of the output.
-
-    Returns
-    -------
-    Form
+    ``kind`` is that of `fitting_outputs`, "one-hot" for one-hot rows, or None for the target of a user's
+    encoder, whose form follows from the loss.
     """
-    name, from_logits = read_loss(loss)
-    logits = ("sigmoid" if name.startswith("binary") or n_units == 1 else "softmax") if from_logits else ""
-    target = kind
+    name, _ = read_loss(loss)
+    target, logits = kind, output_function(loss, n_units) or ""
     if kind == "numbers":
-        # Cross-entropies compare shares, of which the user knows more. Regressors return the outputs.
+        # Cross-entropies compare shares, whose form only the user knows. Regressors return the outputs.
         target, logits = ("unknown" if "entropy" in name or name == "kldivergence" else kind), ""
     elif kind == "classes":
         fitting = fitting_outputs(kind, n, loss)
@@ -171,44 +128,26 @@ def form_of(kind, n, loss, n_units):
     return Form("binary" if target == "codes" and n_units == 1 else target, n_units, logits, name)
 
 
-def meant(name, config, form, loss=None):
-    """Return the metric that is meant by one of Keras's, or refuse it.
+def fitting_metric(name, config, form, loss=None):
+    """Return name and configuration of the metric that fits a form of target, or refuse it.
 
-    Parameters
-    ----------
-    name : str
-        Of a class of ``keras.metrics``, or "accuracy", "acc", "crossentropy" or "ce".
-    config : dict
-        Its arguments, those that are not given left out or at their default.
-    form : Form
-    loss : str, keras.losses.Loss, type, callable or None
-        For messages.
-
-    Returns
-    -------
-    name : str
-        Of a class of ``keras.metrics``, or "SubsetAccuracy" (see `skdl._targets._subset_accuracy`).
-    config : dict
-
-    Raises
-    ------
-    ValueError
-        If the metric has no right value for this form. It says what to use instead.
+    ``name`` is a class of ``keras.metrics``, or "accuracy", "acc", "crossentropy" or "ce". The result may be
+    "SubsetAccuracy" (see `skdl._targets._subset_accuracy`).
     """
     if form.target != "unknown":
-        name, config = _of_form(name, config, form, loss)
-    return _of_logits(name, config, form.logits) if form.logits else (name, config)
+        name, config = _for_target(name, config, form, loss)
+    return _for_logits(name, config, form.logits) if form.logits else (name, config)
 
 
-def _of_form(name, config, form, loss):
+def _for_target(name, config, form, loss):
     target = form.target
-    if name in _BY_FORM:
-        if target not in _BY_FORM[name]:
+    if name in _BY_SHAPE:
+        if target not in _BY_SHAPE[name]:
             raise ValueError(
                 f'The metric "{name}" is one of classes, but the target is numbers. Give one of numbers, '
                 'such as "mean_absolute_error" or "r2_score", or use a classifier.'
             )
-        return _BY_FORM[name][target], {"name": name, **config}
+        return _BY_SHAPE[name][target], {"name": name, **config}
     if name.lower() == form.loss:
         return name, config
     _check_form(name, config, form, loss)
@@ -233,7 +172,7 @@ def _of_form(name, config, form, loss):
 
 
 def _check_form(name, config, form, loss):
-    """Refuse a metric that does not compare a target of this form."""
+    """Refuse a metric that can't compare a target of this form with the outputs."""
     target = form.target
     with_loss = f"with loss={getattr(loss, '__name__', loss)!r} the target of the network is"
     if name in _BY_CLASS and target in _FORMS[name]:
@@ -279,112 +218,81 @@ def _check_form(name, config, form, loss):
     for end, by_form in _INSTEAD.items():
         if name.endswith(end):
             instead = by_form.get(target, instead)
-    raise ValueError(f"The metric {name} does not compare what is here: {with_loss} {what}. Give {instead}.")
+    raise ValueError(f"The metric {name} does not fit the target: {with_loss} {what}. Give {instead}.")
 
 
-def _of_logits(name, config, logits):
-    """Return a metric for outputs that `predict_proba` turns into probabilities."""
+def _for_logits(name, config, logits):
+    """Return a metric for outputs that are logits, or refuse it."""
     if name in _TAKES_LOGITS[logits]:
         return name, {**config, "from_logits": True}
     argument, zero = _THRESHOLDS.get(name, (None, None))
     threshold = config.get(argument)
     ordered = config.get("top_k") is not None or (name in ("F1Score", "FBetaScore") and threshold is None)
-    if name in _OF_ORDER or name in _BY_FORM or ordered:
+    if name in _TAKES_ANY_OUTPUT or name in _BY_SHAPE or ordered:
         return name, config
     if logits == "sigmoid" and argument is not None:
-        # A probability of one half is a logit of 0.
         if threshold is None or threshold == 0.5:
             return name, {**config, argument: zero}
         if threshold == zero:
             return name, config
-    given = '"accuracy"' if name == "SubsetAccuracy" else name
+    metric = '"accuracy"' if name == "SubsetAccuracy" else name
     raise ValueError(
-        f"The metric {given} takes probabilities, but the loss takes logits (from_logits=True). End the "
+        f"The metric {metric} takes probabilities, but the loss takes logits (from_logits=True). End the "
         f"network with a {logits} and leave from_logits out, or leave the metric out."
     )
 
 
-# Between metrics as Keras takes them, and names of classes.
+def fitting_metrics(metrics, form, loss):
+    """Return the metrics of one output, perhaps nested, that fit a form of target."""
+    return keras.tree.map_structure(lambda metric: _fitting(metric, form, loss), metrics)
 
 
-def settle(metrics, form, loss):
-    """Return metrics that have the right value for a form of target.
-
-    Parameters
-    ----------
-    metrics : metrics, or nested lists or dicts of them
-        Of one output, as ``keras.Model.compile`` takes them.
-    form : Form
-    loss : str, keras.losses.Loss, type, callable or None
-        For messages.
-
-    Returns
-    -------
-    metrics, or nested lists or dicts of them
-        The same objects where nothing is to be changed.
-
-    Raises
-    ------
-    ValueError
-        See `meant`.
-    """
-    return keras.tree.map_structure(lambda metric: _settled(metric, form, loss), metrics)
-
-
-def settle_by_output(metrics, loss, n_units, names):
-    """Return metrics of several outputs, of whose targets the losses tell.
-
-    Parameters
-    ----------
-    metrics : metrics, or nested lists or dicts of them
-    loss : loss, or list or dict of losses
-    n_units : list of int
-        Width of each output.
-    names : list of str or None
-        Of the outputs.
-    """
+def fitting_metrics_by_output(metrics, loss, n_units, names):
+    """Return the metrics of several outputs that fit the targets, by their losses."""
     loss = loss if isinstance(loss, list | tuple | dict) else [loss] * len(n_units)
     losses = _by_output(loss, n_units, names)
-    given = _by_output(metrics, n_units, names)
-    if losses is None or given is None:  # nested otherwise: Keras says what it takes
+    of_outputs = _by_output(metrics, n_units, names)
+    if losses is None or of_outputs is None:  # Keras refuses other structures
         return metrics
-    settled = []
-    for each, its_loss, n in zip(given, losses, n_units, strict=True):
-        kind = "numbers" if read_loss(its_loss)[0] in _OF_NUMBERS else None
-        settled.append(None if each is None else settle(each, form_of(kind, None, its_loss, n), its_loss))
+    fitting = []
+    for of_output, loss, n in zip(of_outputs, losses, n_units, strict=True):
+        kind = "numbers" if read_loss(loss)[0] in _LOSSES_OF_NUMBERS else None
+        fitting.append(
+            None if of_output is None else fitting_metrics(of_output, form_of(kind, None, loss, n), loss)
+        )
     if isinstance(metrics, dict):
-        return {name: settled[names.index(name)] for name in metrics}
-    return settled
+        return {name: fitting[names.index(name)] for name in metrics}
+    return fitting
 
 
-def _by_output(given, n_units, names):
+def _by_output(items, n_units, names):
     """Return a list with an entry for each output; None for another structure."""
-    if isinstance(given, dict):
-        return [given.get(name) for name in names] if names and set(given) <= set(names) else None
-    return list(given) if isinstance(given, list | tuple) and len(given) == len(n_units) else None
+    if isinstance(items, dict):
+        return [items.get(name) for name in names] if names and set(items) <= set(names) else None
+    return list(items) if isinstance(items, list | tuple) and len(items) == len(n_units) else None
 
 
-def _settled(given, form, loss):
-    read = _read(given)
+def _fitting(metric, form, loss):
+    read = _read(metric)
     if read is None:
-        return given
-    name, config, called = read
-    new_name, new_config = meant(name, config, form, loss)
-    # Keras itself finds out by the shapes which accuracy is meant, but for that of labels.
+        return metric
+    name, config, history_name = read
+    new_name, new_config = fitting_metric(name, config, form, loss)
+    # Keras chooses the class of an accuracy by the shapes, and has none for labels.
     as_keras = name in ("accuracy", "acc") and new_name != "SubsetAccuracy" and new_config == {"name": name}
     if as_keras or (new_name, new_config) == (name, config):
-        return given
+        return metric
     if new_name == "SubsetAccuracy":
-        from skdl._targets._subset_accuracy import SubsetAccuracy as kind
+        from skdl._targets._subset_accuracy import SubsetAccuracy as cls
     else:
-        kind = getattr(keras.metrics, new_name)
-    return kind.from_config(new_config if called is None else {**new_config, "name": called})
+        cls = getattr(keras.metrics, new_name)
+    return cls.from_config(new_config if history_name is None else {**new_config, "name": history_name})
 
 
 def _read(metric) -> tuple[str, dict[str, Any], str | None] | None:
-    """Return class, arguments and name of one of Keras's metrics; None for one of the user's own."""
+    """Return class, arguments and name in the history of a metric of Keras; None for one of the user's."""
     if isinstance(metric, str):
-        if metric.lower() in _BY_FORM:
+        if metric.lower() in _BY_SHAPE:
             return metric.lower(), {}, metric
         return _class_name(metric), {}, metric
     config: dict[str, Any] = {}
@@ -393,11 +301,11 @@ def _read(metric) -> tuple[str, dict[str, Any], str | None] | None:
     if not (getattr(metric, "__module__", None) or "").startswith("keras."):
         return None
     if isinstance(metric, type):
-        name, called = metric.__name__, None
+        name, history_name = metric.__name__, None
     elif isinstance(metric, keras.metrics.Metric | keras.losses.Loss):
-        name, config, called = type(metric).__name__, metric.get_config(), metric.name
+        name, config, history_name = type(metric).__name__, metric.get_config(), metric.name
     else:
-        name = called = metric.__name__
+        name = history_name = metric.__name__
     if isinstance(metric, keras.losses.Loss) or (
         isinstance(metric, type) and issubclass(metric, keras.losses.Loss)
     ):
@@ -405,7 +313,7 @@ def _read(metric) -> tuple[str, dict[str, Any], str | None] | None:
             f"The loss {name} as a metric is averaged over batches, of which the last has fewer rows. Give a "
             "metric of keras.metrics, or the function, such as keras.losses.huber."
         )
-    return None if name == "MeanMetricWrapper" else (_class_name(name), config, called)
+    return None if name == "MeanMetricWrapper" else (_class_name(name), config, history_name)
 
 
 def _class_name(name):

@@ -1,7 +1,6 @@
-"""Which output layer, and which encoding of the target, fits a target and a loss.
+"""The output layer and the encoding of the target that fit a target and a loss.
 
-The only place that says so. The ready-made estimators ask it for their output layer, the
-encoder of labels for the encoding, and the check before training for both.
+The ready-made estimators, the encoder of labels and the check before training all ask `fitting_outputs`.
 """
 
 import functools
@@ -12,19 +11,23 @@ import scipy.special
 
 from skdl._backend import keras, keras_is_imported
 
-# By how much probabilities, and their sums, may be off. Those of float32 are off by less than 1e-5.
-_ROUNDING = 1e-3
-# Bases of Keras's losses, which do not say how a loss that is derived from them takes the target.
-_BASES = ("Loss", "LossFunctionWrapper")
-_SHORT = {
-    **{"bce": "binarycrossentropy", "kld": "kldivergence", "mae": "meanabsoluteerror"},
-    **{"mape": "meanabsolutepercentageerror", "mse": "meansquarederror"},
-    **{"msle": "meansquaredlogarithmicerror"},
+# Short names that Keras gives to losses and metrics.
+SHORT_NAMES = {
+    "bce": "BinaryCrossentropy",
+    "kld": "KLDivergence",
+    "mae": "MeanAbsoluteError",
+    "mape": "MeanAbsolutePercentageError",
+    "mse": "MeanSquaredError",
+    "msle": "MeanSquaredLogarithmicError",
 }
+# Tolerance for probabilities and their sums. Those of float32 are off by less than 1e-5.
+_ROUNDING = 1e-3
+# Bases of Keras's losses. A loss derived from them may take any target.
+_BASES = ("Loss", "LossFunctionWrapper")
 
 
 class Output(NamedTuple):
-    """An output layer, and what the target must look like for it."""
+    """An output layer, and the encoding of the target for it."""
 
     units: int
     activation: str
@@ -32,22 +35,11 @@ class Output(NamedTuple):
 
 
 def fitting_outputs(kind, n, loss):
-    """Return the output layers that fit a target and a loss.
+    """Return the output layers that fit a target and a loss; the first is the default.
 
-    Parameters
-    ----------
-    kind : {"classes", "labels", "numbers"} or None
-        One class for each row; several labels for each row, as columns of 0 and 1; numbers.
-        None where nothing is known about the target.
-    n : int
-        Number of classes, labels or columns of numbers.
-    loss : str, keras.losses.Loss, type, callable or None
-
-    Returns
-    -------
-    tuple of Output
-        The first is the one that a network gets by default. Empty where nothing is known, and where
-        the loss takes class numbers, but the target has columns.
+    ``kind`` is "classes" (one for each row), "labels" (columns of 0 and 1), "numbers" or None (unknown), and
+    ``n`` the number of classes, labels or columns. There is none for an unknown target, and for columns with
+    a loss of class numbers.
     """
     if kind == "numbers":
         return (Output(n, "linear", "columns"),)
@@ -62,7 +54,7 @@ def fitting_outputs(kind, n, loss):
         return (Output(n, ending("softmax" if form == "one-hot" else "sigmoid"), "columns"),)
     if kind is None:
         return ()
-    # A loss that skdl does not know gets integer codes, as in scikeras.
+    # A loss of the user's own gets integer codes, as in scikeras.
     one_per_class = Output(n, ending("softmax"), "codes" if form in ("codes", "unknown") else "one-hot")
     if n == 2 and form in ("either", "unknown"):
         return Output(1, ending("sigmoid"), "codes"), one_per_class
@@ -70,24 +62,7 @@ def fitting_outputs(kind, n, loss):
 
 
 def check_output(n_units, kind, n, loss):
-    """Find the output layer that a model has among those that fit.
-
-    Parameters
-    ----------
-    n_units : int or None
-        Width of the model's output; None for the one that a network gets by default.
-    kind, n, loss
-        See `fitting_outputs`.
-
-    Returns
-    -------
-    Output
-
-    Raises
-    ------
-    ValueError
-        If the model's output fits neither the target nor the loss.
-    """
+    """Return the fitting output of this many units, or the default one for None; refuse other numbers."""
     fitting = fitting_outputs(kind, n, loss)
     if not fitting:
         raise ValueError(
@@ -114,35 +89,13 @@ def check_output(n_units, kind, n, loss):
 
 
 def takes_one_hot(loss, unknown=False):
-    """Tell whether a loss is one of Keras's that takes one column for each class.
-
-    Parameters
-    ----------
-    loss : str, keras.losses.Loss, type, callable or None
-    unknown : bool, default=False
-        The answer for a loss that is not Keras's, and for None.
-
-    Returns
-    -------
-    bool
-    """
+    """Return whether a loss of Keras takes one column for each class; ``unknown`` for other losses."""
     form = _target_form(loss)
     return unknown if form == "unknown" else form == "one-hot"
 
 
 def output_function(loss, n_units):
-    """Return what turns the outputs of a model into probabilities: "sigmoid" or "softmax", or None.
-
-    Parameters
-    ----------
-    loss : str, keras.losses.Loss, type, callable or None
-    n_units : int
-
-    Returns
-    -------
-    str or None
-        None where the loss takes probabilities.
-    """
+    """Return the function that makes probabilities of logits, "sigmoid" or "softmax"; None without logits."""
     name, from_logits = read_loss(loss)
     if not from_logits:
         return None
@@ -150,41 +103,15 @@ def output_function(loss, n_units):
 
 
 def probabilities(outputs, loss):
-    """Turn the outputs of a model into probabilities, where its loss takes logits.
-
-    Parameters
-    ----------
-    outputs : ndarray of shape (n_samples, n_units)
-    loss : str, keras.losses.Loss, type, callable or None
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_units)
-    """
+    """Return the outputs of a model, an array of two dimensions, as probabilities."""
     function = output_function(loss, outputs.shape[-1])
     if function is None:
         return outputs
-    if function == "sigmoid":
-        return scipy.special.expit(outputs)
-    return scipy.special.softmax(outputs, axis=-1)
+    return scipy.special.expit(outputs) if function == "sigmoid" else scipy.special.softmax(outputs, axis=-1)
 
 
 def check_probabilities(outputs, kind, loss):
-    """Refuse outputs of a trained network that are no probabilities, beyond rounding.
-
-    Parameters
-    ----------
-    outputs : ndarray of shape (n_samples, n_units)
-        After `probabilities`. Rows that are not finite are left out.
-    kind : {"classes", "labels"}
-        Whether the columns of a row add up to one.
-    loss : str, keras.losses.Loss, type, callable or None
-
-    Raises
-    ------
-    ValueError
-        With what to write.
-    """
+    """Refuse outputs that are no probabilities, beyond rounding; skip rows that are not finite."""
     outputs = outputs[np.isfinite(outputs).all(axis=1)]
     if not outputs.size:
         return
@@ -204,24 +131,15 @@ def check_probabilities(outputs, kind, loss):
         f"The outputs of the trained model are no probabilities: {found}. End the model with "
         f'activation="{"sigmoid" if sigmoid else "softmax"}"; or, where the loss takes logits, give '
         f"loss=keras.losses.{form}Crossentropy(from_logits=True), which says so. A subclass with a "
-        "target_encoder of its own may return what it wants."
+        "target_encoder of its own may return other outputs."
     )
 
 
 def read_loss(loss):
-    """Return the name of one of Keras's losses, and whether it takes logits.
+    """Return the name of a loss of Keras, in lower case without underscores, and whether it takes logits.
 
-    Parameters
-    ----------
-    loss : str, keras.losses.Loss, type, callable, tuple (str or type, dict) or None
-        A `functools.partial` of one of Keras's is read as that one; a class, or its name, and a
-        configuration as the loss that they make.
-
-    Returns
-    -------
-    name : str
-        Without underscores; "" for what is not Keras's.
-    from_logits : bool
+    The name is "" for a loss that is not Keras's. A `functools.partial` of a loss of Keras is read as that
+    loss, and a tuple as a class or its name, and arguments.
     """
     arguments = {}
     if isinstance(loss, functools.partial):
@@ -235,11 +153,10 @@ def read_loss(loss):
 
 
 def _target_form(loss):
-    """Tell in which form a loss takes the labels of a classifier.
+    """Return how a loss takes the labels of a classifier.
 
-    "one-hot" is one column for each class, also for two classes; "codes" one integer for
-    each row; "either" as many columns as the model has units; "unknown" a loss that is not
-    Keras's.
+    "one-hot" is one column for each class, also for two classes; "codes" one integer for each row; "either"
+    as many columns as the model has units; "unknown" a loss that is not Keras's.
     """
     name, _ = read_loss(loss)
     if name.startswith("categorical") or name in ("kldivergence", "cosinesimilarity"):
@@ -250,18 +167,17 @@ def _target_form(loss):
 
 
 def _keras_name(loss):
-    """Return the name of one of Keras's own losses, or of what it is derived from, without underscores."""
+    """Return the name of a loss of Keras or of its base in Keras, in lower case without underscores."""
     if isinstance(loss, str):
         name = loss.lower().replace("_", "")
-        return _SHORT.get(name, name)
+        return SHORT_NAMES.get(name, name).lower()
     if loss is None or not keras_is_imported():
         return ""
     if isinstance(loss, keras.losses.Loss):
         loss = type(loss)
     if isinstance(loss, type):
-        of_keras = next((each for each in loss.__mro__ if each.__module__.startswith("keras.")), None)
-        loss = loss if of_keras is None or of_keras.__name__ in _BASES else of_keras
-        return loss.__name__.lower()
+        base = next((each for each in loss.__mro__ if each.__module__.startswith("keras.")), None)
+        return (loss if base is None or base.__name__ in _BASES else base).__name__.lower()
     if callable(loss) and (getattr(loss, "__module__", None) or "").startswith("keras."):
         return getattr(loss, "__name__", "").replace("_", "").lower()
     return ""

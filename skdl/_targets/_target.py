@@ -1,4 +1,4 @@
-"""What a target is: how it is checked, divided, weighted, encoded and decoded."""
+"""The target of a fit: its checks, strata, class weights, encoding and decoding."""
 
 from dataclasses import dataclass
 from numbers import Real
@@ -14,102 +14,67 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from skdl._backend import keras
 from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder, unseen_labels
-from skdl._targets._metrics import form_of, settle, settle_by_output
+from skdl._targets._metrics import fitting_metrics, fitting_metrics_by_output, form_of
 from skdl._targets._output import check_output, fitting_outputs
 
 
 @dataclass(frozen=True)
 class Target:
-    """A target of which only the encoder knows more: that of `BaseWrapper`.
+    """A target whose form only its encoder knows, as in `BaseWrapper`."""
 
-    Parameters
-    ----------
-    encoder : transformer
-        Fitted; from ``y`` to what the model takes, and back.
-    type : str
-        As of `sklearn.utils.multiclass.type_of_target`.
-    dtype : numpy.dtype
-    ndim : int
-    n : int, default=None
-        Number of classes, labels or columns, as far as the encoder tells.
-    """
-
-    encoder: TransformerMixin
-    type: str
+    encoder: TransformerMixin  # fitted
+    type: str  # as of `sklearn.utils.multiclass.type_of_target`
     dtype: np.dtype
     ndim: int
-    n: int | None = None
+    n: int | None = None  # classes, labels or columns, where the encoder counts them
 
-    kind = None  # as `fitting_outputs` calls it
-    default_loss = None  # that of loss="auto"
-    has_labels = False  # whether every label must be known, those of rows to validate on too
-
-    # Before anything is learnt.
+    kind = None  # as of `fitting_outputs`
+    default_loss = None  # for loss="auto"
+    has_labels = False  # whether the encoder must see the labels of validation rows, too
+    # Class of skdl's encoder for this kind.
+    _encoder_class = ()
 
     @classmethod
-    def of(cls, encoder, type, **learnt):
-        """Return the target that an encoder and the type of ``y`` make."""
-        return cls(encoder, type, **learnt)
+    def of(cls, encoder, type, **attributes):
+        """Return the target of an encoder and a type of ``y``."""
+        return cls(encoder, type, **attributes)
 
     @staticmethod
     def validate(y, name, *, own_encoder=False):
-        """Check ``y`` and return it as an array.
-
-        Parameters
-        ----------
-        y : array-like or sparse matrix of n_samples rows
-        name : str
-            Class of the estimator, for messages.
-        own_encoder : bool, default=False
-            Whether the user has given the encoder, which decides what is allowed.
-        """
+        """Return ``y`` as an array; ``name`` is that of the estimator, ``own_encoder`` means the user's."""
         return _checked(y, name, dtype=None)
 
     @staticmethod
     def strata(y):
-        """Return the labels that training and validation rows must have in equal shares, or None."""
+        """Return labels for a stratified split, or None."""
         return None
-
-    # What was learnt.
-
-    # Encoder of skdl's that knows which outputs fit; one that is derived from it may want others.
-    _encoder_kind = ()
 
     @property
     def knows_output(self):
-        """Whether skdl, not a user's encoder, decides which outputs fit."""
-        own = type(self.encoder).__module__.partition(".")[0] == "skdl"
-        return own and isinstance(self.encoder, self._encoder_kind)
+        """Whether the encoder is skdl's, so that `fitting_outputs` applies."""
+        is_own = type(self.encoder).__module__.partition(".")[0] == "skdl"
+        return is_own and isinstance(self.encoder, self._encoder_class)
 
     def _knows(self, loss, n_units):
-        """Whether it is known what the target is beside an output: also an encoder derived from skdl's."""
-        if self.knows_output or not isinstance(self.encoder, self._encoder_kind):
+        """Return whether the encoder is skdl's, or derived from it and the output is one that fits."""
+        if self.knows_output or not isinstance(self.encoder, self._encoder_class):
             return self.knows_output
         return n_units in [output.units for output in fitting_outputs(self.kind, self.n, loss)]
 
     @property
     def has_classes(self):
-        """Whether every row has one class, and skdl's own encoder knows them all."""
+        """Whether every row has one class, of those that the encoder knows."""
         return False
 
     def check_learnable(self, y, name, classes=None):
-        """Refuse rows that nothing can be learnt from."""
+        """Refuse training rows that a model can't learn from; ``classes`` may hold more than ``y`` has."""
 
     def check_known(self, y):
-        """Refuse labels of validation rows that training has not."""
+        """Refuse validation rows with labels that the training rows lack."""
 
     def class_weights(self, y, class_weight):
-        """Return one weight for each row.
-
-        Raises
-        ------
-        ValueError
-            If a class has a weight that is negative or not finite, or all have none.
-        TypeError
-            If a list holds something else than weights for each label.
-        """
-        given = class_weight if isinstance(class_weight, list) else [class_weight]
-        for weights in given:
+        """Return one weight for each row; refuse weights that are negative, not finite or all zero."""
+        for weights in class_weight if isinstance(class_weight, list) else [class_weight]:
             if not isinstance(weights, dict | str):
                 raise TypeError(
                     "class_weight as a list must hold one dict for each column of y, such as {0: 1, 1: 5}; "
@@ -122,70 +87,40 @@ class Target:
         return compute_sample_weight(class_weight, y)
 
     def loss(self, loss):
-        """Return the loss that is meant: "auto" is the default one of the target."""
+        """Return a loss, the default one of the target for "auto"."""
         return self.default_loss if isinstance(loss, str) and loss == "auto" else loss
 
     def output(self, loss):
-        """Return the output layer that a network gets by default."""
+        """Return the default output layer for a loss."""
         return check_output(None, self.kind, self.n, loss)
 
     def match(self, loss, shapes):
-        """Refuse a model whose output does not fit, and encode as it needs.
-
-        Parameters
-        ----------
-        loss : loss, or list or dict of losses
-            That of the compiled model.
-        shapes : list of tuple
-            Shapes of the model's outputs.
-        """
+        """Refuse a model whose output does not fit, and choose the encoding for it."""
         if len(shapes) == 1 and self._knows(loss, shapes[0][-1]):
             self._match_units(loss, shapes[0][-1])
 
     def _match_units(self, loss, n_units):
         check_output(n_units, self.kind, self.n, loss)
 
-    def settle(self, metrics, loss, shapes, names):
-        """Return metrics with the values that scikit-learn has on the same rows; refuse those without.
-
-        Parameters
-        ----------
-        metrics : metrics, or nested lists or dicts of them
-            As ``keras.Model.compile`` takes them.
-        loss : loss, or list or dict of losses
-            That of the model.
-        shapes : list of tuple
-            Shapes of the model's outputs.
-        names : list of str or None
-            Of the outputs.
-
-        Returns
-        -------
-        metrics, or nested lists or dicts of them
-            The same objects where nothing is to be changed.
-
-        Raises
-        ------
-        ValueError
-            With what to use in place of a metric.
-        """
+    def fitting_metrics(self, metrics, loss, shapes, names):
+        """Return the metrics that fit the target and a loss; refuse those without a right value."""
         return metrics
 
     def form(self, loss, n_units):
-        """Return what a metric must know of the target and of an output of some units."""
+        """Return the form of the target and of an output, for `fitting_metric`."""
         return form_of(self._kind_beside(loss, n_units), self.n, loss, n_units)
 
     def _kind_beside(self, loss, n_units):
-        """Return the kind of the target beside an output of some units, None where it is not known."""
+        """Return the kind of the target for an output, None where it is not known."""
         return self.kind if self._knows(loss, n_units) else None
 
     def encode(self, y):
-        """Return a target as the model takes it: arrays, whatever scikit-learn's output is set to."""
+        """Return ``y`` as the model takes it: arrays, whatever ``transform_output`` is set to."""
         with config_context(transform_output="default"):
             return self.encoder.transform(y)
 
     def decode(self, outputs, **kwargs):
-        """Return the outputs of the model as a target."""
+        """Return the outputs of the model in the form of ``y``."""
         return self.encoder.inverse_transform(outputs, **kwargs)
 
 
@@ -197,16 +132,7 @@ def _are_weights(values):
 
 
 def is_one_hot(y):
-    """Tell whether every row has exactly one 1, in two columns or more of 0 and 1.
-
-    Parameters
-    ----------
-    y : array-like or sparse matrix of n_samples rows
-
-    Returns
-    -------
-    bool
-    """
+    """Return whether each row of ``y`` has exactly one 1, in two or more columns of 0 and 1."""
     y = y.toarray() if scipy.sparse.issparse(y) else np.asarray(y)
     if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "biuf":
         return False
@@ -217,17 +143,17 @@ class DiscreteTarget(Target):
     """The target of a classifier."""
 
     has_labels = True
-    _encoder_kind = ClassifierLabelEncoder
+    _encoder_class = ClassifierLabelEncoder
 
     @classmethod
-    def of(cls, encoder, type, **learnt):
+    def of(cls, encoder, type, **attributes):
         """Return a `ClassTarget`, a `OneHotTarget` or a `LabelsTarget`."""
-        kinds = {"binary": ClassTarget, "multiclass": ClassTarget, OneHotTarget.name: OneHotTarget}
-        return kinds.get(type, LabelsTarget)(encoder, type, **learnt)
+        classes = {"binary": ClassTarget, "multiclass": ClassTarget, OneHotTarget.name: OneHotTarget}
+        return classes.get(type, LabelsTarget)(encoder, type, **attributes)
 
     @staticmethod
     def validate(y, name, *, own_encoder=False):
-        """Check ``y`` and return it as an array; a column becomes one-dimensional."""
+        """Return ``y`` as an array; a column becomes one-dimensional."""
         y = _checked(y, name, dtype=None)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -262,11 +188,11 @@ class DiscreteTarget(Target):
         kind = super()._kind_beside(loss, n_units)
         return "one-hot" if kind is not None and self.encoder.takes_largest else kind
 
-    def settle(self, metrics, loss, shapes, names):
-        """Return metrics that have the values of scikit-learn, see `Target.settle`."""
+    def fitting_metrics(self, metrics, loss, shapes, names):
+        """Return the metrics that fit the target, see `Target.fitting_metrics`."""
         if len(shapes) > 1:
-            return settle_by_output(metrics, loss, [shape[-1] for shape in shapes], names)
-        return settle(metrics, self.form(loss, shapes[0][-1]), loss)
+            return fitting_metrics_by_output(metrics, loss, [shape[-1] for shape in shapes], names)
+        return fitting_metrics(metrics, self.form(loss, shapes[0][-1]), loss)
 
 
 class ClassTarget(DiscreteTarget):
@@ -276,7 +202,7 @@ class ClassTarget(DiscreteTarget):
 
     @property
     def has_classes(self):
-        """Whether an encoder of skdl's, or derived from it, knows all classes."""
+        """Whether the encoder is skdl's or derived from it, and knows all classes."""
         return isinstance(self.encoder, ClassifierLabelEncoder)
 
     @property
@@ -285,16 +211,7 @@ class ClassTarget(DiscreteTarget):
         return "sparse_categorical_crossentropy" if self.type == "multiclass" else "binary_crossentropy"
 
     def check_learnable(self, y, name, classes=None):
-        """Refuse rows of one class.
-
-        Parameters
-        ----------
-        y : ndarray of shape (n_samples,)
-        name : str
-            Class of the estimator, for messages.
-        classes : ndarray, default=None
-            All classes, where ``y`` may lack some.
-        """
+        """Refuse rows of one class."""
         if not self.has_classes:
             return
         classes = np.unique(y) if classes is None else classes
@@ -328,14 +245,14 @@ class ClassTarget(DiscreteTarget):
 
 
 class OneHotTarget(ClassTarget):
-    """One class for each row, given as one-hot rows; the columns tell which classes there are."""
+    """One class for each row, as one-hot rows: the columns are the classes."""
 
     name = "multiclass-onehot"  # scikit-learn has none for it
 
     @staticmethod
     def strata(y):
-        """Return the column of the 1 in each row."""
-        return np.asarray(y.argmax(axis=1) if scipy.sparse.issparse(y) else np.argmax(y, axis=1)).ravel()
+        """Return the class of each row."""
+        return np.asarray((y if scipy.sparse.issparse(y) else np.asarray(y)).argmax(axis=1)).ravel()
 
     def check_learnable(self, y, name, classes=None):
         """Refuse rows that are not one-hot."""
@@ -363,7 +280,7 @@ class OneHotTarget(ClassTarget):
 
 
 class LabelsTarget(DiscreteTarget):
-    """Several labels for each row, as columns of 0 and 1; or whatever a user's encoder takes."""
+    """Several labels for each row, as columns of 0 and 1; or a target for an encoder of the user's."""
 
     kind = "labels"
     default_loss = "binary_crossentropy"
@@ -374,11 +291,11 @@ class NumberTarget(Target):
 
     kind = "numbers"
     default_loss = "mean_squared_error"
-    _encoder_kind = RegressorTargetEncoder
+    _encoder_class = RegressorTargetEncoder
 
     @staticmethod
     def validate(y, name, *, own_encoder=False):
-        """Check ``y`` and return it as an array of numbers."""
+        """Return ``y`` as an array of numbers."""
         kind = "f" if scipy.sparse.issparse(y) else np.asarray(y).dtype.kind
         if kind in "Mm":
             raise ValueError(
@@ -395,14 +312,14 @@ class NumberTarget(Target):
 
     @property
     def knows_output(self):
-        """Whether skdl's own encoder is at work, and one column is one output."""
+        """Whether the encoder is skdl's, and each column is one output."""
         return super().knows_output and self.ndim < 3
 
-    def settle(self, metrics, loss, shapes, names):
-        """Return metrics of numbers, and refuse those of classes, see `Target.settle`."""
+    def fitting_metrics(self, metrics, loss, shapes, names):
+        """Return metrics of numbers, and refuse those of classes, see `Target.fitting_metrics`."""
         if len(shapes) > 1 or not self._knows(loss, shapes[0][-1]):
             return metrics
-        return settle(metrics, self.form(loss, shapes[0][-1]), loss)
+        return fitting_metrics(metrics, self.form(loss, shapes[0][-1]), loss)
 
 
 def _checked(y, name, dtype):
@@ -411,6 +328,6 @@ def _checked(y, name, dtype):
     return check_array(y, ensure_2d=False, allow_nd=True, dtype=dtype, input_name="y", estimator=name)
 
 
-def learnt_by(encoder) -> dict[str, Any]:
-    """Return what an encoder has learnt, for attributes and builders."""
+def encoder_metadata(encoder) -> dict[str, Any]:
+    """Return what an encoder has learned, for attributes and builders."""
     return getattr(encoder, "get_metadata", dict)()

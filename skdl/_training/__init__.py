@@ -1,10 +1,10 @@
-"""One fit as values: rows, the rows held out, the plan, and what the epochs teach."""
+"""One fit as values: its settings, its rows, the training, and what the history shows."""
 
-from skdl._training._fit import check_steps, fit_model, is_one_of_many, train_dense, why_not_numpy
-from skdl._training._hooks import EarlyStopping, EpochTasks, ValidationScore, training_rows
+from skdl._training._fit import check_steps, train_dense, train_model, why_not_numpy
+from skdl._training._hooks import EarlyStopping, EpochTasks, ValidationScore, callback_data
 from skdl._training._plan import FIT_PARAMS, Plan, fit_settings
-from skdl._training._rows import Holdout, Rows, encoded, given_rows
-from skdl._training._scoring import Criterion, divergence, learnt_from, report
+from skdl._training._rows import Holdout, Rows, encoded, validation_rows
+from skdl._training._scoring import Criterion, divergence_message, history_attributes, report
 
 __all__ = [
     "FIT_PARAMS",
@@ -15,16 +15,15 @@ __all__ = [
     "Plan",
     "Rows",
     "ValidationScore",
+    "callback_data",
     "check_steps",
-    "divergence",
+    "divergence_message",
     "encoded",
-    "fit_model",
     "fit_settings",
-    "given_rows",
-    "is_one_of_many",
-    "learnt_from",
+    "history_attributes",
     "report",
     "train_dense",
-    "training_rows",
+    "train_model",
+    "validation_rows",
     "why_not_numpy",
 ]

@@ -1,7 +1,7 @@
 """The training of a plan: of a Keras model, or of a dense network in NumPy."""
 
 import contextlib
-import inspect
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,51 +9,51 @@ from skdl import _dense
 from skdl._arrays import dense_where_small, epoch_order
 from skdl._backend import keras, keras_is_imported, private
 from skdl._training._hooks import Progress
-from skdl._training._scoring import Outcome
+
+# Multiplications of a step up to which NumPy was measured against TensorFlow, on two cores: a step takes
+# 0.7 to 1.5 times as long, without the second or more that compiling takes.
+_LARGEST_STEP = 2**31
+# Arguments of ``keras.Model.fit`` that `train_dense` obeys.
+_NUMPY_ARGS = frozenset({"validation_freq"})
 
 
-def fit_model(model, train, held_out, plan, *, seed, is_plain=False, first=(), last=()):
-    """Train a compiled Keras model in place.
+@dataclass
+class Outcome:
+    """What a training leaves besides the weights."""
 
-    Parameters
-    ----------
-    model : keras.Model
-    train : Rows
-        Encoded.
-    held_out : Rows or None
-        Encoded, to validate on.
-    plan : Plan
-    seed : int
-        Determines the order of the rows, and what the model draws while it is traced.
-    is_plain : bool, default=False
-        As of `skdl._engine.train`.
-    first, last : list of EpochHook, default=()
-        That act before and after the callbacks of the plan.
+    engine: str  # "numpy", "compiled" or "keras"
+    reason: str | None = None  # why ``keras.Model.fit`` trained
+    history: dict = field(default_factory=dict)  # without entries for epochs that were not validated
+    epochs: list = field(default_factory=list)  # numbers of the trained epochs
+    interrupted: bool = False  # by Ctrl-C
 
-    Returns
-    -------
-    Outcome
-    """
+
+def train_model(model, train, held_out, plan, *, seed, hooks, is_plain=False):
+    """Train a compiled Keras model in place on encoded rows; for ``is_plain`` see `skdl._engine.train`."""
     # These import TensorFlow.
     from skdl import _engine
     from skdl._training._keras_callbacks import BackupCompanion, HookCallback
 
     batch_size, validation_batch_size = plan.batch_sizes(train.n)
     check_steps(model, train.n, batch_size, "rows to train on")
+    validation = {}
     if held_out is not None:
         check_steps(model, held_out.n, validation_batch_size, "rows to validate on")
-    validation = {} if held_out is None else {"validation_batch_size": validation_batch_size}
-    callbacks = [HookCallback(first), *plan.callbacks, HookCallback(last)]
-    backup = BackupCompanion.of(plan.callbacks, plan.epoch_numbers, last)
+        validation = {"validation_data": held_out.as_keras(), "validation_batch_size": validation_batch_size}
+    first, last = (
+        HookCallback([each for each in hooks if each.precedes_callbacks is precedes])
+        for precedes in (True, False)
+    )
+    callbacks = [first, *plan.callbacks, last]
+    backup = BackupCompanion.of(plan.callbacks, plan.epoch_numbers, hooks)
     if backup is not None:
-        callbacks = [callbacks[0], backup, *callbacks[1:], backup]
+        callbacks = [first, backup, *plan.callbacks, last, backup]
     try:
         history = _engine.train(
             model,
             train.X,
             train.y,
             train.weight,
-            validation_data=None if held_out is None else held_out.as_keras(),
             batch_size=batch_size,
             epochs=plan.initial_epoch + plan.epochs,
             initial_epoch=plan.initial_epoch,
@@ -67,48 +67,45 @@ def fit_model(model, train, held_out, plan, *, seed, is_plain=False, first=(), l
             **plan.fit_args,
         )
     finally:
-        # They are the user's, and would keep the model alive and be pickled with it.
         with contextlib.suppress(private.Unavailable):
-            # Keras would begin the next training there, too.
+            # Else Keras would begin the next training at this epoch.
             private.set_restored_epoch(model, None)
+            # Else the user's callbacks would keep the model alive, and be pickled with it.
             for callback in plan.callbacks:
                 private.set_watched_model(callback, None)
     values = history.history if backup is None else backup.whole(history.history)
     return Outcome(history.engine, history.reason, values, history.epoch, history.interrupted)
 
 
-def is_one_of_many():
-    """Whether joblib called, as scikit-learn's searches and ensembles do for each of their fits."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith("joblib."):
-            return True
-        frame = frame.f_back
-    return False
+def check_steps(model, n, size, rows):
+    """Refuse ``n`` rows in steps of a size that a stateful layer does not take; ``rows`` names them."""
+    stateful = [layer.name for layer in _layers(model) if getattr(layer, "stateful", False)]
+    fixed = {tensor.shape[0] for tensor in getattr(model, "inputs", None) or ()} - {None}
+    if not stateful or len(fixed) != 1:
+        return
+    (fixed,) = fixed
+    if size != fixed or n % fixed:
+        raise ValueError(
+            f"The layer {stateful[0]!r} keeps a state for each of {fixed} rows, so each step must have "
+            f"{fixed}; got {n} {rows} in steps of {size}. Set batch_size={fixed}, and give a multiple of "
+            f"{fixed} rows, or set stateful=False."
+        )
 
 
-# Multiplications of a step up to which NumPy was measured against TensorFlow, on two cores: a step takes
-# 0.7 to 1.5 times as long, without the second or more that compiling takes.
-_LARGEST_STEP = 2**31
-# What ``keras.Model.fit`` is told by Keras itself, and what its loop does for a model.
-_HERE = frozenset({"validation_freq"})
+def _layers(model):
+    for layer in getattr(model, "layers", ()):
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
 
 
 def why_not_numpy(state, train, plan):
-    """Return why a dense network is not trained in NumPy, or None.
-
-    Parameters
-    ----------
-    state : skdl._dense.State
-    train : Rows
-        Encoded.
-    plan : Plan
-    """
+    """Return the reason not to train a dense network on encoded rows in NumPy, or None."""
     if plan.callbacks:
         return f"the callback {type(plan.callbacks[0]).__name__} is Keras's"
-    asked = {name for name, value in plan.fit_args.items() if value is not None} - _HERE
-    if asked:
-        return f"{min(asked)} is an argument of keras.Model.fit"
+    further = {name for name, value in plan.fit_args.items() if value is not None} - _NUMPY_ARGS
+    if further:
+        return f"{min(further)} is an argument of keras.Model.fit"
     if keras_is_imported() and (keras.config.max_epochs() or keras.config.max_steps_per_epoch()):
         return "the number of epochs or steps is limited by keras.config"
     if not isinstance(dense_where_small(train.X), np.ndarray):
@@ -119,26 +116,10 @@ def why_not_numpy(state, train, plan):
     return None
 
 
-def train_dense(state, train, held_out, plan, *, seed, hooks, hold):
-    """Train a dense network in place.
+def train_dense(state, train, held_out, plan, *, seed, hooks, set_network):
+    """Train a dense network in place on encoded rows, in NumPy, and return the outcome.
 
-    Parameters
-    ----------
-    state : skdl._dense.State
-    train : Rows
-        Encoded.
-    held_out : Rows or None
-        Encoded, to validate on.
-    plan : Plan
-    seed : int
-        Determines the order of the rows.
-    hooks : list of EpochHook
-    hold : callable
-        Takes the state before a hook asks the estimator for predictions.
-
-    Returns
-    -------
-    Outcome
+    ``set_network`` gives the estimator the state: at the end, and before a hook that needs the estimator.
     """
     batch_size, _ = plan.batch_sizes(train.n)
     x, y, weight = dense_where_small(train.X), train.y, train.weight
@@ -158,10 +139,12 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, hold):
             if held_out is not None and plan.validates(index):
                 values = _dense.evaluate(state, *validation)
                 logs |= {f"val_{name}": value for name, value in values.items()}
-            if any(hook.asks_estimator for hook in hooks):
-                hold(state)
+            if any(hook.needs_estimator for hook in hooks):
+                set_network(state)
             stops = [hook.epoch_end(epoch, logs) for hook in hooks]
-            outcome.add(epoch, logs)
+            outcome.epochs.append(epoch)
+            for name, value in logs.items():
+                outcome.history.setdefault(name, []).append(value)
             if any(stops):
                 break
     except KeyboardInterrupt:
@@ -169,41 +152,5 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, hold):
     _dense.finish_training(state)
     for hook in hooks:
         hook.end()
+    set_network(state)
     return outcome
-
-
-def check_steps(model, n, size, rows):
-    """Refuse rows that a model can't take in steps of equal size, where a layer keeps a state for each.
-
-    Parameters
-    ----------
-    model : keras.Model
-    n : int
-        Number of rows.
-    size : int
-        Rows of a step.
-    rows : str
-        What these rows are, for the message.
-
-    Raises
-    ------
-    ValueError
-    """
-    stateful = [layer.name for layer in _layers(model) if getattr(layer, "stateful", False)]
-    fixed = {tensor.shape[0] for tensor in getattr(model, "inputs", None) or ()} - {None}
-    if not stateful or len(fixed) != 1:
-        return
-    (fixed,) = fixed
-    if size != fixed or n % fixed:
-        raise ValueError(
-            f"The layer {stateful[0]!r} keeps a state for each of {fixed} rows, so each step must have "
-            f"{fixed}; got {n} {rows} in steps of {size}. Set batch_size={fixed}, and give a multiple of "
-            f"{fixed} rows, or set stateful=False."
-        )
-
-
-def _layers(model):
-    for layer in getattr(model, "layers", ()):
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)

@@ -1,4 +1,7 @@
-"""Keras callbacks of a training: the hooks, and the companion of a backup."""
+"""Keras callbacks of skdl's own: the hooks of a training, and the companion of a backup.
+
+This module is imported where Keras trains, since its classes derive from Keras's.
+"""
 
 import contextlib
 import io
@@ -12,14 +15,12 @@ from skdl._backend import keras, private
 from skdl._persistence import seed_states
 from skdl._training._hooks import EarlyStopping
 
+# Attributes of early stopping that a backup keeps, besides the best weights.
+_STOPPING_STATE = ("best", "wait", "best_epoch", "stopped_epoch")
+
 
 class HookCallback(keras.callbacks.Callback):
-    """Calls the hooks of a training of Keras's.
-
-    Parameters
-    ----------
-    hooks : list of EpochHook
-    """
+    """Call hooks at the begin and the end of a training and of its epochs."""
 
     def __init__(self, hooks):
         super().__init__()
@@ -31,12 +32,12 @@ class HookCallback(keras.callbacks.Callback):
             hook.begin(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Act before an epoch."""
+        """Begin an epoch."""
         for hook in self.hooks:
             hook.epoch_begin(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Act after an epoch, and stop the training where a hook says so."""
+        """End an epoch, and stop the training where a hook returns True."""
         for hook in self.hooks:
             if hook.epoch_end(epoch, logs):
                 self.model.stop_training = True
@@ -47,30 +48,12 @@ class HookCallback(keras.callbacks.Callback):
             hook.end()
 
 
-# What early stopping remembers from epoch to epoch, besides the best weights.
-_REMEMBERED = ("best", "wait", "best_epoch", "stopped_epoch")
-
-
 class BackupCompanion(keras.callbacks.Callback):
-    """Keeps history, states of seed generators and of early stopping beside a backup.
+    """Keep history, states of seed generators and of early stopping beside a backup of Keras.
 
-    ``keras.callbacks.BackupAndRestore`` keeps the weights, the optimizer and the number of
-    epochs. The companion stands before the user's callbacks and after all of them: wherever
-    the process is killed, what belongs to Keras's last backup is there.
-
-    Parameters
-    ----------
-    folder : path
-        That of the backup. Keras deletes it when the training is done.
-    epochs : range
-        That are to be trained.
-    stopper : EarlyStopping, default=None
-        skdl's own.
-
-    Attributes
-    ----------
-    earlier : dict of str to list of float
-        History of the epochs that were trained before the process was killed.
+    ``keras.callbacks.BackupAndRestore`` keeps the weights, the optimizer and the number of epochs. The
+    companion is called before and after all other callbacks: wherever the process is killed, its file for
+    the last backup of Keras is complete.
     """
 
     def __init__(self, folder, epochs, stopper=None):
@@ -88,14 +71,14 @@ class BackupCompanion(keras.callbacks.Callback):
         return None
 
     def whole(self, history):
-        """Return the history of all epochs, from that of those trained in this process."""
+        """Return the history of all epochs, given that of the epochs in this process."""
         return {
             name: [*self.earlier.get(name, []), *history.get(name, [])]
             for name in {**self.earlier, **history}
         }
 
     def on_train_begin(self, logs=None):
-        """Go on where the backup stops, when Keras has read it."""
+        """Restore the state of the last epoch, in the second call, after Keras has read its backup."""
         if not self._has_begun:
             self._has_begun = True
             return
@@ -105,13 +88,13 @@ class BackupCompanion(keras.callbacks.Callback):
                 self._restore(n_done - 1)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Write the state after an epoch, once before and once after the other callbacks."""
+        """Write the state after an epoch, before and after the other callbacks."""
         complete = epoch in self._logs
         self._logs[epoch] = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
         arrays = {"seeds": [np.array(state) for state in seed_states(self.model)]}
         plain = {"epoch": epoch, "complete": complete, "logs": list(self._logs.items())}
         if self.stopper is not None:
-            plain["stopper"] = {name: getattr(self.stopper, name) for name in _REMEMBERED}
+            plain["stopper"] = {name: getattr(self.stopper, name) for name in _STOPPING_STATE}
             arrays["weights"] = self.stopper.best_weights or []
         named = {f"{name}{i}": _plain(each) for name, found in arrays.items() for i, each in enumerate(found)}
         buffer = io.BytesIO()
@@ -122,7 +105,7 @@ class BackupCompanion(keras.callbacks.Callback):
         os.replace(beside, self._file(epoch))
 
     def _file(self, epoch):
-        # Of two epochs: the process may be killed before Keras has written its own files.
+        # One of two files: the process may be killed before Keras has written its own for this epoch.
         return self.folder / f"skdl{epoch % 2}.npz"
 
     def _restore(self, epoch):
@@ -154,5 +137,5 @@ class BackupCompanion(keras.callbacks.Callback):
 
 
 def _plain(array):
-    """Return an array that NumPy can write: one of bfloat16 as float32."""
+    """Return an array that NumPy can write, one of bfloat16 as float32."""
     return array.astype(np.float32) if array.dtype.kind == "V" else array

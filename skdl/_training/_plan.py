@@ -1,4 +1,4 @@
-"""How one call of ``fit`` trains, as far as parameters and arguments say it."""
+"""The settings of one call of ``fit``, from parameters and arguments."""
 
 import time
 from dataclasses import dataclass, field, fields
@@ -11,10 +11,8 @@ from sklearn.utils.validation import check_consistent_length
 from skdl._training._rows import Holdout
 from skdl._typing import FitArguments
 
-# What ``keras.Model.fit`` takes, less what the estimators give it: weights are a matter of
-# the estimators' own ``sample_weight`` and ``class_weight``.
+# Arguments of ``keras.Model.fit`` that estimators hand on. They have ``class_weight`` of their own.
 FIT_PARAMS = frozenset(FitArguments.__annotations__) - {"class_weight"}
-# What it takes of an estimator's own parameters.
 _OWN_PARAMS = (
     *("epochs", "batch_size", "validation_batch_size", "shuffle", "verbose", "engine", "class_weight"),
     *("validation_split", "early_stopping", "n_iter_no_change", "scoring"),
@@ -23,72 +21,26 @@ _OWN_PARAMS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """How one call of ``fit`` trains.
-
-    Parameters
-    ----------
-    epochs : int
-        Number of epochs to train.
-    initial_epoch : int
-        Number of the first one.
-    batch_size, validation_batch_size : int or None
-        Rows of a step; -1 means all rows.
-    shuffle : bool
-    verbose : {0, 1, 2}
-    engine : {"auto", "numpy", "compiled", "keras"}
-    class_weight : dict, "balanced", list of dict or None
-    callbacks : list of keras.callbacks.Callback
-        For this training alone.
-    patience : int or None
-        Epochs without improvement before training stops; None for no early stopping.
-    scoring : str or callable
-        What early stopping and ``best_epoch_`` look at.
-    holdout : Holdout or None
-        Which rows to hold out; None where validation rows are given or not wanted.
-    fit_args : dict
-        Further arguments of ``keras.Model.fit``.
-    started : float
-        When the call began, as of ``time.perf_counter``.
-    """
+    """The settings of one training."""
 
     epochs: int
     initial_epoch: int = 0
-    batch_size: int | None = None
+    batch_size: int | None = None  # -1 means all rows, also below
     validation_batch_size: int | None = None
     shuffle: bool = True
     verbose: Any = 0
     engine: str = "auto"
     class_weight: Any = None
-    callbacks: list = field(default_factory=list)
-    patience: int | None = None
+    callbacks: list = field(default_factory=list)  # of Keras
+    patience: int | None = None  # epochs without improvement; None for no early stopping
     scoring: Any = "loss"
-    holdout: Holdout | None = None
-    fit_args: dict = field(default_factory=dict)
+    holdout: Holdout | None = None  # None where validation rows are given, or not wanted
+    fit_args: dict = field(default_factory=dict)  # further arguments of ``keras.Model.fit``
     started: float = field(default_factory=time.perf_counter)
 
     @classmethod
     def of(cls, settings, *, callbacks, rows_given, draw_seed):
-        """Return the plan of a call.
-
-        Parameters
-        ----------
-        settings : dict
-            As of `fit_settings`.
-        callbacks : list of keras.callbacks.Callback
-        rows_given : bool
-            Whether validation rows are given.
-        draw_seed : callable
-            Returns a seed; called only where rows are held out.
-
-        Returns
-        -------
-        Plan
-
-        Raises
-        ------
-        ValueError
-            If early stopping has no rows to look at.
-        """
+        """Return the plan of a call; refuse early stopping without validation rows."""
         early_stopping = settings["early_stopping"]
         holdout = None if rows_given else Holdout.of(settings, draw_seed)
         if early_stopping and not rows_given and holdout is None:
@@ -107,21 +59,9 @@ class Plan:
         )
 
     def split(self, rows, strata, groups=None):
-        """Divide rows into those to train on and those to validate on.
+        """Return rows to train on and rows to validate on, or None; leave out rows of weight zero.
 
-        Parameters
-        ----------
-        rows : Rows
-            Those of weight zero are left out.
-        strata : callable
-            From a target to the labels that both must have in equal shares, or None.
-        groups : array-like with an entry for each row, default=None
-            For a splitter.
-
-        Returns
-        -------
-        tuple of Rows (train, held_out)
-            ``held_out`` is None where nothing is held out.
+        ``strata`` returns labels for a stratified split, or None, for a target.
         """
         rows = rows.checked_weight()
         used = rows.used()
@@ -132,10 +72,7 @@ class Plan:
             check_consistent_length(rows.y, groups)
             groups = _safe_indexing(groups, used)
         train, held_out = self.holdout.split(len(used), y, strata=strata(y), groups=groups)
-        if len(used) < rows.n:
-            train, held_out = used[train], used[held_out]
-        del used, y
-        return rows.take(train), rows.take(held_out)
+        return rows.take(used[train]), rows.take(used[held_out])
 
     def batch_sizes(self, n):
         """Return the rows of a step of training and of validation, for ``n`` rows to train on."""
@@ -149,26 +86,12 @@ class Plan:
         return range(self.initial_epoch, self.initial_epoch + self.epochs)
 
     def validates(self, index):
-        """Whether the ``index``-th epoch of this training ends with a validation, as Keras decides it."""
+        """Return whether Keras validates after the ``index``-th epoch of this training."""
         every, epoch = self.fit_args.get("validation_freq", 1), self.initial_epoch + index + 1
         return epoch % every == 0 if isinstance(every, Integral) else epoch in every
 
 
 def fit_settings(params, routed, call):
-    """Collect what is said about a training; the latter has the last word.
-
-    Parameters
-    ----------
-    params : dict
-        All parameters of an estimator.
-    routed : dict
-        Those routed to ``fit``, without prefix.
-    call : dict
-        Arguments of the call of ``fit``.
-
-    Returns
-    -------
-    dict
-    """
+    """Return the settings of a training; arguments of the call have precedence over parameters."""
     own = {name: params[name] for name in _OWN_PARAMS if name in params}
     return {**own, **{name: value for name, value in routed.items() if name in FIT_PARAMS}, **call}

@@ -1,4 +1,4 @@
-"""What all loaders share: their parameters, what they return, how they fail."""
+"""Parameters, results and errors that all loaders share."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ CONSTRAINTS = {"path": [str, Path, None], "return_X_y": ["boolean"], "as_frame":
 
 
 def existing(path, wanted):
+    """Return the path of a file, or raise an error that says which file is wanted."""
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"path={str(path)!r} is not a file. Give the place of {wanted}.")
@@ -16,7 +17,7 @@ def existing(path, wanted):
 
 
 def require(table, columns, path, wanted):
-    """Check that a table read from a file has certain columns."""
+    """Refuse a table from a file without certain columns."""
     missing = [column for column in columns if column not in table]
     if missing:
         raise ValueError(
@@ -45,7 +46,7 @@ def numbers(table, name):
 
 
 def no_download(name, error, wanted, call, cache):
-    # The message carries the cause, since a traceback of urllib says little.
+    """Return the error of a failed download: its cause, and the file to get instead."""
     return ConnectionError(
         f"{name} could not be downloaded: {error}. Without a network, get {wanted} from elsewhere and give "
         f"its place: {call}. {cache}"
@@ -53,7 +54,7 @@ def no_download(name, error, wanted, call, cache):
 
 
 def bunch(data, target, feature_names, target_names, target_name, descr, *, return_X_y, as_frame, **more):
-    """Return what scikit-learn's own loaders return."""
+    """Return a Bunch as the loaders of scikit-learn do, or data and target."""
     frame = None
     if as_frame:
         data = pd.DataFrame(data, columns=feature_names)

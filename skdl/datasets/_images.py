@@ -32,23 +32,15 @@ benchmarking machine learning algorithms", arXiv:1708.07747, 2017.
 Licence: MIT, Zalando SE.
 """
 
-_FASHION_NAMES = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-]
+_FASHION_NAMES = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot".split(
+    ", "
+)
 
 
-def _fetch_images(loader, file_name, names, descr, cache, *, subset, path, return_X_y, as_frame):
+def _fetch_images(name, target_names, descr, cache, *, subset, path, **form):
+    """Return a data set of Keras as a Bunch; ``cache`` says where Keras finds files without a network."""
     wanted = (
-        f"{file_name} (NumPy arrays x_train, y_train, x_test, y_test; images of shape (n, 28, 28), integers)"
+        f"{name}.npz (NumPy arrays x_train, y_train, x_test, y_test; images of shape (n, 28, 28), integers)"
     )
     if path is not None:
         with np.load(existing(path, wanted), allow_pickle=False) as file:
@@ -63,10 +55,10 @@ def _fetch_images(loader, file_name, names, descr, cache, *, subset, path, retur
         from skdl._backend import keras
 
         try:
-            loaded = getattr(keras.datasets, loader).load_data()
-        except Exception as error:  # what Keras raises for a failed download is a bare Exception
-            call = f"skdl.datasets.fetch_{loader}(path=...)"
-            raise no_download(loader, error, wanted, call, cache) from error
+            loaded = getattr(keras.datasets, name).load_data()
+        except Exception as error:  # Keras raises an Exception for a failed download
+            call = f"skdl.datasets.fetch_{name}(path=...)"
+            raise no_download(name, error, wanted, call, cache) from error
         parts = dict(zip(("train", "test"), loaded, strict=True))
     chosen = [parts[part] for part in ("train", "test") if subset in (part, "all")]
     images = np.concatenate([images for images, _ in chosen])
@@ -76,12 +68,11 @@ def _fetch_images(loader, file_name, names, descr, cache, *, subset, path, retur
         images.reshape(len(images), -1),
         target,
         [f"pixel_{row}_{column}" for row in range(height) for column in range(width)],
-        names,
+        target_names,
         "class",
         descr,
-        return_X_y=return_X_y,
-        as_frame=as_frame,
         images=images,
+        **form,
     )
 
 
@@ -142,7 +133,6 @@ def fetch_mnist(*, subset="train", path=None, return_X_y=False, as_frame=False) 
     """
     return _fetch_images(
         "mnist",
-        "mnist.npz",
         [str(digit) for digit in range(10)],
         _MNIST_DESCR,
         "Keras also takes it from the folder datasets in its home (KERAS_HOME, by default ~/.keras).",
@@ -199,8 +189,7 @@ def fetch_fashion_mnist(*, subset="train", path=None, return_X_y=False, as_frame
     """
     return _fetch_images(
         "fashion_mnist",
-        "fashion_mnist.npz",
-        list(_FASHION_NAMES),
+        _FASHION_NAMES.copy(),
         _FASHION_DESCR,
         "Keras also takes its four original files from the folder datasets/fashion-mnist in its home "
         "(KERAS_HOME, by default ~/.keras).",
