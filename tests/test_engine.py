@@ -18,7 +18,7 @@ from tensorflow.python.ops import gen_resource_variable_ops
 from skdl import _arrays, _engine
 from skdl._arrays import epoch_order
 from skdl._backend import keras, seeded, tf
-from skdl._engine import _forward, _loop, _program, _tensors
+from skdl._engine import _forward, _program, _tensors
 
 N, D = 75, 6  # two full batches of 32, and a partial one
 rng = np.random.default_rng(0)
@@ -530,8 +530,8 @@ def test_an_epoch_in_parts_is_the_same_epoch(case, with_xla, monkeypatch):
     monkeypatch.setattr(_program.Program, "__call__", lambda *args: calls.append(args) or call(*args))
 
     def result(first_steps, seconds):
-        monkeypatch.setattr(_loop, "_FIRST_STEPS", first_steps)
-        monkeypatch.setattr(_loop, "_SECONDS", seconds)
+        monkeypatch.setattr(_program, "_FIRST_STEPS", first_steps)
+        monkeypatch.setattr(_program, "_SECONDS", seconds)
         calls.clear()
         model = make()
         model.jit_compile = with_xla
