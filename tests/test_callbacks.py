@@ -409,7 +409,7 @@ def counted(monkeypatch):
 
     count(keras.callbacks.CallbackList, "on_epoch_begin", "hooks")
     count(keras.callbacks.CallbackList, "on_epoch_end", "hooks")
-    count(skdl._estimators._base, "copied", "copies")
+    count(skdl._estimators._estimator_state, "copied", "copies")
     return counts
 
 
