@@ -14,11 +14,13 @@ from skdl._backend import check_not_forked
 from skdl._documentation import link_module, link_template
 from skdl._model import ModelSpec, keras_model, make_callbacks, read_state, write_state
 from skdl._onnx import ConvertsToOnnx
-from skdl._persistence import PacksStateMixin, copied
+from skdl._persistence import Packed, copied, copies_in, holds_keras
 from skdl._routing import PREFIXES, as_python, nearest, route_params
 from skdl._training import fit_settings
 
 SEEDS = np.iinfo(np.int32).max
+# What scikit-learn keeps on an estimator during a fit. A copy for a callback can be fitted itself.
+_RUNNING_FIT = {"_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown"}
 
 _KEYWORDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -29,13 +31,25 @@ def _without_autologging():
     return contextlib.nullcontext() if mlflow is None else mlflow.disable_autologging()
 
 
-class EstimatorState(ConvertsToOnnx, PacksStateMixin, BaseEstimator):
+class _Copied:
+    """A parameter that `sklearn.base.clone` takes as its own copy."""
+
+    def __init__(self, copy):
+        self._copy = copy
+
+    def __sklearn_clone__(self):
+        return self._copy
+
+
+class EstimatorState(ConvertsToOnnx, BaseEstimator):
     """Parameters and network of an estimator, and how they are read, set, copied and pickled.
 
     Routed parameters, such as ``optimizer__learning_rate``, are stored in the dict ``_routed_params``.
     ``get_params``, ``set_params``, ``clone``, the repr and attribute access treat them like any other.
     """
 
+    # Copies and pickles of an object that refers to an estimator leave the estimator to its own methods.
+    _packs_itself = True
     # Allowed prefixes of routed parameters.
     _prefixes = PREFIXES
     # Whether parameters without a known prefix are allowed, as arguments of the user's builder.
@@ -217,6 +231,31 @@ class EstimatorState(ConvertsToOnnx, PacksStateMixin, BaseEstimator):
             vars(self).setdefault("_routed_params", {})[name] = value
         else:
             super().__setattr__(name, value)
+
+    # Clones, copies and pickles.
+
+    def __sklearn_clone__(self):
+        # Keras's parts have a deepcopy by configuration, so they are copied before scikit-learn does it.
+        params = self.get_params(deep=False)
+        copies = copies_in({n: v for n, v in params.items() if not hasattr(v, "__sklearn_clone__")})
+        stand_in = object.__new__(type(self))
+        vars(stand_in).update(vars(self), _routed_params=dict(self._routed_params))
+        for name, value in copies.items():
+            if value is not params[name]:
+                setattr(stand_in, name, _Copied(value))
+        return BaseEstimator.__sklearn_clone__(stand_in)
+
+    def __getstate__(self):
+        state = {name: each for name, each in super().__getstate__().items() if name not in _RUNNING_FIT}
+        # Together, since they may share parts: a callback has the model that it watched.
+        packed = {name: value for name, value in state.items() if holds_keras(value)}
+        rest = {name: value for name, value in state.items() if name not in packed}
+        return {**rest, "_packed": Packed(packed)} if packed else state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        packed = state.pop("_packed", None)
+        super().__setstate__(state | packed.thing if packed else state)
 
     # What is made of the parameters.
 

@@ -1,12 +1,13 @@
 """Estimators and Keras models copied, pickled and saved."""
 
-from skdl._persistence._packed import Packed, PacksStateMixin, copied, copies_in, remade, seed_states
+from skdl._persistence._copies import holds_keras
+from skdl._persistence._packed import Packed, copied, copies_in, remade, seed_states
 
 __all__ = [
     "Packed",
-    "PacksStateMixin",
     "copied",
     "copies_in",
+    "holds_keras",
     "remade",
     "seed_states",
 ]

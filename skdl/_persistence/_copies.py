@@ -39,11 +39,9 @@ _ATOMS = {str, bytes, int, float, bool, types.NoneType}
 _CONTAINERS = list | tuple | set | frozenset | dict
 
 
-class PacksItself:
-    """Base of the objects that copy and pickle the parts of Keras in them by themselves.
-
-    A part may refer to such an object, as a callback does to its estimator: it is handed on.
-    """
+def packs_itself(kind):
+    """Return whether objects of a class, as estimators do, copy and pickle the parts of Keras in them."""
+    return getattr(kind, "_packs_itself", False)
 
 
 class Flat(NamedTuple):
@@ -110,7 +108,7 @@ def _reaches_parts(value, seen, through=object):
     kind = type(value)
     if issubclass(kind, _with_state()):
         return _is_written_here(kind)
-    if issubclass(kind, PacksItself) or id(value) in seen or not isinstance(value, through):
+    if packs_itself(kind) or id(value) in seen or not isinstance(value, through):
         return False
     seen.add(id(value))
     return any(_reaches_parts(each, seen, through) for each in _referents(value) if type(each) not in _ATOMS)
@@ -267,7 +265,7 @@ def _role(kind):
         return "reference"
     if kind is _Handed:
         return "handed"
-    if issubclass(kind, PacksItself):
+    if packs_itself(kind):
         return "packs itself"
     if _is_of_keras(kind) and not issubclass(kind, _CONTAINERS) and _is_written_here(kind):
         return "keras"

@@ -10,18 +10,17 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from skdl._backend import keras, private, seeded
 from skdl._persistence._copies import (
     Flat,
-    PacksItself,
     check_undecayed,
     flatten,
     functions_and_classes,
     holds_keras,
     is_handle,
     is_importable,
+    packs_itself,
     unflatten,
 )
 from skdl._warnings import warn
@@ -37,7 +36,7 @@ def copied(thing, memo=None):
     """
     flat = flatten(thing, share=True)
     memo = {} if memo is None else memo
-    given = [copy.deepcopy(each, memo) if isinstance(each, PacksItself) else each for each in flat.given]
+    given = [copy.deepcopy(each, memo) if packs_itself(type(each)) else each for each in flat.given]
     return unflatten(flat._replace(given=given))
 
 
@@ -74,51 +73,6 @@ class Packed:
 
 def _unpacked(*flat):
     return Packed(unflatten(Flat(*flat)))
-
-
-class _Clone:
-    """A parameter that is copied already when scikit-learn comes to clone it."""
-
-    def __init__(self, copy):
-        self._copy = copy
-
-    def __sklearn_clone__(self):
-        return self._copy
-
-
-# What scikit-learn keeps on an estimator during a fit. Copies that callbacks get have a fit of their own.
-_OF_A_RUNNING_FIT = {"_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown"}
-
-
-class PacksStateMixin(PacksItself):
-    """Clone, copy and pickle an estimator with parts of Keras; stands before `BaseEstimator` in the bases.
-
-    All attributes that hold parts of Keras are packed together, since they may share parts: a callback has
-    the model that it watched.
-    """
-
-    def __sklearn_clone__(self):
-        # scikit-learn copies parameters by copy.deepcopy, which Keras answers by configuration.
-        params = self.get_params(deep=False)
-        copies = copies_in({n: v for n, v in params.items() if not hasattr(v, "__sklearn_clone__")})
-        stand_in = object.__new__(type(self))
-        vars(stand_in).update(vars(self), _routed_params=dict(self._routed_params))
-        for name, value in copies.items():
-            if value is not params[name]:
-                setattr(stand_in, name, _Clone(value))
-        return BaseEstimator.__sklearn_clone__(stand_in)
-
-    def __getstate__(self):
-        state = {n: value for n, value in super().__getstate__().items() if n not in _OF_A_RUNNING_FIT}
-        with_keras = {name: value for name, value in state.items() if holds_keras(value)}
-        if not with_keras:
-            return state
-        return {n: v for n, v in state.items() if n not in with_keras} | {"_packed": Packed(with_keras)}
-
-    def __setstate__(self, state):
-        state = dict(state)
-        packed = state.pop("_packed", None)
-        super().__setstate__(state | packed.thing if packed else state)
 
 
 # Plain data.
