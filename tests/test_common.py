@@ -132,7 +132,18 @@ def test_with_full_batches_a_weight_of_two_is_the_row_given_twice(estimator, che
     check(type(estimator).__name__, estimator)
 
 
-@pytest.mark.parametrize("estimator", estimators(16), ids=lambda estimator: type(estimator).__name__)
+EVERY_KIND = pytest.mark.parametrize(
+    "estimator", estimators(16), ids=lambda estimator: type(estimator).__name__
+)
+
+
+@EVERY_KIND
+def test_the_attributes_of_an_unfitted_estimator_can_be_listed(estimator):
+    assert {"fit", "get_params", "target_encoder"} <= set(dir(estimator))
+    assert not hasattr(estimator, "model_")
+
+
+@EVERY_KIND
 def test_every_parameter_has_a_constraint_and_is_validated(estimator):
     # Routed parameters, which have no constraint, are for the other tests.
     plain = {name: value for name, value in estimator.get_params().items() if "__" not in name}
