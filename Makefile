@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export MPLBACKEND ?= Agg
 FUZZ_CASES ?= 1200
 
-.PHONY: demo test test-floors test-newest lint examples bench tables production docs check-site images keras-params dist clean
+.PHONY: demo test test-floors test-newest lint examples bench tables production companions docs check-site images keras-params dist clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/run.stamp
@@ -51,6 +51,11 @@ tables: $(VENV)/bench.stamp
 # Compares the ways into production: size, time to load, time to answer; writes the table of the guide.
 production: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/production.py
+
+# Compares skdl's networks with scikit-learn's inside of other libraries, in a virtual environment of its
+# own with pinned versions; writes the table of the guide.
+companions: $(VENV)-companions/test.stamp
+	$(VENV)-companions/bin/python -m pytest tests/companions --table docs/guide/companions.csv
 
 # Runs the examples for their pictures; DOCSFLAGS="-D plot_gallery=0" leaves that out.
 docs: $(VENV)/docs.stamp
@@ -123,5 +128,13 @@ $(VENV)-newest/%:
 	$(PYTHON) -m venv $(@D)
 	touch $@
 
+# PyTorch, which netcal needs, comes with what this machine's processors need.
+$(VENV)-companions/test.stamp: tests/companions/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $< torch==2.13.0
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-floors $(VENV)-newest $(VENV)-dist dist .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated
+	rm -rf $(VENV) $(VENV)-floors $(VENV)-newest $(VENV)-companions $(VENV)-dist dist .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated
