@@ -136,14 +136,11 @@ def to_plain(thing):
     writer = _Writer(_custom_objects(thing))
     plain = {"thing": writer.plain(thing)}
     used = set().union(*(_custom_names(config, writer.known) for config in writer.configs))
-    missing = used - writer.known.keys()
-    if missing:
-        raise TypeError(f"The classes or functions {sorted(missing)} of this model can't be found by name.")
-    for name in used:
+    for name in used & writer.known.keys():
         if any(hasattr(getattr(keras, module), name) for module in _LOOKED_UP):
             _refuse_namesake(name, writer.known[name], "one of Keras's")
         check_importable(writer.known[name])
-    plain["known"] = {name: writer.known[name] for name in sorted(used)}
+    plain["known"] = {name: writer.known[name] for name in sorted(used & writer.known.keys())}
     for part, written in writer.written:
         again = written.restored(plain["known"])
         (_check_same if isinstance(written, _PlainModel) else _check_alike)(part, again)
@@ -365,7 +362,10 @@ def _custom_names(config, known):
 def _check_known(config, known):
     unknown = _custom_names(config, known) - known.keys()
     if unknown:
-        raise ValueError(f"The saved model needs {sorted(unknown)}, which was not saved with it.")
+        raise ValueError(
+            f"The model needs {sorted(unknown)}, which is not among its classes and functions. Use pickle, "
+            "which needs no names."
+        )
 
 
 # Whether a configuration restores what it was written for.
