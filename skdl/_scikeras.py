@@ -6,12 +6,20 @@ asked for: the lookup of losses and metrics, and objects made of classes and par
 
 import functools
 import sys
+import threading
 
 from skdl._backend import keras
 
+_importing = threading.Lock()
+
+
+def _scikeras():
+    with _importing:  # else threads take each other's modules out
+        return _imported()
+
 
 @functools.cache
-def _scikeras():
+def _imported():
     """Import a copy of scikeras that nobody else sees, without what its import does to Keras.
 
     scikeras replaces the ``__reduce__`` of Keras's models, losses, metrics and optimizers
