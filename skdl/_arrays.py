@@ -10,6 +10,8 @@ import scipy.sparse
 LARGE, ALIGNMENT = 2**22, 64
 # Bytes up to which sparse data become dense at once.
 _DENSE = 2**28
+# Bytes above which the rows of a memory map stay on the disk.
+_ON_DISK = 2**30
 
 
 def take(data, rows):
@@ -22,7 +24,7 @@ def take(data, rows):
         return {key: take(value, rows) for key, value in data.items()}
     if isinstance(data, list | tuple):
         return type(data)(take(value, rows) for value in data)
-    return rows_of(np.asarray(data), rows)
+    return data[rows] if isinstance(data, RowsOnDisk) else rows_of(np.asarray(data), rows)
 
 
 def rows_of(array, index):
@@ -34,6 +36,45 @@ def rows_of(array, index):
         return array[index]
     # With "raise" NumPy would write into a buffer first.
     return np.take(array, index, axis=0, out=aligned(shape, array.dtype), mode="clip")
+
+
+class RowsOnDisk:
+    """Some rows of a memory map, which are read when they are asked for.
+
+    Parameters
+    ----------
+    array : ndarray
+    index : ndarray of int
+    """
+
+    def __init__(self, array, index):
+        self.array, self.index = array, index
+        self.shape, self.dtype, self.ndim = (len(index), *array.shape[1:]), array.dtype, array.ndim
+        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self):
+        return len(self.index)
+
+    def __getitem__(self, rows):
+        return self.array[self.index[rows]]
+
+    def reshape(self, *shape):
+        """Return the rows in another shape, without reading them."""
+        row = shape[0][1:] if len(shape) == 1 else shape[1:]
+        return RowsOnDisk(self.array.reshape(len(self.array), *row), self.index)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self[:], dtype)
+
+
+def is_on_disk(data):
+    """Return whether data are a large memory map, or rows of one."""
+    if isinstance(data, RowsOnDisk):
+        return True
+    array = data
+    while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+        array = array.base
+    return isinstance(array, np.memmap) and data.nbytes > _ON_DISK
 
 
 def n_rows(data):

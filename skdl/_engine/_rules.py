@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse
 
-from skdl._arrays import dense_size, leaves
+from skdl._arrays import dense_size, is_on_disk, leaves
 from skdl._backend import keras, private, tf
 
 _OWN_LOOP = ("fit", "evaluate", "make_train_function", "make_test_function")
@@ -85,6 +85,8 @@ def _why_not_data(parts):
         for array in arrays:
             if scipy.sparse.issparse(array):
                 return f"{name} is sparse, and takes {dense_size(array) / 1e9:.2g} GB as a dense array"
+            if is_on_disk(array):
+                return f"{name} is a memory map of {array.nbytes / 1e9:.2g} GB, read as it is needed"
             if not isinstance(array, np.ndarray | tf.Tensor):
                 return f"{name} holds a {type(array).__name__}, not an array"
             if np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind not in "fiubO":

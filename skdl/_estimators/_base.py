@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
 from skdl import _model, _training
-from skdl._arrays import leaves, take
+from skdl._arrays import is_on_disk, leaves, take
 from skdl._backend import check_not_forked, floatx, seeded
 from skdl._dense import NotDense, State
 from skdl._estimators._checks import check_row_shape, check_rows, text_error
@@ -187,6 +187,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         dtypes = [np.dtype(floatx())]  # other types are converted to the first
         if self._keeps_integers:
             dtypes += [np.dtype(kind) for kind in "?bhilqBHILQ"]
+        if is_on_disk(X):  # is converted a batch at a time
+            dtypes.append(X.dtype)
         try:
             X = validate_data(self, X, reset=reset, accept_sparse="csr", allow_nd=True, dtype=dtypes)
         except ValueError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skdl import _dense
-from skdl._arrays import dense_where_small, epoch_order
+from skdl._arrays import RowsOnDisk, dense_where_small, epoch_order
 from skdl._backend import keras, keras_is_imported, private
 from skdl._training._hooks import Progress
 
@@ -108,7 +108,7 @@ def why_not_numpy(state, train, plan):
         return f"{min(further)} is an argument of keras.Model.fit"
     if keras_is_imported() and (keras.config.max_epochs() or keras.config.max_steps_per_epoch()):
         return "the number of epochs or steps is limited by keras.config"
-    if not isinstance(dense_where_small(train.X), np.ndarray):
+    if not isinstance(dense_where_small(train.X), np.ndarray | RowsOnDisk):
         return "X is no array, or a sparse matrix that would be large as an array"
     batch_size = min(train.n, plan.batch_sizes(train.n)[0])
     if plan.engine == "auto" and state.network.n_products * batch_size > _LARGEST_STEP:

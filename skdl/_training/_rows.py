@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import _approximate_mode
 from sklearn.utils.validation import _check_sample_weight
 
-from skdl._arrays import n_rows, rows_of, without_lists
+from skdl._arrays import RowsOnDisk, is_on_disk, n_rows, rows_of, without_lists
 from skdl._warnings import warn
 
 # Share of the rows for early stopping where validation_split=None, as in scikit-learn.
@@ -100,6 +100,8 @@ def is_every_row(index, n):
 
 
 def _taken(data, index):
+    if is_on_disk(data):
+        return RowsOnDisk(data, index)
     return rows_of(data, index) if isinstance(data, np.ndarray) else data[index]
 
 
