@@ -250,6 +250,14 @@ def test_an_unknown_name_is_an_attribute_error():
         skdl.DNNClasifier  # noqa: B018
 
 
+@pytest.mark.parametrize("name", [n for n in skdl.__all__ if n.endswith(("Classifier", "Regressor"))])
+def test_an_estimator_is_at_most_four_classes_deep(name):
+    def depth(cls):
+        return cls.__module__.startswith("skdl.") and 1 + max(map(depth, cls.__bases__), default=0)
+
+    assert depth(getattr(skdl, name)) <= 4
+
+
 def test_no_file_is_a_drawer():
     assert not list((ROOT / "skdl").rglob("*util*"))
 

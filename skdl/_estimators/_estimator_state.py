@@ -7,13 +7,15 @@ import sys
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from skdl._backend import check_not_forked
+from skdl._dense import NotDense
 from skdl._documentation import link_module, link_template
 from skdl._model import ModelSpec, keras_model, make_callbacks, read_state, write_state
-from skdl._onnx import ConvertsToOnnx
+from skdl._onnx import NetworkParts, functional_model, network_parts, output_units, register_if_used
 from skdl._persistence import Packed, copied, copies_in, holds_keras
 from skdl._routing import PREFIXES, as_python, nearest, route_params
 from skdl._training import fit_settings
@@ -41,7 +43,7 @@ class _Copied:
         return self._copy
 
 
-class EstimatorState(ConvertsToOnnx, BaseEstimator):
+class EstimatorState(BaseEstimator):
     """Parameters and network of an estimator, and how they are read, set, copied and pickled.
 
     Routed parameters, such as ``optimizer__learning_rate``, are stored in the dict ``_routed_params``.
@@ -78,6 +80,7 @@ class EstimatorState(ConvertsToOnnx, BaseEstimator):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        register_if_used(cls)
         # inspect.signature would show __new__, and no parameters that __init__ passes on by **kwargs.
         own = list(inspect.signature(cls.__init__).parameters.values())[1:]
         variable = [each for each in own if each.kind is each.VAR_KEYWORD]
@@ -256,6 +259,30 @@ class EstimatorState(ConvertsToOnnx, BaseEstimator):
         state = dict(state)
         packed = state.pop("_packed", None)
         super().__setstate__(state | packed.thing if packed else state)
+
+    # ONNX.
+
+    def _onnx_parts(self):
+        """Return the `NetworkParts`; raise ValueError where code of the user's makes the prediction."""
+        check_is_fitted(self)
+        for name in ("predict", "predict_proba", "target_encoder", "feature_encoder"):
+            if self._is_overridden(name):
+                raise ValueError(
+                    f"{type(self).__name__} can't be written as ONNX: its {name} is code of its own. Use "
+                    "pickle or joblib, or write what it does as a step of a Pipeline that skl2onnx converts."
+                )
+        return self._network_parts()
+
+    def _network_parts(self):
+        network = None
+        with contextlib.suppress(NotDense):
+            network = self._dense_network()
+        if network is None:
+            name = type(self).__name__
+            network = functional_model(self.model_, self._row_shape, self.X_dtype_.name, name)
+        if is_classifier(self):
+            return network_parts(network, self._target, self._trained_loss(), vars(self).get("classes_"))
+        return NetworkParts(network, output_units(network), "numbers")
 
     # What is made of the parameters.
 

@@ -4,8 +4,17 @@
 skl2onnx; ``_onnx_network`` writes one network.
 """
 
-from skdl._onnx._converters import ConvertsToOnnx, add_average, add_table
-from skdl._onnx._onnx_network import NetworkParts
+from skdl._onnx._converters import add_average, add_table, functional_model, network_parts, register_if_used
+from skdl._onnx._onnx_network import NetworkParts, output_units
 from skdl._onnx._to_onnx import to_onnx
 
-__all__ = ["ConvertsToOnnx", "NetworkParts", "add_average", "add_table", "to_onnx"]
+__all__ = [
+    "NetworkParts",
+    "add_average",
+    "add_table",
+    "functional_model",
+    "network_parts",
+    "output_units",
+    "register_if_used",
+    "to_onnx",
+]

@@ -3,7 +3,7 @@
 import sys
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, is_classifier
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
@@ -11,62 +11,41 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
-from sklearn.utils.validation import check_is_fitted
 
 from skdl._backend import keras
-from skdl._dense import NotDense
 from skdl._onnx._onnx_network import OPSETS, Graph, NetworkParts, add_network, output_units
 from skdl._persistence import copied
 from skdl._targets import output_function
 
-# Methods that a user's subclass may override, with code that ONNX can't hold.
-_METHODS = ("predict", "predict_proba", "target_encoder", "feature_encoder")
+
+def network_parts(network, target, loss, classes):
+    """Return the `NetworkParts` of a classifier. ``classes`` is None for several labels."""
+    n = output_units(network)
+    function = output_function(loss, n)
+    decoded = target.decode(np.zeros((1, n), np.float32))
+    if decoded.ndim == 1:
+        return NetworkParts(network, len(classes), "classes", classes, function)
+    return NetworkParts(network, n, "one-hot" if decoded.any() else "labels", None, function)
 
 
-class ConvertsToOnnx:
-    """Mixin of the estimators that `to_onnx` and skl2onnx convert."""
+def functional_model(model, row_shape, dtype, estimator):
+    """Return a Keras model with one input and one output; a subclass of ``keras.Model`` is called for it."""
+    if not getattr(model, "inputs", None):
+        rows = keras.Input(row_shape, dtype=dtype)
+        model = keras.Model(rows, copied(model)(rows))
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            f"{estimator} can't be written as ONNX: its model has {len(model.inputs)} inputs and "
+            f"{len(model.outputs)} outputs. Export the model itself: "
+            'model_.export(path, format="onnx").'
+        )
+    return model
 
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        if "skl2onnx" in sys.modules:
-            register(cls)
 
-    def _onnx_parts(self):
-        """Return the `NetworkParts`; raise ValueError where user code makes the prediction."""
-        check_is_fitted(self)
-        for name in _METHODS:
-            own = getattr(type(self), name, None)
-            own = getattr(own, "fget", own)
-            if own is not None and not own.__module__.startswith("skdl."):
-                raise ValueError(
-                    f"{type(self).__name__} can't be written as ONNX: its {name} is code of its own. Use "
-                    "pickle or joblib, or write what it does as a step of a Pipeline that skl2onnx converts."
-                )
-        return self._network_parts()
-
-    def _network_parts(self):
-        """Return the `NetworkParts` of an estimator whose methods are skdl's."""
-        try:
-            network = self._dense_network()
-        except NotDense:
-            network = self.model_
-            if not getattr(network, "inputs", None):  # a subclass of keras.Model
-                rows = keras.Input(self._row_shape, dtype=self.X_dtype_.name)
-                network = keras.Model(rows, copied(network)(rows))
-            if len(network.inputs) != 1 or len(network.outputs) != 1:
-                raise ValueError(
-                    f"{type(self).__name__} can't be written as ONNX: its model has {len(network.inputs)} "
-                    f"inputs and {len(network.outputs)} outputs. Export the model itself: "
-                    'model_.export(path, format="onnx").'
-                ) from None
-        n = output_units(network)
-        if not is_classifier(self):
-            return NetworkParts(network, n, "numbers")
-        function = output_function(self._trained_loss(), n)
-        decoded = self._target.decode(np.zeros((1, n), np.float32))
-        if decoded.ndim == 1:
-            return NetworkParts(network, len(self.classes_), "classes", self.classes_, function)
-        return NetworkParts(network, n, "one-hot" if decoded.any() else "labels", None, function)
+def register_if_used(cls):
+    """Register the converter of a class of estimators, if skl2onnx is imported."""
+    if "skl2onnx" in sys.modules:
+        register(cls)
 
 
 def register(cls):
