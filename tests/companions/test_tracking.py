@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -12,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skdl
+from skdl import KerasClassifier, TabularClassifier
 
 
 @pytest.mark.library("distributed", "a grid search in worker processes has the scores of one process")
@@ -51,16 +53,24 @@ def test_dask_ml(classifiers, iris):
         assert np.mean(grown.predict(X) == y) > 0.8
 
 
+def build():
+    """Return a network, as a user writes it."""
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+
+
 @pytest.mark.library("skops", "dump and load with the types that are named as trusted")
 def test_skops(classifiers, iris):
     import skops.io
 
     X, y = iris
-    for clf in classifiers:
+    others = KerasClassifier(build, loss="sparse_categorical_crossentropy"), TabularClassifier(epochs=2)
+    for clf in (*classifiers, *others):
         steps = make_pipeline(StandardScaler(), clf).fit(X, y)
         data = skops.io.dumps(steps)
         needed = skops.io.get_untrusted_types(data=data)
-        assert all(name.split(".")[0] in ("skdl", "sklearn", "numpy") for name in needed)
+        assert {name.split(".")[0] for name in needed} - {"skdl", "sklearn", "numpy"} <= {
+            __name__.split(".")[0]
+        }
         assert_array_equal(skops.io.loads(data, trusted=needed).predict_proba(X), steps.predict_proba(X))
 
 
