@@ -9,8 +9,7 @@ import numpy as np
 PREFIXES = frozenset(
     {"model", "compile", "fit", "predict", "score", "optimizer", "loss", "metrics", "callbacks"}
 )
-# Names of scikit-learn's and PyTorch's networks and of older Keras, with those that are meant,
-# the first of them that an estimator has.
+# Names in scikit-learn, PyTorch and older Keras, with those that may be meant: the first that is valid is.
 _MEANT = {
     "max_iter": ("epochs",),
     "nb_epoch": ("epochs",),
@@ -32,18 +31,7 @@ _MEANT = {
 
 
 def nearest(name, valid):
-    """Say which valid name is meant by a misspelt one.
-
-    Parameters
-    ----------
-    name : str
-    valid : iterable of str
-
-    Returns
-    -------
-    str
-        " Did you mean 'epochs'?", or "" where nothing is near.
-    """
+    """Return " Did you mean 'epochs'?" for a misspelt name that is near a valid one, else ""."""
     for other in _MEANT.get(name, ()):
         if other.partition("__")[0] in valid:
             return f" Did you mean {other!r}?"
@@ -53,17 +41,7 @@ def nearest(name, valid):
 
 
 def as_python(value):
-    """Return Python's own numbers and strings for NumPy's, which Keras refuses in many places.
-
-    Parameters
-    ----------
-    value : object
-
-    Returns
-    -------
-    object
-        With those in lists, tuples and dicts replaced too. All else is the object itself.
-    """
+    """Replace numbers and strings of NumPy, also in lists, tuples and dicts, since Keras refuses many."""
     if isinstance(value, np.bool_ | np.number | np.str_):
         return value.item()
     if type(value) is dict:
@@ -78,21 +56,9 @@ def as_python(value):
 
 
 def route_params(params, *, destination, pass_filter, strict=False):
-    """Return the parameters of one destination, without their prefix.
+    """Return the parameters ``<destination>__<name>`` by name, and those without prefix in ``pass_filter``.
 
-    Parameters
-    ----------
-    params : dict of str to object
-    destination : str
-        Prefix, without the two underscores.
-    pass_filter : collection of str
-        Names without prefix that are handed on, too.
-    strict : bool, default=False
-        Leave out what is routed further, as ``<destination>__<name>__<name>``.
-
-    Returns
-    -------
-    dict of str to object
+    ``strict`` leaves out ``<destination>__<name>__<name>``.
     """
     start = f"{destination}__"
     plain = {name: value for name, value in params.items() if "__" not in name and name in pass_filter}
@@ -101,7 +67,7 @@ def route_params(params, *, destination, pass_filter, strict=False):
 
 
 def has_param(function, name):
-    """Whether a function has a parameter of this name, for a keyword argument."""
+    """Return whether a function has a parameter with a name, which can be given by keyword."""
     parameter = inspect.signature(function).parameters.get(name)
     return parameter is not None and parameter.kind in (
         parameter.POSITIONAL_OR_KEYWORD,
@@ -110,5 +76,5 @@ def has_param(function, name):
 
 
 def accepts_kwargs(function):
-    """Whether a function takes keyword arguments of any name."""
+    """Return whether a function takes keyword arguments of any name."""
     return any(each.kind is each.VAR_KEYWORD for each in inspect.signature(function).parameters.values())

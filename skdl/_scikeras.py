@@ -1,7 +1,6 @@
-"""What skdl uses of scikeras.
+"""Functions of scikeras 0.13.0, its last release: they look up losses and metrics, and make objects.
 
-The only module that imports scikeras (0.13.0, the last release), when something of it is
-asked for: the lookup of losses and metrics, and objects made of classes and parameters.
+Only this module imports scikeras, on first use.
 """
 
 import functools
@@ -83,19 +82,6 @@ def get_optimizer_class(optimizer):
     """Return the class of one of Keras's optimizers by its name.
 
     scikeras 0.13.0 made an optimizer, with variables, in order to ask for its class.
-
-    Parameters
-    ----------
-    optimizer : str
-
-    Returns
-    -------
-    type
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name.
     """
     known = {
         name.lower(): value

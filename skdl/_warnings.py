@@ -1,21 +1,16 @@
-"""Warnings that point at the user's line, through however many calls they are given."""
+"""Warnings that point at the line of the user."""
 
 import sys
 import warnings
 
-# What stands between the user's call and a warning of skdl's.
+# Packages whose calls stand between the user's line and a warning of skdl.
 _PASSED = {"skdl", "sklearn", "imblearn", "joblib", "contextlib"}
 
 
 def warn(message, category=UserWarning):
-    """Give a warning at the innermost line that is not of skdl or of what calls it for the user.
+    """Warn at the innermost line that is neither of skdl nor of a package that calls it for the user.
 
     Python 3.12 has ``warnings.warn(..., skip_file_prefixes=...)`` for it.
-
-    Parameters
-    ----------
-    message : str
-    category : type, default=UserWarning
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED:

@@ -509,7 +509,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         return _training.train_model(network, train, held_out, plan, **args, is_plain=is_plain)
 
     def _check_trained(self, x):
-        """Refuse a network whose outputs for the encoded rows x show that it is wrong."""
+        """Raise an error if the outputs for the encoded rows x show that the network is wrong."""
 
     # Prediction.
 

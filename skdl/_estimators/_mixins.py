@@ -27,12 +27,12 @@ from skdl._training import FIT_PARAMS, Rows
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 from skdl._warnings import warn
 
-# Rows of the training whose outputs are looked at: a few tell whether there are sigmoids.
+# Number of rows by whose outputs a trained model is checked.
 _CHECKED_ROWS = 256
 
 
 class KerasClassifierMixin(ClassifierMixin):
-    """What every classifier does; stands before `KerasEstimator` among the bases."""
+    """Labels and probabilities of all classifiers; stands before `KerasEstimator` in the bases."""
 
     classes_: NDArray[Any]
     n_classes_: int
@@ -45,7 +45,7 @@ class KerasClassifierMixin(ClassifierMixin):
         tags.classifier_tags.multi_label = True
         return tags
 
-    # scikit-learn's mixin comes first and knows neither scorer nor score__ parameters.
+    # The mixin of scikit-learn, which comes first, ignores `scorer` and the parameters score__<name>.
     score = KerasEstimator.score
 
     @staticmethod
@@ -73,7 +73,7 @@ class KerasClassifierMixin(ClassifierMixin):
         return ClassifierLabelEncoder(loss=self._encoded_loss())
 
     def _one_hot_is_classes(self):
-        """Whether one-hot rows are classes, as the loss says, or independent labels."""
+        """Return whether the loss takes one-hot rows as classes, not as independent labels."""
         return takes_one_hot(self.loss)
 
     def _type_of_target(self, y):
@@ -169,7 +169,7 @@ class KerasClassifierMixin(ClassifierMixin):
         return self._probabilities(super()._predict_raw(X, **kwargs))
 
     def _probabilities(self, outputs):
-        """Return outputs of the network as scikit-learn takes them: no logits, and no half precision."""
+        """Return outputs of the network, which may be logits, as probabilities with 32 bits or more."""
         if not isinstance(outputs, np.ndarray):  # several, for an encoder of the user's
             return keras.tree.map_structure(widened, outputs)
         proba = probabilities(widened(outputs), self._trained_loss())
@@ -195,7 +195,7 @@ class KerasClassifierMixin(ClassifierMixin):
         return target.kind == "classes" and not by_sigmoids
 
     def _check_trained(self, x):
-        """Refuse a model whose outputs are no probabilities, as rows show that it was trained on."""
+        """Raise ValueError if the outputs for some of the rows trained on are no probabilities."""
         if not self._returns_probabilities():
             return
         if hasattr(type(self), "_keras_build_fn") and not self._is_overridden("_keras_build_fn"):
@@ -256,13 +256,13 @@ class KerasClassifierMixin(ClassifierMixin):
 
 
 class KerasRegressorMixin(RegressorMixin):
-    """What every regressor does; stands before `KerasEstimator` among the bases."""
+    """Score and encoder of all regressors; stands before `KerasEstimator` in the bases."""
 
     n_outputs_: int
 
     _target_kind = NumberTarget
 
-    # scikit-learn's mixin comes first and knows neither scorer nor score__ parameters.
+    # The mixin of scikit-learn, which comes first, ignores `scorer` and the parameters score__<name>.
     score = KerasEstimator.score
 
     @staticmethod

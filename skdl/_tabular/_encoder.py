@@ -1,4 +1,4 @@
-"""From a raw table to numbers of one scale."""
+"""Encoding of a raw table as numbers of one scale."""
 
 import warnings
 
@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skdl._tabular._folds import default_folds
 
-# Columns of a category, as many as histogram gradient boosting takes; rarer ones share one.
+# One-hot columns of a feature, as in HistGradientBoosting; rarer categories share one.
 _MOST_CATEGORIES = 255
 
 
@@ -35,17 +35,7 @@ class RobustClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """
 
     def fit(self, X, y=None):
-        """Learn medians and quartiles.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-        y : None
-
-        Returns
-        -------
-        RobustClipper
-        """
+        """Learn medians and quartiles."""
         X = np.asarray(X, np.float64)
         self.n_features_in_ = X.shape[1]
         low, first, self.center_, third, high = np.percentile(X, [0, 25, 50, 75, 100], axis=0)
@@ -55,16 +45,7 @@ class RobustClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Scale and bend.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of float32 of shape (n_samples, n_features)
-        """
+        """Return the scaled and bent features, as float32."""
         check_is_fitted(self)
         with np.errstate(over="ignore"):
             z = np.asarray(X, np.float64) * self.scale_ - self.center_ * self.scale_
@@ -94,17 +75,7 @@ class TableReader(TransformerMixin, BaseEstimator):
         self.categorical_features = categorical_features
 
     def fit(self, X, y=None):
-        """Learn which columns are categories, and which these are.
-
-        Parameters
-        ----------
-        X : pandas.DataFrame, polars.DataFrame or array-like of shape (n_samples, n_features)
-        y : None
-
-        Returns
-        -------
-        TableReader
-        """
+        """Learn which columns are categories, and which these are."""
         table = as_table(X)
         self.is_categorical_ = self._find_categorical(table)
         self.categories_ = OrdinalEncoder(
@@ -115,16 +86,7 @@ class TableReader(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Read a table like that of `fit`.
-
-        Parameters
-        ----------
-        X : pandas.DataFrame, polars.DataFrame or array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of float64 of shape (n_samples, n_features)
-        """
+        """Return an ndarray of float64 of shape (n_samples, n_features)."""
         check_is_fitted(self)
         table = as_table(X)
         values = np.empty(table.shape)
@@ -172,20 +134,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     ----------
     is_categorical : ndarray of bool of shape (n_features,)
     n_folds : int or "auto", default=1
-        Number of folds of the network, each of which takes all rows that are predicted; at most half the
-        number of rows in `fit`.
+        Number of folds of the network, at most half the number of rows in `fit`.
 
     Attributes
     ----------
-    n_encoded_ : int
-        Number of columns of the result.
-    n_numeric_ : int
-        Number of the first columns of the result that are scaled numbers.
-    n_folds_ : int
-        Number of folds.
-    n_samples_seen_ : int
-        Number of rows in `fit`.
-    columns_ : sklearn.compose.ColumnTransformer
+    n_encoded_, n_numeric_ : int
+        Number of columns of the result, and of those that are scaled numbers and come first.
+    n_folds_, n_samples_seen_ : int
+        Number of folds, and of rows in `fit`.
     """
 
     def __init__(self, is_categorical, n_folds=1):
@@ -193,17 +149,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.n_folds = n_folds
 
     def fit(self, X, y=None):
-        """Learn the scales and the categories.
-
-        Parameters
-        ----------
-        X : ndarray of float64 of shape (n_samples, n_features)
-        y : None
-
-        Returns
-        -------
-        TableEncoder
-        """
+        """Learn the scales and the categories."""
         self.n_samples_seen_ = len(X)
         folds = default_folds(len(X)) if self.n_folds == "auto" else self.n_folds
         self.n_folds_ = max(1, min(folds, len(X) // 2))
@@ -229,17 +175,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Encode rows.
-
-        Parameters
-        ----------
-        X : ndarray of float64 of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of float32 of shape (n_samples, n_folds, n_encoded_features)
-            A view: all folds predict the same rows.
-        """
+        """Return a view of shape (n_samples, n_folds, n_encoded), of float32: all folds get all rows."""
         check_is_fitted(self)
         with warnings.catch_warnings(), config_context(transform_output="default"):
             # Of an unknown category, whose columns are all 0. It is documented.
@@ -272,21 +208,7 @@ class _Numbers(TransformerMixin, BaseEstimator):
 
 
 def as_table(X):
-    """Return a table as a DataFrame of pandas, with columns of the narrowest type that fits.
-
-    Parameters
-    ----------
-    X : pandas.DataFrame, polars.DataFrame or array-like of shape (n_samples, n_features)
-
-    Returns
-    -------
-    pandas.DataFrame
-
-    Raises
-    ------
-    ValueError, TypeError
-        If X is sparse, complex, empty or not two-dimensional.
-    """
+    """Return X as a DataFrame of pandas; refuse X that is sparse, complex, empty or not two-dimensional."""
     if isinstance(X, pd.DataFrame):
         return X
     if hasattr(X, "iter_columns") and hasattr(X, "columns"):  # polars

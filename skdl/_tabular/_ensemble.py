@@ -115,8 +115,7 @@ class PeriodicEmbedding(keras.layers.Layer):
 class MemberScale(keras.layers.Layer):
     """Give each member of the ensemble its own scaling of the features.
 
-    It is all that members do not share, besides their last layer: they differ because the
-    scalings start at random.
+    Members share all other weights but the last layer. They differ because the scalings start at random.
 
     Parameters
     ----------
@@ -246,12 +245,7 @@ class MemberOutput(keras.layers.Layer):
         )
 
     def start_at(self, values):
-        """Predict these values for all rows, before any training.
-
-        Parameters
-        ----------
-        values : ndarray of shape (units,)
-        """
+        """Set the biases so that the network predicts these values, one for each unit, for all rows."""
         self.bias.assign(ops.broadcast_to(values / self.rate, self.bias.shape))
 
     def call(self, x, training=False):
@@ -282,20 +276,10 @@ class MemberOutput(keras.layers.Layer):
 
 
 class _MemberLoss(keras.losses.Loss):
-    """Mean over the members of a fold; one number for each row and fold.
-
-    Folds are independent of each other: what is added up here is what each would be trained on
-    alone.
-    """
+    """Mean of the losses of the members, for each row and fold. Each fold is trained as it would be alone."""
 
     def call(self, y_true, y_pred):
-        """Return losses of shape (n_rows, n_folds).
-
-        Parameters
-        ----------
-        y_true : tensor of shape (n_rows, n_folds) or (n_rows, n_folds, n_outputs)
-        y_pred : tensor of shape (n_rows, n_folds, n_members, n_outputs)
-        """
+        """Return losses (n_rows, n_folds) of predictions (n_rows, n_folds, n_members, n_outputs)."""
         return ops.mean(self.of_members(y_true, y_pred), axis=2)
 
 
@@ -329,26 +313,10 @@ def tabular_network(
     units,
     classify,
 ):
-    """Build an ensemble of multilayer perceptrons for each fold, not compiled.
+    """Return a model, not compiled, of an ensemble of multilayer perceptrons for each fold.
 
-    Parameters
-    ----------
-    n_features : int
-        Number of encoded features.
-    n_numeric : int
-        Number of the first features that get periodic functions.
-    n_folds, n_members : int
-    hidden_layer_sizes : sequence of int
-    dropout : float
-        Share of the units of each hidden layer that is dropped in a step of training.
-    units : int
-        Number of classes, or of columns of numbers.
-    classify : bool
-
-    Returns
-    -------
-    keras.Model
-        From shape (n_rows, n_folds, n_features) to (n_rows, n_folds, 1, units).
+    It maps (n_rows, n_folds, n_features) to (n_rows, n_folds, 1, units). The first ``n_numeric`` features get
+    periodic functions.
     """
     inputs = keras.Input((n_folds, n_features))
     x = FoldsFirst()(inputs)
@@ -365,17 +333,9 @@ def tabular_network(
 
 
 def compile_network(model, *, n_steps, learning_rate, weight_decay, classify):
-    """Compile it: each member's own loss, and Adam.
+    """Compile the model of `tabular_network` with AdamW and a loss of its own for each member.
 
-    Parameters
-    ----------
-    model : keras.Model
-        As of `tabular_network`.
-    n_steps : int or None
-        Of the whole training, over which the learning rate falls to zero after a short rise;
-        None where a callback sets it.
-    learning_rate, weight_decay : float
-    classify : bool
+    In ``n_steps`` the learning rate rises shortly and falls to zero; with None, a callback sets it.
     """
     rate = float(learning_rate)
     if n_steps is not None:

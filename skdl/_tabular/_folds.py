@@ -22,52 +22,19 @@ class Stack(NamedTuple):
 
     @classmethod
     def of(cls, folds):
-        """Stack folds of about the same size.
-
-        Parameters
-        ----------
-        folds : list of ndarray of int
-        """
+        """Return the Stack of folds, each an ndarray of positions."""
         n = max(map(len, folds))
         filled = [np.concatenate([rows, np.full(n - len(rows), rows[0])]) for rows in folds]
         return cls(np.stack(filled, axis=1), np.arange(n)[:, None] < [len(rows) for rows in folds])
 
     def take(self, x, y, weight=None):
-        """Return features, target and weights of the stacked rows.
-
-        Parameters
-        ----------
-        x, y : ndarray of n_samples rows
-        weight : ndarray of shape (n_samples,), default=None
-
-        Returns
-        -------
-        x : ndarray of shape (n_rows, n_folds, n_features)
-        y : ndarray of shape (n_rows, n_folds, ...)
-        weight : ndarray of float32 of shape (n_rows, n_folds)
-            Of mean 1 in each fold.
-        """
+        """Return features, target and weights of the stacked rows; the weights have mean 1 in each fold."""
         weight = self.counts * (1.0 if weight is None else weight[self.rows])
         return x[self.rows], y[self.rows], (weight / weight.mean(axis=0)).astype(np.float32)
 
 
 def stack_folds(n, n_folds, strata, random_state):
-    """Divide rows into folds; each is held out once.
-
-    Parameters
-    ----------
-    n : int
-        Number of rows.
-    n_folds : int
-        At least 2.
-    strata : ndarray of shape (n,) or None
-        Classes, of which each fold gets its share as far as they go.
-    random_state : numpy.random.RandomState
-
-    Returns
-    -------
-    train, held_out : Stack
-    """
+    """Return the Stacks of ``n`` rows to train on and to hold out: each fold is held out once."""
     if strata is not None and np.unique(strata, return_counts=True)[1].min() >= n_folds:
         folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state).split(strata, strata)
     else:
@@ -78,19 +45,7 @@ def stack_folds(n, n_folds, strata, random_state):
 
 
 def stack_copies(rows, n_folds, random_state):
-    """Give all rows to each fold, in orders of their own.
-
-    Parameters
-    ----------
-    rows : ndarray of int
-    n_folds : int
-    random_state : numpy.random.RandomState or None
-        None leaves the rows in their order.
-
-    Returns
-    -------
-    Stack
-    """
+    """Return the Stack of the same rows for each fold, in a random order each unless it is None."""
     if random_state is None:
         return Stack.of([rows] * n_folds)
     return Stack.of([random_state.permutation(rows) for _ in range(n_folds)])
@@ -124,16 +79,6 @@ def default_batch_size(n_rows):
 
 
 def default_epochs(n_rows, n_weights, n_networks):
-    """Return the number of epochs that a budget of multiplications allows.
-
-    Parameters
-    ----------
-    n_rows : int
-        To train on.
-    n_weights : int
-        Multiplications of one row in one network.
-    n_networks : int
-        Members of all folds.
-    """
+    """Return the epochs that a budget allows, by the multiplications for one row in one network."""
     budget = _BUDGET * max(1, n_rows / _BUDGET_ROWS) ** _GROWTH
     return int(min(max(budget / (n_rows * n_weights * n_networks), _LEAST_EPOCHS), MOST_EPOCHS))
