@@ -146,7 +146,7 @@ class BaseWrapper(KerasEstimator):
         return reset or self._has_columns
 
     def _check_data(self, X, y=None, *, reset=False):
-        if self._takes_dict(reset) and is_list_of_inputs(X, None if y is None else len(y)):
+        if self._takes_dict(reset) and is_list_of_inputs(X, None if y is None else _num_samples(y)):
             X = dict(zip(map(str, range(len(X))), X, strict=True))
         return super()._check_data(X, y, reset=reset)
 
