@@ -2,10 +2,28 @@
 
 import contextlib
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from skdl._arrays import epoch_order, n_rows, take, without_lists
 from skdl._backend import drawing_from, keras, tf
 from skdl._engine._tensors import packed
+
+
+@dataclass
+class FitSettings:
+    """Arguments of ``keras.Model.fit`` that each engine obeys, and the seed of the order of the rows."""
+
+    batch_size: int
+    epochs: int
+    seed: int
+    initial_epoch: int = 0
+    shuffle: bool = True
+    callbacks: Sequence = ()
+    verbose: Any = 0
+    validation_freq: Any = 1
+    validation_batch_size: int | None = None
 
 
 class _Batches(keras.utils.PyDataset):
@@ -79,41 +97,26 @@ def _quiet_tracing():
         logger.removeFilter(is_other)
 
 
-def keras_fit(
-    model,
-    x,
-    y,
-    sample_weight,
-    *,
-    validation_data,
-    batch_size,
-    epochs,
-    initial_epoch,
-    shuffle,
-    seed,
-    callbacks,
-    verbose,
-    **fit_args,
-):
-    """Train a compiled Keras model in place, one step at a time; parameters as of `skdl._engine.train`."""
-    how = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle}
-    batches, validation = _Batches(packed(x, y, sample_weight), **how), None
+def keras_fit(model, rows, validation_data, settings, **further):
+    """Train a compiled Keras model in place by its ``fit``, which takes the ``further`` arguments."""
+    order = {"batch_size": settings.batch_size, "seed": settings.seed, "shuffle": settings.shuffle}
+    batches, validation = _Batches(packed(*rows), **order), None
     if validation_data is not None:
-        how["batch_size"] = fit_args.pop("validation_batch_size", None) or batch_size
-        data = packed(*(*validation_data, None, None)[:3])
-        validation = _Batches(data, **{**how, "shuffle": False})
+        order |= {"batch_size": settings.validation_batch_size or settings.batch_size, "shuffle": False}
+        validation = _Batches(packed(*(*validation_data, None, None)[:3]), **order)
     try:
         # Without a lock: other threads, for which a callback may wait, train and predict meanwhile.
-        with drawing_from(seed), _quiet_tracing():
+        with drawing_from(settings.seed), _quiet_tracing():
             return model.fit(
                 batches,
-                epochs=epochs,
-                initial_epoch=initial_epoch,
+                epochs=settings.epochs,
+                initial_epoch=settings.initial_epoch,
                 validation_data=validation,
+                validation_freq=settings.validation_freq,
                 shuffle=False,
-                callbacks=[_FirstEpoch(batches), *callbacks],
-                verbose=verbose,
-                **fit_args,
+                callbacks=[_FirstEpoch(batches), *settings.callbacks],
+                verbose=settings.verbose,
+                **further,
             )
     finally:
         for each in filter(None, (batches, validation)):

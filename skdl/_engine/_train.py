@@ -1,6 +1,7 @@
 """Training: compiled where it can be, Keras's ``fit`` where not."""
 
 import contextlib
+from dataclasses import fields
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from skdl._arrays import dense_where_small, epoch_order, n_rows, take
 from skdl._backend import keras, private, seeded, tf
 from skdl._engine import _probe
 from skdl._engine._digest import alike, note_plain
-from skdl._engine._keras_fit import keras_fit
+from skdl._engine._keras_fit import FitSettings, keras_fit
 from skdl._engine._program import Pass, programs_of, traced, training_variables
 from skdl._engine._rules import acts_before_training, runs_user_code, why_not
 from skdl._engine._tensors import Layout, packed, tensors
@@ -16,22 +17,7 @@ from skdl._warnings import warn
 
 
 def train(
-    model,
-    x,
-    y,
-    sample_weight=None,
-    *,
-    validation_data=None,
-    batch_size,
-    epochs,
-    initial_epoch=0,
-    shuffle=True,
-    seed,
-    callbacks=(),
-    verbose=0,
-    engine="auto",
-    is_plain=False,
-    **fit_args,
+    model, x, y, sample_weight=None, *, validation_data=None, engine="auto", is_plain=False, **fit_args
 ):
     """Train a compiled Keras model in place.
 
@@ -41,18 +27,17 @@ def train(
         Compiled. Its weights are the starting weights.
     x, y : array, sparse matrix (``x`` only), or list or dict of arrays
         Rows to train on, encoded as the model takes them.
-    seed : int
-        Determines the orders of the rows, and whatever the model draws while it is traced.
-    callbacks : sequence of keras.callbacks.Callback
-        For this training alone.
+    sample_weight, validation_data
+        As of ``keras.Model.fit``.
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" runs each epoch as one program, "keras" calls ``keras.Model.fit``,
         and "auto" takes the first unless `why_not` gives a reason, or tracing the model fails.
     is_plain : bool, default=False
         Whether skdl has just built the model from numbers and names alone. It need not be traced then,
         where a model of the same configuration was.
-    sample_weight, validation_data, batch_size, epochs, initial_epoch, shuffle, verbose, **fit_args
-        As of ``keras.Model.fit``.
+    **fit_args
+        Those of `FitSettings`, of which ``seed`` also determines what the model draws while it is traced; and
+        further arguments of ``keras.Model.fit``.
 
     Returns
     -------
@@ -69,26 +54,23 @@ def train(
     """
     if engine not in ("auto", "compiled", "keras"):
         raise ValueError(f"engine must be 'auto', 'compiled' or 'keras', got {engine!r}.")
-    callbacks = keras.tree.flatten(list(callbacks))
+    names = {each.name for each in fields(FitSettings)}
+    settings = FitSettings(**{name: value for name, value in fit_args.items() if name in names})
+    settings.callbacks = callbacks = keras.tree.flatten(list(settings.callbacks))
+    further = {name: value for name, value in fit_args.items() if name not in names}
     x = dense_where_small(x)
     if validation_data is not None:
         validation_data = (dense_where_small(validation_data[0]), *validation_data[1:])
-    settings = {
-        "validation_data": validation_data,
-        "batch_size": batch_size,
-        "callbacks": callbacks,
-        "verbose": verbose,
-        **fit_args,
-    }
-    loop = {"epochs": epochs, "initial_epoch": initial_epoch, "shuffle": shuffle, "seed": seed}
+    rows = x, y, sample_weight
     note_plain(model, is_plain)
     reason = "engine='keras' was asked for"
     if engine != "keras":
-        reason = why_not(model, x, y, sample_weight, **settings) or _probe.why_unusable()
+        data = {"validation_data": validation_data, "batch_size": settings.batch_size}
+        reason = why_not(model, *rows, **data, callbacks=callbacks, **further) or _probe.why_unusable()
     with _closed_where_it_fails(callbacks):
         if reason is None:
             try:
-                training = _CompiledFit(model, x, y, sample_weight, **settings, **loop)
+                training = _CompiledFit(model, rows, validation_data, settings)
             except private.Unavailable as error:
                 reason = _probe.unavailable(error)
             except Exception as error:
@@ -104,21 +86,21 @@ def train(
                 "Set engine='auto' to train with keras.Model.fit in this case."
             )
         else:
-            history = _interruptible_keras_fit(model, x, y, sample_weight, **settings, **loop)
+            history = _interruptible_keras_fit(model, rows, validation_data, settings, **further)
     history.engine, history.reason = "compiled" if reason is None else "keras", reason
     return history
 
 
-def _interruptible_keras_fit(model, x, y, sample_weight, *, callbacks, **settings):
+def _interruptible_keras_fit(model, rows, validation_data, settings, **further):
     """Train by Keras's ``fit``; an interrupt from the keyboard ends it as it ends a compiled training."""
     before = getattr(model, "history", None)
     try:
-        history, interrupted = keras_fit(model, x, y, sample_weight, callbacks=callbacks, **settings), False
+        history, interrupted = keras_fit(model, rows, validation_data, settings, **further), False
     except KeyboardInterrupt:
         history, interrupted = getattr(model, "history", None), True
         if history is before:  # before the training began
             raise
-        for callback in _ended_by_an_interrupt(callbacks):
+        for callback in _ended_by_an_interrupt(settings.callbacks):
             callback.on_train_end()
     history.interrupted = interrupted
     return history
@@ -149,41 +131,19 @@ def build(model, batch, *, seed):
 
 
 class _CompiledFit:
-    """One training by compiled programs, a call of ``keras.Model.fit`` in other words.
+    """A training by compiled programs. Making it builds and traces the model, and changes nothing else."""
 
-    Parameters are those of `train`. Making it builds and traces the model, and changes nothing else.
-    """
-
-    def __init__(
-        self,
-        model,
-        x,
-        y,
-        sample_weight,
-        *,
-        validation_data,
-        batch_size,
-        epochs,
-        initial_epoch,
-        shuffle,
-        seed,
-        callbacks,
-        verbose,
-        validation_freq=1,
-        validation_batch_size=None,
-        **defaults,
-    ):
+    def __init__(self, model, rows, validation_data, settings):
         limit = keras.config.max_epochs()
-        if limit and limit < epochs:
+        if limit and limit < settings.epochs:
             warn(f"Limiting epochs to {limit}")
-            epochs = limit
-        self.model, self.callbacks, self.verbose = model, callbacks, verbose
-        self.epochs, self.initial_epoch, self.shuffle, self.seed = epochs, initial_epoch, shuffle, seed
-        self.n, self.batch_size, self.validation_freq = n_rows(x), int(batch_size), validation_freq
-        self.validation_batch_size = int(validation_batch_size or batch_size)
-        data = packed(x, y, sample_weight)
-        self.first_batch = take(data, slice(0, self.batch_size))
-        build(model, self.first_batch, seed=seed)
+        self.model, self.settings, self.seed = model, settings, settings.seed
+        self.callbacks, self.epochs = settings.callbacks, min(settings.epochs, limit or settings.epochs)
+        self.batch_size = int(settings.batch_size)
+        self.validation_batch_size = int(settings.validation_batch_size or settings.batch_size)
+        data = packed(*rows)
+        self.n, self.first_batch = n_rows(data), take(data, slice(0, self.batch_size))
+        build(model, self.first_batch, seed=self.seed)
         self.data, self.validation = tensors(data), None
         if validation_data is not None:
             self.validation = tensors(packed(*(*validation_data, None, None)[:3]))
@@ -196,7 +156,8 @@ class _CompiledFit:
         self.traced_for = model.train_function
         kept = programs_of(model.train_function)
         known, variables = None if anew else alike(model), training_variables(model)
-        seed = (self.seed + self.initial_epoch) % 2**32  # nothing is drawn again when training goes on
+        # Where training goes on, nothing is drawn again.
+        seed = (self.seed + self.settings.initial_epoch) % 2**32
         stop_on_nan = any(type(c) is keras.callbacks.TerminateOnNaN for c in self.callbacks)
         self.is_first = False
 
@@ -228,8 +189,8 @@ class _CompiledFit:
         callbacks = keras.callbacks.CallbackList(
             self.callbacks,
             add_history=True,
-            add_progbar=self.verbose != 0,
-            verbose=self.verbose,
+            add_progbar=self.settings.verbose != 0,
+            verbose=self.settings.verbose,
             epochs=self.epochs,
             steps=-(-self.n // self.batch_size),
             model=model,
@@ -237,7 +198,7 @@ class _CompiledFit:
         model.stop_training = False
         callbacks.on_train_begin()
         # A callback that restores a training may have set where to go on.
-        first = private.restored_epoch(model) or self.initial_epoch
+        first = private.restored_epoch(model) or self.settings.initial_epoch
         try:
             for epoch in range(first, self.epochs):
                 model.reset_metrics()
@@ -266,7 +227,7 @@ class _CompiledFit:
 
     def _train_epoch(self, epoch):
         """Train one epoch, and return its logs."""
-        order = epoch_order(self.n, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
+        order = epoch_order(self.n, seed=self.seed, epoch=epoch, shuffle=self.settings.shuffle)
         if self.model.stop_training:  # Keras looks at it after each batch
             order = order[: self.batch_size]
         n_steps, last = self.training.run(order, self.batch_size, self.data)
@@ -287,9 +248,8 @@ class _CompiledFit:
         return {f"val_{name}": value for name, value in logs.items()}
 
     def _is_validated(self, epoch):
-        if isinstance(self.validation_freq, int | np.integer):
-            return (epoch + 1) % self.validation_freq == 0
-        return epoch + 1 in self.validation_freq
+        every = self.settings.validation_freq
+        return (epoch + 1) % every == 0 if isinstance(every, int | np.integer) else epoch + 1 in every
 
 
 @contextlib.contextmanager
