@@ -833,7 +833,7 @@ def sparse(x):
         ),
         (mlp, {"callbacks": [keras.callbacks.ModelCheckpoint("x.keras", save_freq=3)]}, "ModelCheckpoint"),
         (mlp, {"x": sparse(X)}, "x is sparse, and takes .* GB as a dense array"),
-        (mlp, {"x": X.astype(object)}, "data of type object"),
+        (mlp, {"x": X.astype(complex)}, "data of type complex128"),
         (mlp, {"x": X.tolist()}, "not an array"),
         (mlp, {"y": Y[:-1]}, "numbers of rows differ"),
         (mlp, {"x": X[:0], "y": Y[:0]}, "no rows"),
