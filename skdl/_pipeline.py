@@ -38,8 +38,7 @@ class Pipeline(_imblearn.Pipeline):
       steps are fitted without them. The fitted transformers transform them, samplers are left out, and the
       final estimator gets them as ``X_val`` and ``y_val``. Fit parameters with one entry for each row, such
       as sample weights, are divided in the same way.
-    - **_pipeline_steps.Validation data can be given.** ``fit(X, y, X_val=..., y_val=...)`` transforms
-    ``X_val`` for any final
+    - **Validation data can be given.** ``fit(X, y, X_val=..., y_val=...)`` transforms ``X_val`` for any final
       estimator whose ``fit`` takes it, without metadata routing.
     - **Sample weights follow their rows through a sampler** that selects rows and lists them in
       ``sample_indices_``, such as ``RandomUnderSampler``. Behind any other sampler they are refused. The same
@@ -143,7 +142,7 @@ class Pipeline(_imblearn.Pipeline):
         """
         # imblearn 0.14 runs this loop without callbacks. sklearn 1.9's has them, but no samplers.
         memory = check_memory(self.memory)
-        # What is ignored here says how a step is shown, and doesn't change what it learns.
+        # What is ignored does not change what a step learns.
         cached = memory.cache(_pipeline_steps.run_step, ignore=["message", "caller", "task"])
         caching = getattr(memory, "location", memory) is not None
 
@@ -168,7 +167,7 @@ class Pipeline(_imblearn.Pipeline):
                 X, y, fitted = resample(name, step, X, y, run)
             else:
                 X, y, fitted = run(X, y)
-            # From the cache comes another object than the one that was put in.
+            # The cache returns another object than the step that it got.
             self.steps[idx] = (name, fitted)
             if samples:
                 names = [other for _, other, _ in self._iter(filter_resample=False)]
@@ -179,8 +178,8 @@ class Pipeline(_imblearn.Pipeline):
         return X, y, routed_params
 
     def _iter(self, with_final=True, filter_passthrough=True, filter_resample=True):
-        # imblearn 0.14 takes for a sampler whatever has `fit_resample`, also a chain of transformers
-        # that ends in "passthrough".
+        # imblearn 0.14 takes everything with `fit_resample` for a sampler, also a chain of transformers that
+        # ends in "passthrough".
         steps = super(_imblearn.Pipeline, self)._iter(with_final, filter_passthrough)
         return (step for step in steps if not (filter_resample and _pipeline_steps.is_sampler(step[-1])))
 
@@ -238,7 +237,7 @@ class Pipeline(_imblearn.Pipeline):
             )
         return super().set_callbacks(*callbacks)
 
-    # _pipeline_steps.Validation rows.
+    # Validation rows.
 
     def _last_estimator(self):
         """Return the estimator in which the Pipeline ends, also that of an inner Pipeline; None for none."""
@@ -262,8 +261,7 @@ class Pipeline(_imblearn.Pipeline):
     def _hold_out(self, X, y, params, routed_params, groups):
         """Divide the data as the final estimator would; return None if it holds no rows out.
 
-        Returns X, y and the parameters for the rows to train on, the _pipeline_steps.Validation, and its
-        positions in X.
+        Returns X, y and the parameters for the rows to train on, the Validation, and its positions in X.
         """
         split = getattr(self._final_estimator, "_split_validation", None)
         if split is None:
@@ -310,7 +308,7 @@ class Pipeline(_imblearn.Pipeline):
             params=self._check_method_params(method="fit", props=validation.params)[name]["fit"],
         )
         if isinstance(final, Pipeline):
-            # Not by its public fit: with metadata routing on, that takes only what is requested.
+            # Its public fit takes only requested metadata, where metadata routing is enabled.
             return final._fit_all(X, y, fit_params, validation)
 
         weights = validation.sample_weight

@@ -528,7 +528,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         outputs = self._outputs(x, **{**routed, **kwargs, "callbacks": callbacks})
         n = _model.count_nan(outputs)
         if n:
-            # As labels they would be the first class.
+            # NaN would be decoded as the first class.
             reason = _training.divergence_message(self._network, self._history()) or (
                 "Its weights are finite: are there very large values in X?"
             )

@@ -41,7 +41,7 @@ _DENSE_CONSTRAINTS = {
     "batch_norm": ["boolean"],
     "l2_regularization": [Interval(Real, 0, None, closed="left")],
 }
-# A target whose standard deviation, or one by it, is larger is far from the outputs of an untrained network.
+# Largest standard deviation of a target, and inverse of the smallest, without a warning.
 _FAR = 100
 
 

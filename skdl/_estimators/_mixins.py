@@ -173,7 +173,7 @@ class KerasClassifierMixin(ClassifierMixin):
         if not isinstance(outputs, np.ndarray):  # several, for an encoder of the user's
             return keras.tree.map_structure(widened, outputs)
         proba = probabilities(widened(outputs), self._trained_loss())
-        # As far off as half precision is.
+        # In half precision, the probabilities of a row add up to one only roughly.
         return proba if proba.dtype == outputs.dtype else self._retyped(proba, proba.dtype)
 
     def _retyped(self, proba, dtype):
@@ -190,7 +190,7 @@ class KerasClassifierMixin(ClassifierMixin):
     def _in_rows(self):
         """Return whether the outputs for a row add up to one, unless there is one unit."""
         target = self._target
-        # One-hot rows that were trained by sigmoids have independent outputs.
+        # Sigmoids that are trained on one-hot rows have independent outputs.
         by_sigmoids = target.ndim == 2 and read_loss(self._trained_loss())[0].startswith("binary")
         return target.kind == "classes" and not by_sigmoids
 

@@ -325,7 +325,7 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
         self.class_weight = class_weight
 
     def _one_hot_is_classes(self):
-        # The user has built the output. Of a compiled model the loss is not known yet.
+        # The user builds the output; the loss of a compiled model is not known yet.
         return takes_one_hot(self.loss, unknown=True)
 
 

@@ -39,7 +39,7 @@ class RobustClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = np.asarray(X, np.float64)
         self.n_features_in_ = X.shape[1]
         low, first, self.center_, third, high = np.percentile(X, [0, 25, 50, 75, 100], axis=0)
-        # Divided first: the difference of two numbers near the limits of a float overflows.
+        # Divided first, since a difference of numbers near the limits of a float overflows.
         spread = np.where(third > first, third / 4 - first / 4, high / 8 - low / 8) * 4
         self.scale_ = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 0)
         return self
@@ -164,7 +164,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         )
         self.columns_ = ColumnTransformer(
             [
-                # Lists, since joblib hashes the strides of an empty array, and a copy has others.
+                # Lists, since joblib.hash depends on the strides of an empty array, which a copy changes.
                 ("numeric", _Numbers(), np.flatnonzero(~categorical).tolist()),
                 ("categorical", one_hot, np.flatnonzero(categorical).tolist()),
             ],
@@ -178,7 +178,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Return a view of shape (n_samples, n_folds, n_encoded), of float32: all folds get all rows."""
         check_is_fitted(self)
         with warnings.catch_warnings(), config_context(transform_output="default"):
-            # Of an unknown category, whose columns are all 0. It is documented.
+            # The columns of an unknown category are all 0, as documented.
             warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
             encoded = self.columns_.transform(X)
         encoded = encoded.astype(np.float32, copy=False)[:, None]
@@ -193,7 +193,7 @@ class _Numbers(TransformerMixin, BaseEstimator):
     """Impute medians, scale, and tell what was missing; scaled numbers come first."""
 
     def fit(self, X, y=None):
-        # Without gaps the indicator would hold an empty array, see above.
+        # Without gaps the indicator would hold an empty array; see `TableEncoder.fit`.
         gaps = bool(np.isnan(X).any())
         self.imputer_ = SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=gaps)
         X = self.imputer_.fit_transform(X)
@@ -242,7 +242,7 @@ def _as_numbers(column):
             f"Column {column.name!r} was numeric in fit, or is not among categorical_features, but holds "
             f"values that are no numbers: {error}"
         ) from error
-    # An imputer takes no infinite value, and the scale that follows bends it anyway.
+    # SimpleImputer refuses infinite values. RobustClipper bends large ones like them.
     return np.nan_to_num(values, nan=np.nan)
 
 

@@ -72,7 +72,7 @@ class PeriodicEmbedding(keras.layers.Layer):
         """Make the weights."""
         each = input_shape[0], self.n_numeric
         uniform = keras.initializers.RandomUniform
-        # The second layer is stored times the square root of its inputs, see the module.
+        # W2 and b2 are multiplied by a constant in `call`; see the docstring of the module.
         self.frequencies = self.add_weight(
             shape=(*each, 1, self.n_frequencies),
             initializer=keras.initializers.RandomNormal(stddev=self.frequency_scale),
@@ -190,7 +190,7 @@ class FoldDense(keras.layers.Layer):
     def call(self, x):
         """Return an array of shape (n_folds, n_members, n_rows, units)."""
         n_folds, n_members, _, n_inputs = x.shape
-        # The members of a fold stand below one another: one matrix product for each fold.
+        # The rows of all members of a fold go through one matrix product.
         flat = ops.reshape(x, (n_folds, -1, n_inputs))
         flat = ops.matmul(flat, self.kernel * (1 / math.sqrt(n_inputs))) + self.bias * self.rate
         return ops.reshape(self.activation(flat), (n_folds, n_members, -1, self.units))
@@ -327,7 +327,7 @@ def tabular_network(
         x = FoldDense(size, "silu")(x)
         if dropout:
             x = keras.layers.Dropout(dropout)(x)
-    # No half precision under a mixed policy.
+    # The outputs have no half precision, also under a mixed policy.
     dtype = keras.config.dtype_policy().variable_dtype
     return keras.Model(inputs, MemberOutput(units, probabilities=classify, dtype=dtype)(x))
 
@@ -345,7 +345,7 @@ def compile_network(model, *, n_steps, learning_rate, weight_decay, classify):
         )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=float(weight_decay), beta_2=0.95, epsilon=1e-10)
     optimizer.exclude_from_weight_decay(var_names=["bias", "phases"])
-    # With a name, or Keras numbers the losses of a process.
+    # Keras numbers losses without a name.
     loss = MemberCrossentropy(name="loss") if classify else MemberSquaredError(name="loss")
     model.compile(optimizer, loss)
 
@@ -390,7 +390,7 @@ class TimedDecay(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Stop where another epoch would end too late."""
         now = time.perf_counter()
-        # The first one includes what TensorFlow compiles.
+        # The first epoch includes the time for compiling.
         another = (now - self.begun) * (0.5 if epoch == 0 else 1)
         if now + another > self.started + self.seconds:
             self.model.stop_training = True

@@ -40,7 +40,7 @@ def stack_folds(n, n_folds, strata, random_state):
     else:
         folds = KFold(n_folds, shuffle=True, random_state=random_state).split(np.empty(n))
     train, held_out = zip(*folds, strict=True)
-    # Shuffled, because rows that stand side by side are always in the same batch.
+    # Shuffled, since the rows of a position are in the same batch in every epoch.
     return Stack.of([random_state.permutation(rows) for rows in train]), Stack.of(held_out)
 
 
@@ -51,8 +51,7 @@ def stack_copies(rows, n_folds, random_state):
     return Stack.of([random_state.permutation(rows) for _ in range(n_folds)])
 
 
-# Multiplications that a training may take: some seconds for a thousand rows, and less than a
-# minute for twenty thousand, on two cores.
+# Multiplications of a training: some seconds for 1,000 rows, less than a minute for 20,000, on two cores.
 _BUDGET, _BUDGET_ROWS, _GROWTH = 3e10, 1000, 0.8
 _LEAST_EPOCHS, MOST_EPOCHS = 5, 60
 _BATCH = 32, 256
