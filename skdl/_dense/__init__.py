@@ -2,9 +2,9 @@
 
 `network_of` reads a description in Keras's words into a `Network`, a value. `initial_state` draws its
 weights; a `State` has these and all else that training changes. `train_epoch` trains for an epoch;
-`predict` and `evaluate` are the forward pass. Files: ``_chain`` (the values), ``_reading``, ``_random`` and
-``_state``, ``_train_epoch`` (the loop: start here) and ``_passes`` (each layer forwards and backwards),
-``_evaluate``, and the tables ``_activations``, ``_row_losses``, ``_optimizers`` and ``_schedules``.
+`predict` and `evaluate` are the forward pass. Files: ``_network`` (the values and their reading),
+``_random`` and ``_state``, ``_train_epoch`` (the loop: start here) and ``_passes`` (each layer forwards and
+backwards), ``_evaluate``, and the tables ``_activations``, ``_row_losses`` and ``_optimizers``.
 
 What one may not guess about Keras 3.15 with TensorFlow 2.21:
 

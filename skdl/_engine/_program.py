@@ -104,7 +104,7 @@ class Program:
         return self._function(args, {}, self.captures)
 
     def of(self, variables):
-        """Return the program for the variables of another model that computes the same, or for none."""
+        """Return the program with the variables of another model, or with none where the list is empty."""
         program = copy.copy(self)
         program.kept = [variables[place].value for place in self._places if variables]
         program.captures = [variable.handle for variable in program.kept]
@@ -245,7 +245,7 @@ class Pass:
         self.is_for_others, self._most_steps = self.program.is_for_others, _FIRST_STEPS
 
     def of(self, variables):
-        """Return the pass for the variables of another model that computes the same, or for none."""
+        """Return the pass with the variables of another model, or with none where the list is empty."""
         other = copy.copy(self)
         other.program = self.program.of(variables)
         return other

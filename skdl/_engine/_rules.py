@@ -1,4 +1,4 @@
-"""What the compiled engine runs: decided by rule, never by luck."""
+"""Rules that tell, from the arguments alone, whether the compiled engine can run a training."""
 
 import numpy as np
 import scipy.sparse

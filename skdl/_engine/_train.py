@@ -33,8 +33,8 @@ def train(
         "compiled" runs each epoch as one program, "keras" calls ``keras.Model.fit``,
         and "auto" takes the first unless `why_not` gives a reason, or tracing the model fails.
     is_plain : bool, default=False
-        Whether skdl has just built the model from numbers and names alone. It need not be traced then,
-        where a model of the same configuration was.
+        Whether skdl has just built the model from numbers and names alone. The program of a model with
+        the same configuration then runs it, without tracing.
     **fit_args
         Those of `FitSettings`, of which ``seed`` also determines what the model draws while it is traced; and
         further arguments of ``keras.Model.fit``.

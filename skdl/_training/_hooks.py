@@ -16,8 +16,8 @@ class EpochHook:
     """Base of the hooks, which are called between the epochs of a training."""
 
     network = None  # in training; has ``get_weights`` and ``set_weights``
-    needs_estimator = False  # with the current weights, in `epoch_end`
-    precedes_callbacks = False  # those of Keras that the user gives
+    needs_estimator = False  # whether `epoch_end` needs the estimator to have the current weights
+    precedes_callbacks = False  # whether it acts before the callbacks of Keras that the user gives
 
     def begin(self, network):
         """Begin a training."""
@@ -38,8 +38,8 @@ class EarlyStopping(EpochHook):
     """Stop where a value has not improved for ``patience`` epochs, and restore the best weights.
 
     It differs from ``keras.callbacks.EarlyStopping(restore_best_weights=True)`` in one thing: an epoch whose
-    losses, value or weights are not finite is never the best. Keras compares the accuracy of a network that
-    predicts NaN, which is a number.
+    losses, value or weights are not finite is never the best. Keras may choose it: the accuracy of a network
+    that predicts NaN is a finite number.
     """
 
     def __init__(self, criterion, patience):

@@ -78,7 +78,7 @@ class BackupCompanion(keras.callbacks.Callback):
         }
 
     def on_train_begin(self, logs=None):
-        """Restore the state of the last epoch, in the second call, after Keras has read its backup."""
+        """Restore the state of the last epoch in the second call; between the two Keras reads its backup."""
         if not self._has_begun:
             self._has_begun = True
             return
