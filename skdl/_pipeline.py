@@ -44,9 +44,9 @@ class Pipeline(_imblearn.Pipeline):
       ``sample_indices_``, such as ``RandomUnderSampler``. Behind any other sampler they are refused. The same
       holds for all fit parameters with one entry for each row.
     - **Samplers see numbers as numbers and one-hot rows as classes.** A sampler that computes new rows, such
-      as ``SMOTE``, gets whole numbers and flags as floats, which imbalanced-learn cuts off. One-hot targets
-      are one-hot behind a sampler too. The Pipeline warns if an oversampler makes fewer rows than it was
-      asked for, and if a sampler without ``random_state`` is cached.
+      as ``SMOTE``, gets whole numbers and flags as floats, since imbalanced-learn cuts off the rows that it
+      computes. One-hot targets are one-hot behind a sampler too. The Pipeline warns if an oversampler makes
+      fewer rows than it was asked for, and if a sampler without ``random_state`` is cached.
     - **A Pipeline may be an inner step**, if it has no sampler.
     - **scikit-learn's callbacks reach the steps**, as in :class:`sklearn.pipeline.Pipeline`.
 
