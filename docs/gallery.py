@@ -40,6 +40,10 @@ LESSONS = {
         "A Pipeline as one ONNX file, which answers without TensorFlow and scikit-learn.",
         "onnx_probabilities",
     ),
+    "frames": (
+        "A text and numbers of a DataFrame as the inputs of one network; what each column is worth.",
+        "frames",
+    ),
     "tabular": ("A raw table with text, categories and gaps, without preparation.", "tabular_calibration"),
 }
 
