@@ -375,3 +375,92 @@ def test_a_frame_of_numbers_for_one_input_is_an_array_as_before():
     np.testing.assert_array_equal(fitted.predict(X), of_array.predict(X.to_numpy()))
     with pytest.raises(ValueError, match="holds text"):
         fitted.fit(frame("pandas", ["text", "age"]), T)
+
+
+def test_numbers_as_objects_are_numbers():
+    def model():
+        return keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+
+    X = frame("pandas", ["age", "income"])
+    fitted = KerasRegressor(model, loss="mse", random_state=0).fit(X.astype(object), T)
+    of_floats = KerasRegressor(model, loss="mse", random_state=0).fit(X, T)
+    np.testing.assert_array_equal(fitted.predict(X.astype(object)), of_floats.predict(X))
+    assert fitted.column_types_ == {"age": "int64", "income": "float64"}
+    with pytest.raises(ValueError, match="'age' of X has 1 missing values"):
+        fitted.fit(X.astype(object).assign(age=pd.Series([None, *X["age"][1:]], dtype=object)), T)
+    with pytest.raises(ValueError, match="'age' of X holds datetime64"):
+        fitted.fit(X.assign(age=pd.date_range("2026-01-01", periods=N)), T)
+
+
+def pair(names, dtype="float32", keys=None):
+    def model():
+        inputs = [keras.Input((1,), name=name, dtype=dtype) for name in names]
+        parts = [layers.Lambda(lambda x: keras.ops.cast(x, "float32"))(x) for x in inputs]
+        parts = [layers.Normalization(name=f"of_{name}")(x) for name, x in zip(names, parts, strict=True)]
+        output = layers.Dense(1)(layers.Concatenate()(parts))
+        return keras.Model(dict(zip(keys, inputs, strict=True)) if keys else inputs, output)
+
+    return KerasRegressor(model, loss="mse", random_state=0)
+
+
+def mean_of(fitted, name):
+    return np.ravel(fitted.model_.get_layer(name).mean)
+
+
+def test_names_go_before_places():
+    X = pd.DataFrame({"0": COLUMNS["age"], "1": COLUMNS["income"]})
+    fitted = pair(["1", "0"]).fit(X, T)
+    np.testing.assert_allclose(mean_of(fitted, "of_0"), X["0"].mean(), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
+def test_layers_learn_where_inputs_have_other_names_than_their_keys():
+    X = frame("pandas", ["age", "income"])
+    fitted = pair(["a", "b"], keys=["income", "age"]).fit(X, T)
+    np.testing.assert_allclose(mean_of(fitted, "of_b"), X["age"].mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float32", 1e300), ("float16", 1e6), ("bool", 2.5)])
+def test_numbers_that_an_input_cannot_hold_are_refused(dtype, value):
+    X = pd.DataFrame({"a": np.arange(N) % 2, "b": np.arange(N) % 2})
+    fitted = pair(["a", "b"], dtype).fit(X, T)
+    with pytest.raises(ValueError, match=f"'a' of X holds numbers that the input 'a' of {dtype} can't hold"):
+        fitted.predict(X.assign(a=value))
+
+
+def test_the_only_key_of_a_dict_gets_its_column():
+    def model():
+        age = keras.Input((1,), name="age")
+        return keras.Model({"age": age}, layers.Dense(1)(age))
+
+    X = frame("pandas", ["age"])
+    fitted = KerasRegressor(model, loss="mse", random_state=0).fit(X, T)
+    expected = fitted.model_.predict({"age": X.to_numpy("float32")}, verbose=0)
+    np.testing.assert_allclose(fitted.predict(X), expected.ravel(), rtol=1e-6)
+
+
+def test_a_frame_without_rows_is_refused():
+    X = frame("pandas", ["text", "age"])
+    fitted = classifier(("text", "age")).fit(X, Y)
+    with pytest.raises(ValueError, match="but no rows"):
+        fitted.predict(X[:0])
+
+
+def test_text_that_reads_like_a_missing_value_is_text():
+    X = pd.DataFrame({"text": np.where(Y == "yes", "NaT", "<NA>")})
+    fitted = classifier(("text",)).fit(X, Y)
+    assert set(fitted.model_.get_layer("words").get_vocabulary(include_special_tokens=False)) == {"nat", "na"}
+
+
+def test_layers_inside_of_others_are_not_adapted_which_is_said():
+    def model(adapted):
+        layer = layers.Normalization(name="inner")
+        if adapted:
+            layer.adapt(X)
+        return keras.Sequential([keras.Input((3,)), keras.Sequential([layer]), layers.Dense(1)])
+
+    X = rng.normal(3, 2, (N, 3)).astype("float32")
+    with pytest.warns(UserWarning, match="'inner' in '.*' have not learnt"):
+        KerasRegressor(model, model__adapted=False, loss="mse", random_state=0).fit(X, T)
+    KerasRegressor(model, model__adapted=True, loss="mse", random_state=0).fit(X, T)
+    KerasRegressor(model, model__adapted=False, adapt=False, loss="mse", random_state=0).fit(X, T)

@@ -677,6 +677,9 @@ OTHERS = {
         *({"optimizer": "SGD"}, {"optimizer__epsilon": 0.1}, {"optimizer__clipnorm": 0.01}),
         *({"optimizer__weight_decay": 0.5}, {"optimizer__use_ema": True}, {"learning_rate": 0.1}),
         *({"loss": "kl_divergence"}, {"loss__from_logits": True}),
+        # Keras's configurations of these lack the parameter.
+        *({"loss": "huber", "loss__delta": delta} for delta in (0.01, 0.1)),
+        *({"loss__dtype": "float64"}, {"loss__dtype": "bfloat16"}),
         *({"class_weight": {0: 9.0}}, {"random_state": 1}, {"batch_size": 24}, {"scoring": "accuracy"}),
         *({"optimizer": optimizers.SGD(0.1)}, {"callbacks": keras.callbacks.TerminateOnNaN()}),
     ],
@@ -728,6 +731,24 @@ def test_a_prediction_heeds_what_the_user_changed_after_the_training():
     estimator = CNNClassifier(**CNN).fit(IMAGES, Y[:24])
     estimator.model_.layers[-1].call = lambda x, training=None: ops.ones((ops.shape(x)[0], 3)) / 3
     np.testing.assert_allclose(estimator.predict_proba(IMAGES), 1 / 3, rtol=1e-6)
+
+
+def softmax_of(temperature):
+    def softmax(x):
+        return ops.softmax(x / temperature)
+
+    return softmax
+
+
+@pytest.mark.parametrize("make", [softmax_of, lambda t: functools.partial(ops.multiply, t)])
+def test_a_prediction_heeds_an_activation_of_the_users(make):
+    for value in (1.0, 5.0):
+        estimator = CNNClassifier(**CNN).fit(IMAGES, Y[:24])
+        estimator.model_.layers[-1].activation = make(value)
+        proba = estimator._predict_raw(IMAGES)
+        logits = keras.Model(estimator.model_.inputs, estimator.model_.layers[-1].input)([IMAGES])
+        expected = make(value)(logits @ estimator.model_.layers[-1].kernel + estimator.model_.layers[-1].bias)
+        np.testing.assert_allclose(proba, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_callback_that_changes_the_model_before_the_training_is_heeded():

@@ -104,36 +104,46 @@ def _renamed(name, names):
     return f"{caret}{names.get(node, node)}:{rest}"
 
 
-_methods_when_built = weakref.WeakKeyDictionary()
+_when_built = weakref.WeakKeyDictionary()
 
 
-def note_plain(model, is_plain):
-    """Note whether skdl has just built a model from numbers and names alone, and nobody else had it since."""
-    _methods_when_built.pop(model, None)
-    if is_plain:
-        _methods_when_built[model] = _own_methods(model)
+def note_plain(model, params):
+    """Note the parameters of loss and metrics of a model that skdl has just built, or None: see `train`."""
+    _when_built.pop(model, None)
+    if params is not None:
+        _when_built[model] = params, _own_functions(model)
 
 
 def alike(model):
     """Return a key that is equal for models that compute the same, or None where this is not known."""
-    if _methods_when_built.get(model) != _own_methods(model):
+    params, functions = _when_built.get(model, (None, None))
+    if params is None or functions != _own_functions(model):
         return None
     config = model.get_config()
     layers = [layer["config"]["name"] for layer in config["layers"]]
     numbers = {name: i for i, name in enumerate((model.name, model.optimizer.name, *layers))}
     everywhere = keras.config.floatx(), keras.config.epsilon()
-    return repr((_without_values((config, model.get_compile_config()), numbers), everywhere))
+    return repr((_without_values((config, model.get_compile_config()), numbers), params, everywhere))
 
 
-def _own_methods(model):
-    """Return which methods of a model and its layers are attributes of the object, not of its class."""
-    parts = (model, *model.layers)
-    return [
+def _own_functions(model):
+    """Return which functions of a model and its layers are attributes of the object, such as activations.
+
+    A configuration has the name of a function alone. Of the model itself, which gets functions by Keras,
+    only methods are told.
+    """
+    methods = [(name, id(value)) for name, value in vars(model).items() if _is_method(model, name)]
+    of_layers = [
         (i, name, id(value))
-        for i, part in enumerate(parts)
-        for name, value in vars(part).items()
-        if callable(getattr(type(part), name, None))
+        for i, layer in enumerate(model.layers)
+        for name, value in vars(layer).items()
+        if callable(value) or _is_method(layer, name)
     ]
+    return methods, of_layers
+
+
+def _is_method(part, name):
+    return callable(getattr(type(part), name, None))
 
 
 def _without_values(part, numbers):

@@ -16,9 +16,7 @@ from skdl._engine._tensors import Layout, packed, tensors
 from skdl._warnings import warn
 
 
-def train(
-    model, x, y, sample_weight=None, *, validation_data=None, engine="auto", is_plain=False, **fit_args
-):
+def train(model, x, y, sample_weight=None, *, validation_data=None, engine="auto", plain=None, **fit_args):
     """Train a compiled Keras model in place.
 
     Parameters
@@ -32,9 +30,10 @@ def train(
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" runs each epoch as one program, "keras" calls ``keras.Model.fit``,
         and "auto" takes the first unless `why_not` gives a reason, or tracing the model fails.
-    is_plain : bool, default=False
-        Whether skdl has just built the model from numbers and names alone. The program of a model with
-        the same configuration then runs it, without tracing.
+    plain : list, default=None
+        Given where skdl has just built the model from numbers and names alone: the parameters of its loss
+        and metrics. The program of a model with the same ones and the same configuration then runs it,
+        without tracing.
     **fit_args
         Those of `FitSettings`, of which ``seed`` also determines what the model draws while it is traced; and
         further arguments of ``keras.Model.fit``.
@@ -62,7 +61,7 @@ def train(
     if validation_data is not None:
         validation_data = (dense_where_small(validation_data[0]), *validation_data[1:])
     rows = x, y, sample_weight
-    note_plain(model, is_plain)
+    note_plain(model, plain)
     reason = "engine='keras' was asked for"
     if engine != "keras":
         data = {"validation_data": validation_data, "batch_size": settings.batch_size}

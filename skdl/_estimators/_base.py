@@ -505,8 +505,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         if isinstance(network, State):
             keep = functools.partial(self._keep_network, model=vars(self).get("model_"))
             return _training.train_dense(network, train, held_out, plan, **args, set_network=keep)
-        is_plain = is_new and _model.is_plain(self._spec(), self._find_builder())
-        return _training.train_model(network, train, held_out, plan, **args, is_plain=is_plain)
+        plain = _model.plain_params(self._spec(), self._find_builder()) if is_new else None
+        return _training.train_model(network, train, held_out, plan, **args, plain=plain)
 
     def _check_trained(self, x):
         """Raise an error if the outputs for the encoded rows x show that the network is wrong."""

@@ -190,7 +190,8 @@ class BaseWrapper(KerasEstimator):
         train, held_out = super()._check_and_split(data, validation, plan, builds, classes, groups)
         if not builds or self._is_overridden("feature_encoder"):
             return train, held_out
-        if not self._has_columns and is_frame(data.X) and len(getattr(self.model_, "inputs", None) or ()) > 1:
+        takes_names = getattr(self.model_, "inputs", None) and not takes_one_array(self.model_)
+        if not self._has_columns and is_frame(data.X) and takes_names:
             # In one array all numbers have one type.
             self._has_columns, table = True, self._check_columns(data.X, reset=True)
             train = replace(train, X=table[train.where()])

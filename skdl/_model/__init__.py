@@ -7,7 +7,7 @@ from skdl._model._build import (
     check_arguments,
     check_routed_params,
     find_builder,
-    is_plain,
+    plain_params,
     runs_user_code,
 )
 from skdl._model._compile import acts_on_predict, compile_model, make_callbacks
@@ -62,10 +62,10 @@ __all__ = [
     "initial_state",
     "is_frame",
     "is_list_of_inputs",
-    "is_plain",
     "keras_model",
     "make_callbacks",
     "output_shapes",
+    "plain_params",
     "predict_outputs",
     "read_state",
     "runs_user_code",

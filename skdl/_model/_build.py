@@ -104,9 +104,15 @@ def runs_user_code(spec, builder):
     return not is_own or any(map(callable, spec.params.values()))
 
 
-def is_plain(spec, builder):
-    """Return whether skdl builds a model from numbers and names, without objects of the user's."""
-    return not runs_user_code(spec, builder) and _holds_no_object(spec.params)
+def plain_params(spec, builder):
+    """Return the parameters of loss and metrics where skdl builds a model from numbers and names, or None.
+
+    None means that objects of the user's take part. Keras's configurations of losses and metrics lack some of
+    their parameters.
+    """
+    if runs_user_code(spec, builder) or not _holds_no_object(spec.params):
+        return None
+    return sorted((k, repr(v)) for k, v in spec.params.items() if k.startswith(("loss__", "metrics__")))
 
 
 def _holds_no_object(value):

@@ -1,6 +1,7 @@
 """The columns of a DataFrame as the inputs of a model, and the layers that learn from them first."""
 
 import math
+from numbers import Number
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -8,6 +9,7 @@ from sklearn.utils import assert_all_finite
 
 from skdl._arrays import take
 from skdl._backend import keras
+from skdl._warnings import warn
 
 
 def is_frame(X):
@@ -24,11 +26,17 @@ def is_list_of_inputs(X, n_rows):
 
 
 def column_types(frame):
-    """Return "text", or the name of NumPy's type, of each column of a DataFrame with names."""
+    """Return the name of NumPy's type, or "text" where cells are no numbers, of each column with a name."""
     if not all(isinstance(name, str) for name in frame.columns):
         return {}
-    dtypes = {name: np.asarray(frame[name][:1]).dtype for name in frame.columns}
-    return {name: dtype.name if dtype.kind in "fiubM" else "text" for name, dtype in dtypes.items()}
+    return {name: _type_name(np.asarray(frame[name][:1])) for name in frame.columns}
+
+
+def _type_name(first):
+    """Return the type of a column, from an array of its first cell."""
+    if first.dtype.kind == "O" and all(isinstance(cell, Number) and cell == cell for cell in first):
+        return np.array(first.tolist()).dtype.name
+    return first.dtype.name if first.dtype.kind in "fiub" else "text"
 
 
 def columns_of(X, estimator):
@@ -48,7 +56,8 @@ def columns_of(X, estimator):
     Raises
     ------
     ValueError
-        If a value is missing or infinite, a name is no text, or arrays differ in their shape or number.
+        If there are no rows, a value is missing or infinite, a name is no text, or arrays differ in their
+        shape or number.
     """
     names = list(X.columns) if is_frame(X) else list(X)
     if not names or not all(isinstance(name, str) and name for name in names):
@@ -59,8 +68,10 @@ def columns_of(X, estimator):
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"The arrays of X differ in their number of rows: {lengths}.")
-    dtype = [(name, array.dtype, array.shape[1:]) for name, array in arrays.items()]
-    table = np.empty(next(iter(lengths.values())), dtype)
+    n = lengths[names[0]]
+    if not n:
+        raise ValueError(f"X has the columns {names}, but no rows; {estimator} needs at least 1.")
+    table = np.empty(n, [(name, array.dtype, array.shape[1:]) for name, array in arrays.items()])
     for name, array in arrays.items():
         table[name] = array
     return table
@@ -111,7 +122,9 @@ def _of_objects(array, name, estimator):
 
 
 def _is_missing(value):
-    return value is None or (isinstance(value, float) and math.isnan(value)) or str(value) in ("<NA>", "NaT")
+    if value is None or isinstance(value, str | np.ndarray):
+        return value is None
+    return (isinstance(value, float) and math.isnan(value)) or str(value) in ("<NA>", "NaT")
 
 
 def input_specs(model):
@@ -119,9 +132,13 @@ def input_specs(model):
     inputs = getattr(model, "inputs", None)
     if not inputs or not all(isinstance(each, keras.KerasTensor) for each in inputs):
         return None  # a subclass that takes what its ``call`` takes
-    nested = inputs if isinstance(model, keras.Sequential) else model.input
+    nested = _nested_inputs(model)
     named = nested if isinstance(nested, dict) else {each.name: each for each in inputs}
     return {name: (tuple(each.shape[1:]), each.dtype) for name, each in named.items()}
+
+
+def _nested_inputs(model):
+    return model.inputs if isinstance(model, keras.Sequential) else model.input
 
 
 def takes_one_array(model):
@@ -191,8 +208,9 @@ def _typed(array, dtype, column, name):
         raise ValueError(f"The column {column!r} of X holds {holds}, but the input {name!r} takes {takes}.")
     if is_text:
         return array
-    typed = array.astype(dtype)
-    if np.dtype(dtype).kind in "iu" and not np.array_equal(typed, array):
+    with np.errstate(over="ignore", invalid="ignore"):
+        typed = array.astype(dtype)
+    if not (np.array_equal(typed, array) if typed.dtype.kind in "iub" else np.all(np.isfinite(typed))):
         raise ValueError(
             f"The column {column!r} of X holds numbers that the input {name!r} of {dtype} can't hold."
         )
@@ -254,7 +272,7 @@ def assign_columns(model, names, inputs):
     if unknown:
         raise ValueError(f"inputs names {unknown}, but the inputs of the model are {list(specs)}.")
     in_order = len(names) == len(specs) and (len(names) == 1 or names == list(map(str, range(len(names)))))
-    if in_order and not given:
+    if in_order and not given and set(names) != specs.keys():
         columns = {name: [column] for name, column in zip(specs, names, strict=True)}
     else:
         columns = {name: given.get(name, [name]) for name in specs}
@@ -294,8 +312,21 @@ def adapt_layers(model, x):
 
     for layer in model.layers:
         if _is_unadapted(layer):
-            before = keras.Model(model.inputs, layer.input)
+            before = keras.Model(_nested_inputs(model), layer.input)
             layer.adapt(_engine.forward(before, take(x, slice(None))))
+    inside = [f"{part.name!r} in {layer.name!r}" for layer in model.layers for part in _unadapted_in(layer)]
+    if inside:
+        warn(
+            f"The layers {', '.join(inside)} have not learnt from data, since adapt=True reaches layers of "
+            "the model itself, not those inside of other layers. Put them into the model itself, call their "
+            "adapt in the builder, or set adapt=False."
+        )
+
+
+def _unadapted_in(layer):
+    """Return the layers inside of a model or a wrapper that are to learn from data and have not."""
+    parts = getattr(layer, "layers", None) or [getattr(layer, "layer", None)]
+    return [each for part in parts if part for each in (part, *_unadapted_in(part)) if _is_unadapted(each)]
 
 
 def _is_unadapted(layer):

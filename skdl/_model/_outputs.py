@@ -72,8 +72,8 @@ def asks_keras(*, callbacks=(), steps=None, verbose=0, batch_size=None):
 
 
 def dense_outputs(state, x):
-    """Return the outputs of a dense network for an array or a sparse matrix."""
-    x = dense_where_small(x)
+    """Return the outputs of a dense network for an array or a sparse matrix, or a dict of one."""
+    x = dense_where_small(next(iter(x.values())) if isinstance(x, dict) else x)
     if not scipy.sparse.issparse(x):
         return _dense.predict(state, x)
     starts = range(0, n_rows(x), _ROWS)

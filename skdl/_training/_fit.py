@@ -28,8 +28,8 @@ class Outcome:
     interrupted: bool = False  # by Ctrl-C
 
 
-def train_model(model, train, held_out, plan, *, seed, hooks, is_plain=False):
-    """Train a compiled Keras model in place on encoded rows; for ``is_plain`` see `skdl._engine.train`."""
+def train_model(model, train, held_out, plan, *, seed, hooks, plain=None):
+    """Train a compiled Keras model in place on encoded rows; for ``plain`` see `skdl._engine.train`."""
     # These import TensorFlow.
     from skdl import _engine
     from skdl._training._keras_callbacks import BackupCompanion, HookCallback
@@ -62,7 +62,7 @@ def train_model(model, train, held_out, plan, *, seed, hooks, is_plain=False):
             callbacks=callbacks,
             verbose=plan.verbose,
             engine=plan.engine,
-            is_plain=is_plain,
+            plain=plain,
             **validation,
             **plan.fit_args,
         )
