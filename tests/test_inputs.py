@@ -173,6 +173,30 @@ def test_what_was_adapted_or_set_stays_and_a_new_fit_learns_anew():
     np.testing.assert_allclose(np.ravel(learnt.model_.layers[0].mean), X.mean() + 100, rtol=1e-5)
 
 
+def test_predictions_before_the_training_leave_nothing_behind():
+    X = rng.normal(3, 2, (N, 1)).astype("float32")
+
+    def chain():
+        return keras.Sequential([keras.Input((1,)), layers.Normalization(), layers.Dense(1)])
+
+    estimator = KerasRegressor(chain, loss="mse", random_state=0, warm_start=True).initialize(X, T)
+    estimator.predict(X)
+    estimator.fit(X, T)
+    np.testing.assert_allclose(np.ravel(estimator.model_.layers[0].mean), X.mean(), rtol=1e-5)
+    np.testing.assert_allclose(estimator.predict(X), np.ravel(estimator.model_(X)), rtol=1e-5)
+
+
+def test_a_further_batch_is_not_learnt_from_even_where_the_first_is_standardised():
+    X = np.tile([[-1.0], [1.0]], (N // 2, 1)).astype("float32")
+
+    def chain():
+        return keras.Sequential([keras.Input((1,)), layers.Normalization(), layers.Dense(1)])
+
+    estimator = KerasRegressor(chain, loss="mse", random_state=0).partial_fit(X, T)
+    estimator.partial_fit(X + 100, T)
+    assert np.ravel(estimator.model_.layers[0].mean) == [0]
+
+
 def test_a_model_that_is_given_is_not_adapted_itself():
     model = keras.Sequential([keras.Input((1,)), layers.Normalization(), layers.Dense(1)])
     X = rng.normal(3, 2, (N, 1)).astype("float32")

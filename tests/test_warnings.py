@@ -18,7 +18,6 @@ from skdl import (
     DNNRegressor,
     KerasClassifier,
     TabularClassifier,
-    TabularRegressor,
     make_pipeline,
 )
 
@@ -103,9 +102,6 @@ CALLS = {
     "groups": lambda: DNNClassifier((2,), epochs=1, validation_split=0.2).fit(X, Y, groups=GROUPS),
     "groups, one epoch": lambda: DNNClassifier((2,), validation_split=0.2).partial_fit(X, Y, groups=GROUPS),
     "rare classes": lambda: DNNClassifier((2,), epochs=1, validation_split=0.1).fit(X, [0, *[1] * 39]),
-    "rows to validate on": lambda: DNNClassifier((2,), epochs=1).fit(X, Y, X_val=X + 100, y_val=Y),
-    "a table to validate on": lambda: tabular(TabularClassifier).fit(X, Y, X_val=X + 100, y_val=Y),
-    "numbers to validate on": lambda: tabular(TabularRegressor).fit(X, X[:, 0], X_val=X, y_val=X[:, 0] + 100),
     "rare classes of a table": lambda: tabular(TabularClassifier, validation_split=0.01).fit(
         X, [0, *[1] * 39]
     ),

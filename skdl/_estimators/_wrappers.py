@@ -213,7 +213,7 @@ class BaseWrapper(KerasEstimator):
     def _encode(self, train, held_out, plan):
         train, held_out = super()._encode(train, held_out, plan)
         if self.adapt and "model_" in vars(self):
-            adapt_layers(self.model_, train.X)
+            adapt_layers(self.model_, train.X)  # before anything scores the model
         return train, held_out
 
 

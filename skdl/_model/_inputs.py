@@ -1,6 +1,7 @@
 """The columns of a DataFrame as the inputs of a model, and the layers that learn from them first."""
 
 import math
+import weakref
 from numbers import Number
 
 import numpy as np
@@ -296,6 +297,10 @@ def _check_columns(columns, names):
         )
 
 
+# Models of which a training has begun.
+_adapted = weakref.WeakSet()
+
+
 def adapt_layers(model, x):
     """Adapt the preprocessing layers of a model that were not adapted, in the order in which they act.
 
@@ -305,15 +310,19 @@ def adapt_layers(model, x):
     x : array, or list or dict of arrays
         The rows to train on, encoded.
     """
-    specs = input_specs(model)
-    if specs is None:
+    if input_specs(model) is None or model in _adapted:
         return
+    _adapted.add(model)
     from skdl import _engine  # which imports TensorFlow
 
-    for layer in model.layers:
-        if _is_unadapted(layer):
-            before = keras.Model(_nested_inputs(model), layer.input)
-            layer.adapt(_engine.forward(before, take(x, slice(None))))
+    unadapted = [layer for layer in model.layers if _is_unadapted(layer)]
+    for layer in unadapted:
+        before = keras.Model(_nested_inputs(model), layer.input)
+        layer.adapt(_engine.forward(before, take(x, slice(None))))
+    if unadapted:  # what was traced before has the state of that time
+        model.make_train_function(force=True)
+        model.make_test_function(force=True)
+        model.make_predict_function(force=True)
     inside = [f"{part.name!r} in {layer.name!r}" for layer in model.layers for part in _unadapted_in(layer)]
     if inside:
         warn(
