@@ -640,3 +640,28 @@ def test_skops_dumps_and_reads_estimators(fitted, file):
     again = skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
     assert_array_equal(again.predict_proba(rows), estimator.predict_proba(rows))
     assert f"{DNNClassifier.__module__}.DNNClassifier" in skops.io.get_untrusted_types(file=file)
+
+
+def linear():
+    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+
+
+@pytest.mark.parametrize(
+    "regressor",
+    [
+        DNNRegressor((3,), loss="huber", loss__delta=0.01, engine="compiled", epochs=2, random_state=0),
+        KerasRegressor(linear, loss=keras.losses.Huber(delta=0.01), random_state=0),
+    ],
+    ids=["routed", "object"],
+)
+def test_a_loss_keeps_the_arguments_that_its_configuration_lacks(regressor, tmp_path):
+    rng = np.random.default_rng(0)
+    features, target = rng.normal(size=(40, 2)), rng.normal(size=40)
+    regressor.fit(features, target)
+    skdl.save(regressor, tmp_path / "network.skdl")
+    loaded = skdl.load(tmp_path / "network.skdl", trusted=[f"{__name__}.linear"])
+    for each in (regressor, loaded):
+        each.partial_fit(features, target)
+    np.testing.assert_array_equal(loaded.predict(features), regressor.predict(features))
+    loss = [each.model_.evaluate(features, target, verbose=0) for each in (regressor, loaded)]
+    assert loss[0] == pytest.approx(loss[1], rel=1e-6)

@@ -310,6 +310,11 @@ def undecayed(optimizer):
     return set(optimizer._exclude_from_weight_decay), None if pattern is None else pattern.pattern
 
 
+def function_arguments(loss):
+    """Return the dict of what a loss of Keras hands to its function; changes of it take effect."""
+    return getattr(loss, "_fn_kwargs", {})
+
+
 def untraced(function):
     """Return a ``tf.function`` as it was before its first call."""
     return function._clone(None)

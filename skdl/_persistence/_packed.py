@@ -99,6 +99,7 @@ class _PlainModel(_Plain):
         for state, value in zip(seed_states(model), self.seeds, strict=True):
             state.assign(value)
         _leave_undecayed(model, self.undecayed, model.weights)
+        _set_loss_arguments(model, self.loss_arguments)
         return model
 
 
@@ -113,6 +114,7 @@ class _PlainPart(_Plain):
         for variable, value in zip(getattr(part, "variables", ()), self.variables, strict=False):
             variable.assign(value)
         _leave_undecayed(part, self.undecayed)
+        _set_loss_arguments(part, self.loss_arguments)
         return part
 
 
@@ -194,7 +196,12 @@ class _Writer:
             config = keras.saving.serialize_keras_object(value)
             self.configs.append(config)
             variables = [v.numpy() for v in value.variables] if isinstance(value, keras.Layer) else []
-            plain = _PlainPart(config=json.dumps(config), variables=variables, undecayed=_undecayed(value))
+            plain = _PlainPart(
+                config=json.dumps(config),
+                variables=variables,
+                undecayed=_undecayed(value),
+                loss_arguments=_loss_arguments(value),
+            )
         else:
             raise TypeError(
                 f"{value!r} can't be saved without code, since it holds parts of Keras. Use pickle, or leave "
@@ -223,7 +230,12 @@ class _Writer:
             file = path.read_bytes()
         self.configs.append(_config_in(file))
         seeds = [seed.numpy() for seed in seed_states(written)]
-        return written, _PlainModel(file=file, seeds=seeds, undecayed=_undecayed(written, written.weights))
+        return written, _PlainModel(
+            file=file,
+            seeds=seeds,
+            undecayed=_undecayed(written, written.weights),
+            loss_arguments=_loss_arguments(written),
+        )
 
 
 def _with_fitting_optimizer(model, known):
@@ -291,6 +303,24 @@ def _leave_undecayed(part, undecayed, weights=None):
         if told is not None:
             left_out = [weights[position] for position in told["positions"]]
             optimizer.exclude_from_weight_decay(left_out, [told["pattern"]] if told["pattern"] else None)
+
+
+def _losses(part):
+    """Return the losses of Keras's in a model, or a loss that is given."""
+    part = getattr(part, "loss", None) if isinstance(part, keras.Model) else part
+    return [each for each in keras.tree.flatten(part) if isinstance(each, keras.Loss)]
+
+
+def _loss_arguments(part):
+    """Return the arguments of losses: configurations of Keras 3.15 lack some, such as the delta of Huber."""
+    arguments = (private.function_arguments(loss) for loss in _losses(part))
+    plain = bool, int, float, str
+    return [{name: value for name, value in each.items() if isinstance(value, plain)} for each in arguments]
+
+
+def _set_loss_arguments(part, arguments):
+    for loss, each in zip(_losses(part), arguments, strict=False):
+        private.function_arguments(loss).update(each)
 
 
 def check_importable(value):
