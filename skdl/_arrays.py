@@ -71,10 +71,16 @@ def is_on_disk(data):
     """Return whether data are a large memory map, or rows of one."""
     if isinstance(data, RowsOnDisk):
         return True
-    array = data
-    while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+    return _is_in(data, np.memmap) and data.nbytes > _ON_DISK
+
+
+def _is_in(array, kind):
+    """Return whether an array, or one of those that it is a view of, is of a kind."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, kind):
+            return True
         array = array.base
-    return isinstance(array, np.memmap) and data.nbytes > _ON_DISK
+    return False
 
 
 def n_rows(data):
@@ -147,11 +153,7 @@ def aligned(shape, dtype):
 
 def is_own(array):
     """Return whether the memory of an array is that of `aligned`."""
-    while isinstance(array, np.ndarray):
-        if isinstance(array, _Memory):
-            return True
-        array = array.base
-    return False
+    return _is_in(array, _Memory)
 
 
 def dense_where_small(data):

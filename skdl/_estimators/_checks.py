@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 # Base classes of data sets of TensorFlow, Keras and PyTorch, by name, so that none of them is imported.
 _STREAMS = {"DatasetV2", "PyDataset", "DataLoader"}
 
@@ -38,6 +40,13 @@ def check_rows(X, estimator, *, n_rows=None, row_shape=None, takes_dict=False):
             f"of a model are given to Keras, but {takes}. Put them side by side by np.column_stack, and let "
             "the model or a feature_encoder divide the columns."
         )
+
+
+def is_list_of_inputs(X, n_rows):
+    """Return whether X is a list of NumPy's arrays, one for each of several inputs of a model."""
+    if not isinstance(X, list | tuple) or len(X) < 2 or not all(isinstance(each, np.ndarray) for each in X):
+        return False
+    return _are_inputs(X, n_rows, X[0].shape[1:])
 
 
 def _are_inputs(items, n_rows, row_shape):

@@ -10,7 +10,7 @@ from sklearn.utils.validation import _num_samples
 
 from skdl._backend import keras
 from skdl._estimators._base import KerasEstimator
-from skdl._estimators._checks import check_rows, text_error
+from skdl._estimators._checks import check_rows, is_list_of_inputs, text_error
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
 from skdl._estimators._shared_params import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
 from skdl._model import (
@@ -20,7 +20,6 @@ from skdl._model import (
     columns_of,
     find_builder,
     is_frame,
-    is_list_of_inputs,
     takes_one_array,
     takes_text,
 )
@@ -158,7 +157,7 @@ class BaseWrapper(KerasEstimator):
             self._has_columns = isinstance(X, dict) or (
                 by_name and (self.inputs is not None or "text" in types.values())
             )
-            if types:
+            if types and not self._has_columns:
                 self.column_types_ = types
         if self._has_columns:
             return self._check_columns(X, reset=reset)

@@ -25,7 +25,6 @@ from skdl._model._inputs import (
     column_types,
     columns_of,
     is_frame,
-    is_list_of_inputs,
     takes_one_array,
     takes_text,
 )
@@ -61,7 +60,6 @@ __all__ = [
     "find_builder",
     "initial_state",
     "is_frame",
-    "is_list_of_inputs",
     "keras_model",
     "make_callbacks",
     "output_shapes",

@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import assert_all_finite
 
-from skdl._arrays import take
 from skdl._backend import keras
 from skdl._warnings import warn
 
@@ -16,14 +15,6 @@ from skdl._warnings import warn
 def is_frame(X):
     """Return whether features are a DataFrame of pandas, polars or the like."""
     return hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape")
-
-
-def is_list_of_inputs(X, n_rows):
-    """Return whether X is a list of arrays with a row for each sample, one for each input of a model."""
-    if not isinstance(X, list | tuple) or len(X) < 2 or not all(isinstance(each, np.ndarray) for each in X):
-        return False
-    lengths = {len(each) if each.ndim else -1 for each in X}
-    return len(lengths) == 1 and len(X) != n_rows and (n_rows is None or lengths == {n_rows})
 
 
 def column_types(frame):
@@ -318,7 +309,7 @@ def adapt_layers(model, x):
     unadapted = [layer for layer in model.layers if _is_unadapted(layer)]
     for layer in unadapted:
         before = keras.Model(_nested_inputs(model), layer.input)
-        layer.adapt(_engine.forward(before, take(x, slice(None))))
+        layer.adapt(_engine.forward(before, x))
     if unadapted:  # what was traced before has the state of that time
         model.make_train_function(force=True)
         model.make_test_function(force=True)
