@@ -23,7 +23,6 @@ from sklearn.utils.metaestimators import _safe_split, available_if
 from sklearn.utils.validation import _check_method_params, check_memory, has_fit_parameter
 
 from skdl import _pipeline_steps
-from skdl._documentation import link_module, link_template
 from skdl._sampling import resample, warn_if_unseeded
 
 
@@ -130,9 +129,6 @@ class Pipeline(_imblearn.Pipeline):
 
     A final estimator of skdl needs no ``X_val``: see `validation_indices_`.
     """
-
-    _doc_link_module = property(link_module)
-    _doc_link_template = property(link_template)
 
     def _fit(self, X, y=None, routed_params=None, raw_params=None, callback_ctx=None):
         """Fit all steps but the last, each as one task.

@@ -2,14 +2,11 @@
 
 import inspect
 import re
-from email.message import Message
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 from numpydoc.validate import ERROR_MSGS, validate
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
-from sklearn.utils import estimator_html_repr
 
 import skdl
 
@@ -67,43 +64,3 @@ def test_the_reference_lists_all_public_names():
     page = (Path(__file__).parent.parent / "docs" / "reference" / "index.rst").read_text()
     listed = re.findall(r"^   ([A-Za-z_]+)$", page.partition("skdl.datasets")[0], re.M)
     assert sorted([*listed, "datasets"]) == skdl.__all__
-
-
-@pytest.fixture
-def named_address(monkeypatch):
-    """What an installation says whose pyproject.toml names the documentation."""
-    installed = Message()
-    installed["Project-URL"] = "Source, https://example.org/source"
-    installed["Project-URL"] = "Documentation, https://example.org/skdl/"
-    monkeypatch.setattr(metadata, "metadata", {"skdl": installed}.__getitem__)
-
-
-@pytest.mark.parametrize(
-    "estimator", [skdl.DNNClassifier(), skdl.make_pipeline(skdl.DNNRegressor())], ids=str
-)
-def test_the_link_leads_to_the_documentation_that_the_package_names(estimator, named_address):
-    page = f"https://example.org/skdl/reference/generated/skdl.{type(estimator).__name__}.html"
-    assert estimator._get_doc_link() == page
-    assert page in estimator_html_repr(estimator)
-
-
-@pytest.mark.parametrize("cls", [skdl.DNNClassifier, skdl.KerasRegressor, skdl.CNNClassifier])
-def test_the_html_repr_has_tooltips_beside_links(cls, named_address):
-    html = estimator_html_repr(cls())
-    assert html.count('class="param-doc-description"') == len(cls().get_params())
-
-
-@pytest.mark.parametrize(
-    "estimator", [skdl.DNNClassifier(), skdl.make_pipeline(skdl.DNNRegressor())], ids=str
-)
-def test_without_an_address_there_is_no_link(estimator, monkeypatch):
-    monkeypatch.setattr(metadata, "metadata", {"skdl": Message()}.__getitem__)
-    assert estimator._get_doc_link() == ""
-
-
-class Mine(skdl.DNNClassifier):
-    """A user's own estimator."""
-
-
-def test_an_estimator_of_ones_own_has_no_link_to_skdls_documentation(named_address):
-    assert "skdl.Mine.html" not in estimator_html_repr(Mine())

@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdl._backend import check_not_forked
 from skdl._dense import NotDense
-from skdl._documentation import link_module, link_template
 from skdl._model import ModelSpec, keras_model, make_callbacks, read_state, write_state
 from skdl._onnx import NetworkParts, functional_model, network_parts, output_units, register_if_used
 from skdl._persistence import Packed, copied, copies_in, holds_keras
@@ -75,8 +74,6 @@ class EstimatorState(BaseEstimator):
             }.items()
         },
     }
-    _doc_link_module = property(link_module)
-    _doc_link_template = property(link_template)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
