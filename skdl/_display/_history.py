@@ -1,5 +1,6 @@
 """Curves of loss and metrics by epoch."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
 
@@ -14,16 +15,17 @@ from skdl._display._style import (
     VERMILLION,
     add_legend,
     axes_size,
-    folded,
     grow,
-    points,
     score_label,
+    small_text,
+    text_width,
 )
 
 # Drawn only where `metrics` names them, since they are not computed from the data.
 _NO_METRICS = ("learning_rate", "lr")
 # A loss that spans more than this factor gets a logarithmic axis, which shows small values beside large ones.
 _LOG_SPAN = 1000
+_MARKER = {"marker": "o", "markersize": 6, "markeredgecolor": "white", "linestyle": "none"}
 
 
 class HistoryDisplay:
@@ -239,18 +241,22 @@ class HistoryDisplay:
         metrics = self._metrics(metrics)
         self.axes_ = _panels(ax, len(metrics))
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
-        kwargs = {"train": train_kwargs or {}, "val": val_kwargs or {}, "best": best_kwargs or {}}
-        self.lines_, self.best_ = {}, {}
+        self.lines_, self.best_ = {}, {metric: [] for metric in metrics}
         for panel, metric in zip(self.axes_, metrics, strict=True):
-            self._plot_metric(panel, metric, kwargs)
+            for run in range(len(self.histories)):
+                line = self._plot_run(panel, metric, run, train_kwargs or {}, val_kwargs or {})
+                self._mark_best(panel, metric, run, line, best_kwargs or {})
+            self._scale(panel, metric)
+            panel.set_ylabel(score_label(metric))
         self.axes_[-1].set_xlabel("Epoch")
         self.figure_.align_ylabels(self.axes_)
-        self._add_legend(own_figure=ax is None)
-        self.text_ = self._annotate(own_figure=ax is None) if annotate else None
+        self.legend_ = add_legend(self.ax_, self._legend_handles(), own_figure=ax is None)
+        self.text_ = self._annotate(metrics, own_figure=ax is None) if annotate else None
         return self
 
     def _metrics(self, metrics):
-        known = {name.removeprefix("val_"): None for history in self.histories for name in history}
+        """Return the names of the metrics to draw."""
+        known = dict.fromkeys(name.removeprefix("val_") for history in self.histories for name in history)
         if metrics is None:
             return ["loss", *(name for name in known if name != "loss" and name not in _NO_METRICS)]
         # The name of a metric with a value for each class stands for all of them.
@@ -259,17 +265,15 @@ class HistoryDisplay:
             for metric in ([metrics] if isinstance(metrics, str) else metrics)
             for name in [each for each in known if each.startswith(f"{metric}[")] or [metric]
         ]
-        unknown = [name for name in metrics if name not in known]
-        if unknown or not metrics:
+        if not metrics or not set(metrics) <= set(known):
             raise ValueError(f"metrics={metrics!r}: choose from {list(known)}.")
         return metrics
 
     def _styles(self, run):
         """Return the styles of a run's training and validation curves."""
         if self.names is None:
-            several = len(self.histories) > 1
-            alpha = {"alpha": 0.6, "linewidth": 1} if several else {}
-            return {"color": BLUE, **alpha}, {"color": VERMILLION, "linestyle": "--", **alpha}
+            folds = {"alpha": 0.6, "linewidth": 1} if len(self.histories) > 1 else {}
+            return {"color": BLUE, **folds}, {"color": VERMILLION, "linestyle": "--", **folds}
         if len(self.names) <= len(COLORS):
             color = COLORS[run]
         else:
@@ -278,99 +282,96 @@ class HistoryDisplay:
             color = matplotlib.colormaps["viridis"](0.95 * run / (len(self.names) - 1))
         return {"color": color}, {"color": color, "linestyle": "--"}
 
+    def _plot_run(self, panel, metric, run, train_kwargs, val_kwargs):
+        """Draw the curves of one run, and return the last one; None if the run lacks the metric."""
+        line = None
+        own_kwargs = train_kwargs, val_kwargs
+        for name, style, own in zip((metric, f"val_{metric}"), self._styles(run), own_kwargs, strict=True):
+            if name not in self.histories[run]:
+                continue
+            values = np.asarray(self.histories[run][name], dtype=float)
+            epochs = np.arange(1, len(values) + 1)
+            if name.startswith("val_"):
+                # The line connects the validated epochs.
+                epochs, values = epochs[~np.isnan(values)], values[~np.isnan(values)]
+            # A line of one epoch is invisible.
+            dot = {"marker": "."} if len(values) == 1 else {}
+            (line,) = panel.plot(epochs, values, **{**style, **dot, **own})
+            self.lines_.setdefault(name, []).append(line)
+        return line
+
     def _best_epoch(self, run):
+        """Return the epoch to mark, or None."""
         if self.best_epochs is not None and self.best_epochs[run] is not None:
             return self.best_epochs[run]
-        losses = np.asarray(self.histories[run].get("val_loss", [np.nan]))
-        finite = np.isfinite(losses)
-        return int(np.argmin(np.where(finite, losses, np.inf))) if finite.any() else None
+        losses = np.asarray(self.histories[run].get("val_loss", ()), dtype=float)
+        return int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
 
-    def _plot_metric(self, panel, metric, kwargs):
+    def _mark_best(self, panel, metric, run, line, own_style):
+        epoch = self._best_epoch(run)
+        if line is None or epoch is None:
+            return
+        epochs, values = line.get_data()
+        at = epochs == epoch + 1
+        if at.any():
+            style = {**_MARKER, "color": line.get_color(), "zorder": 3, **own_style}
+            self.best_[metric] += panel.plot(epochs[at], values[at], **style)
+
+    def _scale(self, panel, metric):
         from matplotlib.ticker import MaxNLocator
 
-        self.best_[metric] = []
-        for run, history in enumerate(self.histories):
-            train_style, val_style = self._styles(run)
-            marked = None
-            for name, style, own_style in (
-                (metric, train_style, kwargs["train"]),
-                (f"val_{metric}", val_style, kwargs["val"]),
-            ):
-                if name not in history:
-                    continue
-                values = np.asarray(history[name], dtype=float)
-                epochs = np.arange(1, len(values) + 1)
-                if name.startswith("val_") and np.isfinite(values).any():
-                    # The line connects the validated epochs.
-                    epochs, values = epochs[~np.isnan(values)], values[~np.isnan(values)]
-                # A line of one epoch is invisible.
-                dot = {"marker": "."} if len(values) == 1 else {}
-                (line,) = panel.plot(epochs, values, **{**style, **dot, **own_style})
-                self.lines_.setdefault(name, []).append(line)
-                marked = line
-            epoch = self._best_epoch(run)
-            if marked is not None and epoch is not None and epoch + 1 in marked.get_xdata():
-                height = marked.get_ydata()[list(marked.get_xdata()).index(epoch + 1)]
-                style = {"marker": "o", "markersize": 6, "markeredgecolor": "white", "linestyle": "none"}
-                style = {**style, "color": marked.get_color(), "zorder": 3, **kwargs["best"]}
-                self.best_[metric] += panel.plot(epoch + 1, height, **style)
-        if metric == "loss" and self._spans(metric):
-            panel.set_yscale("log")
         panel.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
-        panel.set_ylabel(score_label(metric))
-
-    def _spans(self, metric):
-        values = [history.get(name, []) for history in self.histories for name in (metric, f"val_{metric}")]
-        values = np.concatenate(values)
+        lines = self.lines_.get("loss", []) + self.lines_.get("val_loss", [])
+        values = np.concatenate([line.get_ydata() for line in lines]) if metric == "loss" else np.array([])
         values = values[np.isfinite(values)]
-        return len(values) > 0 and values.min() > 0 and values.max() > _LOG_SPAN * values.min()
+        if len(values) and values.min() > 0 and values.max() > _LOG_SPAN * values.min():
+            panel.set_yscale("log")
 
-    def _add_legend(self, own_figure):
+    def _legend_handles(self):
         from matplotlib.lines import Line2D
 
-        several, named = len(self.histories) > 1, self.names is not None
+        n_runs, handles = len(self.histories), []
         train_style, val_style = self._styles(0)
-        handles = []
-        if named:
-            train_style, val_style = ({**style, "color": GREY} for style in (train_style, val_style))
+        validated = any(name.startswith("val_") for name in self.lines_)
+        if self.names is None:
+            label = "Training" if n_runs == 1 else f"Training ({n_runs} runs)"
+            handles.append(Line2D([], [], **train_style, label=label))
+        else:
             for run, name in enumerate(self.names):
                 handles.append(Line2D([], [], **self._styles(run)[0], label=name))
-        validated = any(name.startswith("val_") for name in self.lines_)
-        count = f" ({len(self.histories)} runs)" if several and not named else ""
-        if not named or validated:
-            handles.append(Line2D([], [], **train_style, label=f"Training{count}"))
+            val_style["color"] = GREY
+            if validated:
+                handles.append(Line2D([], [], color=GREY, label="Training"))
         if validated:
             handles.append(Line2D([], [], **val_style, label="Validation"))
         marked = [marker for markers in self.best_.values() for marker in markers]
         if marked:
-            best = "Best epochs" if several else f"Best epoch: {self._best_epoch(0) + 1}"
-            color = GREY if several else marked[0].get_color()
-            style = {"marker": "o", "markersize": 6, "markeredgecolor": "white", "linestyle": "none"}
-            handles.append(Line2D([], [], **style, color=color, label=best))
-        self.legend_ = add_legend(self.ax_, handles, own_figure=own_figure)
+            label = f"Best epoch: {self._best_epoch(0) + 1}" if n_runs == 1 else "Best epochs"
+            color = marked[0].get_color() if n_runs == 1 else GREY
+            handles.append(Line2D([], [], **_MARKER, color=color, label=label))
+        return handles
 
-    def _annotate(self, own_figure):
+    def _annotate(self, metrics, own_figure):
+        """Write the diagnosis above the curves, and shade the epochs of its first finding."""
         diagnoses = self.diagnoses or [diagnose(history) for history in self.histories]
-        loss = next((panel for panel in self.axes_ if panel.get_ylabel() == "Loss"), None)
-        if len(diagnoses) == 1:
-            (diagnosis,) = diagnoses
-            text = f"{diagnosis.verdict[0].upper()}{diagnosis.verdict[1:]}."
-            if diagnosis.findings:
-                first, *others = diagnosis.findings
-                text = f"{first.title}. {first.detail}"
-                text += "".join(f" Also: {other.title.lower()}." for other in others)
-                if loss is not None:
-                    last = first.evidence.get("until_epoch", diagnosis.n_epochs - 1) + 1
-                    loss.axvspan(first.evidence["from_epoch"] + 1, last, color=BLACK, alpha=0.08, linewidth=0)
-        else:
-            counts = Counter(diagnosis.verdict for diagnosis in diagnoses).most_common()
+        counts = Counter(diagnosis.verdict for diagnosis in diagnoses).most_common()
+        if len(diagnoses) > 1:
             text = "; ".join(f"{verdict}: {count} of {len(diagnoses)} runs" for verdict, count in counts)
-            text = f"{text[0].upper()}{text[1:]}."
-        size = points("small")
-        text = folded(text, axes_size(self.ax_)[0], size)
+        elif not diagnoses[0].findings:
+            text = diagnoses[0].verdict
+        else:
+            first, *others = diagnoses[0].findings
+            text = f"{first.title}. {first.detail.rstrip('.')}"
+            text += "".join(f". Also: {other.title.lower()}" for other in others)
+            if "loss" in metrics:
+                last = first.evidence.get("until_epoch", diagnoses[0].n_epochs - 1) + 1
+                panel = self.axes_[metrics.index("loss")]
+                panel.axvspan(first.evidence["from_epoch"] + 1, last, color=BLACK, alpha=0.08, linewidth=0)
+        n_characters = 0.95 * len(text) * axes_size(self.ax_)[0] / text_width(text, small_text())
+        text = textwrap.fill(f"{text[0].upper()}{text[1:]}.", max(10, int(n_characters)))
         if own_figure:
-            grow(self.figure_, text.count("\n") + 1, size)
-        return self.ax_.set_title(text, loc="left", fontsize=size)
+            grow(self.figure_, text.count("\n") + 1)
+        return self.ax_.set_title(text, loc="left", fontsize="small")
 
 
 def _panels(ax, n_panels):
@@ -381,18 +382,16 @@ def _panels(ax, n_panels):
         width, height = plt.rcParams["figure.figsize"]
         figure = plt.figure(figsize=(width, height * (0.4 + 0.4 * n_panels)), layout="constrained")
         return figure.subplots(n_panels, sharex=True, squeeze=False)[:, 0]
-    if np.ndim(ax):
-        panels = np.ravel(np.asarray(ax, dtype=object))
-        if len(panels) != n_panels:
-            raise ValueError(
-                f"ax holds {len(panels)} axes for {n_panels} metrics; give one for each, or one that they "
-                "share, or choose metrics=."
-            )
+    panels = np.ravel(np.asarray(ax, dtype=object))
+    if len(panels) == n_panels:
         return panels
-    if n_panels == 1:
-        return np.array([ax], dtype=object)
+    if np.ndim(ax):
+        raise ValueError(
+            f"ax holds {len(panels)} axes for {n_panels} metrics; give one for each, or one that they "
+            "share, or choose metrics=."
+        )
     ax.set_axis_off()
-    height = 1 / (n_panels + 0.15 * (n_panels - 1))
+    height = 1 / (1.15 * n_panels - 0.15)
     panels = [ax.inset_axes([0, 1 - height - 1.15 * height * row, 1, height]) for row in range(n_panels)]
     for panel in panels[:-1]:
         panel.sharex(panels[-1])

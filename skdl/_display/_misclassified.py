@@ -7,19 +7,12 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from skdl._display._style import axes_size, points, text_width
+from skdl._display._style import axes_size, small_text, text_width
 
 # Smallest readable label, in points.
 _READABLE = 6
-# Most decimals of a probability in percent.
-_DIGITS = 3
-# Space between images, as a share of their width.
-_SPACE = 0.15
-
-# Between the title and the images, in points.
-_TITLE_PAD = 12
-# Padding of matplotlib's constrained layout on two sides, in inches.
-_PADDING = 0.09
+# Space between images, as a share of their width, and between them and the title, in points.
+_SPACE, _TITLE_PAD = 0.15, 12
 
 
 class MisclassifiedDisplay:
@@ -79,19 +72,7 @@ class MisclassifiedDisplay:
         self.n_samples = n_samples
 
     @classmethod
-    def from_estimator(
-        cls,
-        estimator,
-        X,
-        y,
-        *,
-        image_shape=None,
-        target_names=None,
-        n_images=16,
-        order="index",
-        ax=None,
-        **kwargs,
-    ) -> "MisclassifiedDisplay":
+    def from_estimator(cls, estimator, X, y, **kwargs) -> "MisclassifiedDisplay":
         """Classify images, and draw those that come out wrong.
 
         Parameters
@@ -102,18 +83,8 @@ class MisclassifiedDisplay:
             Images as ``estimator`` takes them.
         y : array-like of shape (n_samples,)
             True labels.
-        image_shape : tuple of int, default=None
-            See `from_predictions`.
-        target_names : array-like of str of shape (n_classes,), default=None
-            Names of ``estimator.classes_``, to write instead of the labels.
-        n_images : int, default=16
-            Draw no more than these.
-        order : {"index", "confidence"}, default="index"
-            See `from_predictions`.
-        ax : matplotlib Axes, default=None
-            See `plot`.
         **kwargs : dict
-            Other arguments of `plot`.
+            Other arguments of `from_predictions` and `plot`, such as ``target_names``.
 
         Returns
         -------
@@ -137,22 +108,10 @@ class MisclassifiedDisplay:
             probabilities = np.full(len(y_pred), np.nan)
             if len(wrong):
                 columns = np.searchsorted(estimator.classes_, y_pred[wrong])
-                probabilities[wrong] = estimator.predict_proba(_safe_indexing(X, wrong))[
-                    np.arange(len(wrong)), columns
-                ]
-        return cls.from_predictions(
-            X,
-            y,
-            y_pred,
-            probabilities=probabilities,
-            classes=estimator.classes_,
-            image_shape=image_shape,
-            target_names=target_names,
-            n_images=n_images,
-            order=order,
-            ax=ax,
-            **kwargs,
-        )
+                rows = estimator.predict_proba(_safe_indexing(X, wrong))
+                probabilities[wrong] = rows[np.arange(len(wrong)), columns]
+        kwargs = {"probabilities": probabilities, "classes": estimator.classes_, **kwargs}
+        return cls.from_predictions(X, y, y_pred, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -167,7 +126,6 @@ class MisclassifiedDisplay:
         target_names=None,
         n_images=16,
         order="index",
-        ax=None,
         **kwargs,
     ) -> "MisclassifiedDisplay":
         """Draw the images whose prediction is wrong.
@@ -192,10 +150,8 @@ class MisclassifiedDisplay:
         order : {"index", "confidence"}, default="index"
             Which come first: the first rows, or those with the highest probability,
             among which are wrong labels and hard cases.
-        ax : matplotlib Axes, default=None
-            See `plot`.
         **kwargs : dict
-            Other arguments of `plot`.
+            Arguments of `plot`, such as ``ax``.
 
         Returns
         -------
@@ -246,7 +202,7 @@ class MisclassifiedDisplay:
             n_errors=n_errors,
             n_samples=len(y_true),
         )
-        return display.plot(ax, **kwargs)
+        return display.plot(**kwargs)
 
     def plot(
         self, ax=None, *, n_columns=None, cmap="gray_r", imshow_kwargs=None, text_kwargs=None
@@ -280,71 +236,53 @@ class MisclassifiedDisplay:
         if n_columns is not None and n_columns < 1:
             raise ValueError(f"n_columns={n_columns!r}: give a whole number, at least 1, or None.")
         own_figure = ax is None
-        width = plt.rcParams["figure.figsize"][0] - _PADDING if own_figure else axes_size(ax)[0]
-        # The probability stands after the label, or below it where that allows more columns.
-        layouts = []
-        for separator in (" ", "\n"):
-            captions = [self._caption(index, separator) for index in range(len(self.images))]
-            layouts.append((*_fit(captions, width, n_columns), captions))
-        columns, size, captions = max(layouts, key=lambda layout: layout[0])
-        rows = max(1, math.ceil(len(captions) / columns))
-        # Height of a caption in widths of an image.
-        cell = width / (columns * (1 + _SPACE))
-        n_lines = captions[0].count("\n") + 1 if captions else 0
-        band = (n_lines + 0.9) * size * 1.2 / 72 / cell
-        span = 1 + _SPACE, self._aspect() + band
         if own_figure:
-            height = (
-                rows * span[1] * cell + (2.2 * points("medium") + _TITLE_PAD) / 72 + _PADDING
-                if captions
-                else width / 4
-            )
-            figure = plt.figure(figsize=(plt.rcParams["figure.figsize"][0], height), layout="constrained")
-            ax = figure.subplots()
+            ax = plt.figure(layout="constrained").subplots()
         self.ax_, self.figure_ = ax, ax.figure
         ax.set_axis_off()
+        width = axes_size(ax)[0]
+        # The probability stands behind the label, or below it where that allows more columns.
+        captions = [[self._caption(index, space) for index in range(len(self.images))] for space in " \n"]
+        layouts = [(*_columns(each, width, n_columns), each) for each in captions]
+        n_columns, size, captions = max(layouts, key=lambda layout: layout[0])
+        # In widths of an image: its height, and that of the caption below it.
+        height = self.images.shape[1] / self.images.shape[2] if len(self.images) else 0
+        cell = width / (n_columns * (1 + _SPACE))
+        n_lines = captions[0].count("\n") + 1.9 if captions else 0
+        step = height + n_lines * size * 1.2 / 72 / cell
         self.images_, self.texts_ = [], []
         style = {"cmap": cmap, "interpolation": "nearest", **(imshow_kwargs or {})}
+        place = {"ha": "center", "va": "top", "fontsize": size, "linespacing": 1.1, **(text_kwargs or {})}
         for index, (image, caption) in enumerate(zip(self.images, captions, strict=True)):
-            left, top = (index % columns) * span[0], (index // columns) * span[1]
-            extent = (left, left + 1, top + self._aspect(), top)
-            self.images_.append(ax.imshow(image, extent=extent, **style))
-            place = {"ha": "center", "va": "top", "fontsize": size, "linespacing": 1.1}
-            self.texts_.append(
-                ax.text(left + 0.5, extent[2] + 0.04, caption, **{**place, **(text_kwargs or {})})
-            )
+            left, top = (index % n_columns) * (1 + _SPACE), (index // n_columns) * step
+            bottom = top + height
+            self.images_.append(ax.imshow(image, extent=(left, left + 1, bottom, top), **style))
+            self.texts_.append(ax.text(left + 0.5, bottom + 0.04, caption, **place))
+        n_rows = math.ceil(len(captions) / n_columns)
         if captions:
-            ax.set_xlim(-_SPACE / 2, columns * span[0] - _SPACE / 2)
-            ax.set_ylim(rows * span[1], 0)
+            ax.set_xlim(-_SPACE / 2, n_columns * (1 + _SPACE) - _SPACE / 2)
+            ax.set_ylim(n_rows * step, 0)
             ax.set_aspect("equal")
-        ax.set_title(self._title(), fontsize="medium", pad=_TITLE_PAD)
-        return self
-
-    def _caption(self, index, separator):
-        caption = f"true: {self.y_true[index]}\npred.: {self.y_pred[index]}"
-        if self.probabilities is not None and np.isfinite(self.probabilities[index]):
-            caption += f"{separator}({_percent(self.probabilities[index])})"
-        return caption
-
-    def _aspect(self):
-        """Return height / width of the images."""
-        return self.images.shape[1] / self.images.shape[2] if len(self.images) else 1
-
-    def _title(self):
+        if own_figure:
+            title = 2.5 * plt.rcParams["font.size"] + _TITLE_PAD
+            self.figure_.set_figheight(max(width / 4, n_rows * step * cell + title / 72))
         n_errors = len(self.images) if self.n_errors is None else self.n_errors
         of = "" if self.n_samples is None else f" of {self.n_samples}"
-        return f"{n_errors}{of} misclassified" if n_errors else f"None{of} misclassified"
+        ax.set_title(f"{n_errors or None}{of} misclassified", fontsize="medium", pad=_TITLE_PAD)
+        return self
+
+    def _caption(self, index, space):
+        caption = f"true: {self.y_true[index]}\npred.: {self.y_pred[index]}"
+        if self.probabilities is not None and np.isfinite(self.probabilities[index]):
+            caption += f"{space}({_percent(float(self.probabilities[index]))})"
+        return caption
 
 
 def _percent(probability):
     """Return a probability in percent, with enough digits to differ from 0 and 100."""
-    rest = 100 * float(min(probability, 1 - probability))
-    if 0 < rest < 10.0**-_DIGITS:
-        return (
-            f"> {100 - 10.0**-_DIGITS:.{_DIGITS}f} %"
-            if probability > 0.5
-            else f"< {10.0**-_DIGITS:.{_DIGITS}f} %"
-        )
+    rest = 100 * min(probability, 1 - probability)
+    if 0 < rest < 0.001:
+        return "> 99.999 %" if probability > 0.5 else "< 0.001 %"
     digits = max(0, -math.floor(math.log10(rest))) if rest else 0
     return f"{100 * probability:.{digits}f} %"
 
@@ -395,18 +333,18 @@ def _as_images(rows, shape):
     return rows
 
 
-def _fit(captions, width, n_columns):
+def _columns(captions, width, n_columns):
     """Return the number of columns and the size of the text, in points."""
     widest = max((text_width(line, 10) for caption in captions for line in caption.split("\n")), default=1)
 
     def size(columns):
-        return min(points("small"), 10 * width / columns * 0.88 / widest)
+        return min(small_text(), 10 * width / columns * 0.88 / widest)
 
-    if n_columns is not None:
-        return n_columns, size(n_columns)
-    square = max(1, math.ceil(math.sqrt(len(captions))))
-    # The squarest grid, unless a wider one has a fuller last row.
-    columns = min(range(square, square + square // 2 + 1), key=lambda columns: -len(captions) % columns)
-    while columns > 1 and size(columns) < _READABLE:
-        columns -= 1
-    return columns, size(columns)
+    if n_columns is None:
+        square = max(1, math.ceil(math.sqrt(len(captions))))
+        # The squarest grid, unless a wider one has a fuller last row.
+        wider = range(square, square + square // 2 + 1)
+        n_columns = min(wider, key=lambda columns: -len(captions) % columns)
+        while n_columns > 1 and size(n_columns) < _READABLE:
+            n_columns -= 1
+    return n_columns, size(n_columns)
