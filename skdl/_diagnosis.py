@@ -4,7 +4,6 @@ Every threshold is relative to the curve that it judges, with a floor below whic
 comment before each constant gives its reason.
 """
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -102,39 +101,34 @@ def _chance(estimator):
 
 def _find_trained(source):
     """Return the estimator with a ``history_`` in a Pipeline, a search or a meta-estimator."""
-    inner = source
+    inner, name = source, type(source).__name__
     while not isinstance(getattr(inner, "history_", None), Mapping):
-        outer = inner
-        if hasattr(outer, "steps"):
-            inner = outer.steps[-1][1] if outer.steps else None
+        outer, steps = inner, getattr(inner, "steps", None)
+        names = ("best_estimator_", "regressor_", "estimator_")
+        fitted = [getattr(outer, name) for name in names if hasattr(outer, name)]
+        if steps or fitted:
+            inner = steps[-1][1] if steps else fitted[0]
+        elif hasattr(outer, "cv_results_"):
+            raise ValueError(
+                f"This {name} has no best_estimator_, since it was made with refit={outer.refit!r}; set "
+                "refit=True and fit it again, or give one fitted estimator."
+            )
+        elif hasattr(outer, "fit"):
+            within = "" if outer is source else f" (in this {name})"
+            raise NotFittedError(
+                f"This {type(outer).__name__}{within} has no history_: it is not fitted yet, or does not "
+                "train by epochs. Call fit first, or give a history such as {'loss': [0.7, 0.5]}."
+            )
         else:
-            names = ("best_estimator_", "regressor_", "estimator_")
-            inner = next((getattr(outer, name) for name in names if hasattr(outer, name)), None)
-        if inner is None or isinstance(inner, str):
-            raise _no_history(source, outer)
+            raise TypeError(
+                "Expected a fitted estimator, a Pipeline or a search of one, or a history such as "
+                f"{{'loss': [0.7, 0.5, 0.4], 'val_loss': [0.8, 0.6, 0.5]}}, got {name}."
+            )
     return inner
 
 
-def _no_history(source, inner):
-    name = type(source).__name__
-    if hasattr(inner, "cv_results_"):
-        return ValueError(
-            f"This {name} has no best_estimator_, since it was made with refit={inner.refit!r}; set "
-            "refit=True and fit it again, or give one fitted estimator."
-        )
-    if hasattr(inner, "fit"):
-        within = "" if inner is source else f" (in this {name})"
-        return NotFittedError(
-            f"This {type(inner).__name__}{within} has no history_: it is not fitted yet, or it is no "
-            "estimator that trains by epochs. Call fit first, or give a history such as {'loss': [0.7, 0.5]}."
-        )
-    return TypeError(
-        f"Expected a fitted estimator, a Pipeline or a search of one, or a history such as "
-        f"{{'loss': [0.7, 0.5, 0.4], 'val_loss': [0.8, 0.6, 0.5]}}, got {name}."
-    )
-
-
 def _checked(history, classes=()):
+    """Return a history with one number for each epoch, or raise ValueError."""
     if "loss" not in history:
         raise ValueError(
             f"A history needs the key 'loss' with a number for each epoch; it has {list(history)}."
@@ -148,15 +142,23 @@ def _checked(history, classes=()):
     if not n_epochs:
         raise ValueError("The history is empty: train for at least one epoch.")
     lengths = {name: len(values) for name, values in history.items()}
-    if any(
-        length != n_epochs and not (name.startswith("val_") and 0 < length < n_epochs)
-        for name, length in lengths.items()
-    ):
-        raise ValueError(f"All lists of a history need one length, that of the epochs; given are {lengths}.")
-    return {
-        name: _by_epoch(values, n_epochs) if name.startswith("val_") else values
-        for name, values in history.items()
-    }
+    for name, length in lengths.items():
+        if length == n_epochs:
+            continue
+        if not name.startswith("val_") or not 0 < length < n_epochs:
+            raise ValueError(
+                f"All lists of a history need one length, that of the epochs; given are {lengths}."
+            )
+        every = n_epochs // length  # ``validation_freq`` of Keras
+        if n_epochs // every != length:
+            raise ValueError(
+                f"A history has {n_epochs} epochs and {length} validation losses, which is not one for "
+                "each n-th epoch. Give lists of one length, with NaN at the epochs without validation."
+            )
+        by_epoch = np.full(n_epochs, np.nan)
+        by_epoch[every - 1 :: every] = history[name]
+        history[name] = by_epoch.tolist()
+    return history
 
 
 def _curves(name, values, classes):
@@ -168,21 +170,6 @@ def _curves(name, values, classes):
     columns = np.stack([np.broadcast_to(np.ravel(value), width) for value in values], axis=1)
     classes = classes if np.size(classes) == width else range(width)
     return [(f"{name}[{each}]", column) for each, column in zip(classes, columns, strict=True)]
-
-
-def _by_epoch(values, n_epochs):
-    """Return a number for each epoch, NaN for those that ``validation_freq`` leaves out."""
-    if len(values) == n_epochs:
-        return values
-    every = n_epochs // len(values)
-    if n_epochs // every != len(values):
-        raise ValueError(
-            f"A history has {n_epochs} epochs and {len(values)} validation losses, which is not one for "
-            "each n-th epoch. Give lists of one length, with NaN at the epochs without validation."
-        )
-    placed = np.full(n_epochs, np.nan)
-    placed[every - 1 :: every] = values
-    return placed.tolist()
 
 
 @dataclass(frozen=True)
@@ -329,16 +316,81 @@ def diagnose(source) -> Diagnosis:
     validated = "val_loss" in run.history
     losses = (np.asarray(run.history[name]) for name in ("loss", "val_loss") if name in run.history)
     curves = Curves(np.arange(n_epochs), *losses)
-    found = _not_finite(curves)
-    if found:
-        curves = curves.part(slice(found.evidence["from_epoch"]))._replace(validation=None)
-    if len(curves.epochs) < MIN_EPOCHS:
-        others = [None if found else _too_short(n_epochs)]
+    broken = _not_finite(curves)
+    if broken:
+        curves = curves.part(slice(broken.evidence["from_epoch"]))._replace(validation=None)
+    if len(curves.epochs) >= MIN_EPOCHS:
+        others = _judge(curves, run, broken)
     else:
-        others = _judge(curves, run, found)
-    findings = tuple(finding for finding in [found, *others] if finding is not None)
+        others = [None if broken else _finding("too-short", 0, n_epochs=n_epochs)]
+    findings = tuple(finding for finding in [broken, *others] if finding is not None)
     verdict = findings[0].title.lower() if findings else "good fit"
     return Diagnosis(verdict, findings, n_epochs, validated)
+
+
+# Title, detail and advice of each finding. The detail has numbers of the evidence, with epochs from 1.
+_TEXTS = {
+    "not-finite": (
+        "Not a number",
+        "The loss is not finite from epoch {from_epoch} on.",
+        "a smaller learning_rate, optimizer__clipnorm=1.0, scaled features; look for NaN in the data.",
+    ),
+    "too-short": (
+        "Too short to judge",
+        f"A curve needs {MIN_EPOCHS} epochs to have a shape; this one has {{n_epochs}}.",
+        "more epochs.",
+    ),
+    "exploded": (
+        "Explosion in the first epochs",
+        "The training loss is {peak_loss} at epoch {peak_epoch} and {usual_loss} after it (the median).",
+        "scaled features (and a scaled target), a smaller learning_rate, optimizer__clipnorm=1.0.",
+    ),
+    "diverging": (
+        "Diverging",
+        "The training loss grows from {best_loss} at epoch {from_epoch} to {end_loss} at the end ({words}).",
+        "a learning_rate ten times smaller, a larger batch_size, scaled features.",
+    ),
+    "flat": (
+        "Flat from the start",
+        "The training loss is {first_loss} at epoch {from_epoch} and {end_loss} at the end ({words}).",
+        "a learning_rate ten times larger (or smaller, if it is above 0.1), scaled features, another "
+        "activation or larger layers; check that the features tell anything about the target.",
+    ),
+    "jagged": (
+        "Jagged training loss",
+        "The training loss jumps up in {n_jumps} of {n_epochs} epochs, first at epoch {from_epoch}, the "
+        "farthest at epoch {largest_epoch}: by {largest_jump} to {largest_loss}.",
+        "a smaller learning_rate, a larger batch_size.",
+    ),
+    "overfitting": (
+        "Over-fitting",
+        "From epoch {from_epoch} to the end ({words}) the validation loss rises from {best_val_loss} to "
+        "{end_val_loss}, while the training loss falls from {best_loss} to {end_loss}.",
+        "early_stopping=True or fewer epochs, dropout or l2_regularization, a smaller network, more data.",
+    ),
+    "gap": (
+        "Gap between training and validation",
+        "At the end ({words}) the validation loss is {end_val_loss}, the training loss {end_loss}.",
+        "dropout or l2_regularization, a smaller network, more data; check that the validation rows are "
+        "like the training rows.",
+    ),
+    "still-improving": (
+        "Still improving at the end",
+        "The {words} loss begins at {first_loss}; its mean over the last fifth of the epochs is {end_loss}, "
+        "over as many before {before_loss}.",
+        "more epochs, a larger learning_rate.",
+    ),
+}
+
+
+def _finding(code, from_epoch, words="", **evidence):
+    """Return a finding with its texts, of which ``words`` are a part."""
+    title, detail, advice = _TEXTS[code]
+    evidence = {"from_epoch": from_epoch, **evidence}
+    evidence = {name: getattr(value, "item", lambda value=value: value)() for name, value in evidence.items()}
+    shown = {name: f"{n:.4g}" if isinstance(n, float) else n for name, n in evidence.items()}
+    shown |= {name: n + 1 for name, n in evidence.items() if name.endswith("_epoch")}
+    return Finding(code, title, detail.format(words=words, **shown), evidence, advice)
 
 
 def _judge(curves, run, broken):
@@ -349,13 +401,10 @@ def _judge(curves, run, broken):
         curves = curves.part(slice(exploded.evidence["until_epoch"], None))
         if len(curves.epochs) < MIN_EPOCHS:
             return [exploded, jumping]
-    diverging = _diverging(curves)
-    flat = None if diverging else _flat(curves)
-    jagged = None if diverging or flat else _jagged(curves) or jumping
-    findings = [exploded, diverging, flat, jagged]
-    if not (broken or diverging or flat):
-        findings += _generalization(curves, run, jagged)
-    return findings
+    learnt = _diverging(curves) or _flat(curves)
+    jagged = None if learnt else _jagged(curves) or jumping
+    findings = [exploded, learnt, jagged]
+    return findings if broken or learnt else [*findings, *_generalization(curves, run, jagged)]
 
 
 def _generalization(curves, run, jagged):
@@ -381,30 +430,13 @@ def _tail(curve):
 
 
 def _end(curve):
-    return float(np.median(curve[-_tail(curve) :]))
+    return np.median(curve[-_tail(curve) :])
 
 
-def _at_the_end(epochs):
+def _median_of(curve):
     """Return the epochs of `_end` in words."""
-    n = _tail(epochs)
-    last = f"epoch {epochs[-1] + 1}" if n == 1 else f"the median of the last {n} epochs"
-    return last if np.all(np.diff(epochs) == 1) or n == 1 else f"{last} that were validated"
-
-
-def _over(epochs):
-    """Return a range of epochs in words."""
-    first, last = epochs[0] + 1, epochs[-1] + 1
-    return f"at epoch {first}" if first == last else f"on average over epochs {first} to {last}"
-
-
-def _show(*values):
-    """Return numbers as texts with enough digits to be different."""
-    steps = [abs(b - a) for a, b in itertools.pairwise(values) if a != b and np.isfinite(b - a)]
-    shown = []
-    for value in values:
-        digits = 2 + math.floor(math.log10(abs(value) / min(steps))) if steps and value else 3
-        shown.append(f"{value:.{min(max(digits, 3), 6)}g}")
-    return shown[0] if len(shown) == 1 else shown
+    n = _tail(curve)
+    return "the last epoch" if n == 1 else f"the median of the last {n} epochs"
 
 
 def _not_finite(curves):
@@ -416,34 +448,14 @@ def _not_finite(curves):
         if lacking.all() or (lacking.sum() == 1 and lacking[-1]):
             bad |= lacking
         bad |= np.isinf(curves.validation)
-    if not bad.any():
-        return None
-    epoch = int(np.argmax(bad))
-    return Finding(
-        "not-finite",
-        "Not a number",
-        f"The loss is not finite from epoch {epoch + 1} on.",
-        {"from_epoch": epoch},
-        "a smaller learning_rate, optimizer__clipnorm=1.0, scaled features; look for NaN in the data.",
-    )
-
-
-def _too_short(n_epochs):
-    return Finding(
-        "too-short",
-        "Too short to judge",
-        f"A curve needs {MIN_EPOCHS} epochs to have a shape; this one has {n_epochs}.",
-        {"from_epoch": 0, "n_epochs": n_epochs},
-        "more epochs.",
-    )
+    return _finding("not-finite", np.argmax(bad)) if bad.any() else None
 
 
 def _exploded(curves, chance):
     train = curves.train
-    early = max(2, round(EARLY * len(train)))
-    peak = int(np.argmax(train[:early]))
+    peak = int(np.argmax(train[: max(2, round(EARLY * len(train)))]))
     after = train[peak + 1 :]
-    usual = float(np.median(after))
+    usual = np.median(after)
     rose = peak > 0 and train[peak] > EXPLODED_RISE * abs(train[0])
     if chance is None:
         soon = abs(np.min(after[:SUDDEN]))
@@ -453,48 +465,27 @@ def _exploded(curves, chance):
         fell = train[peak] > ABOVE_CHANCE * max(chance, abs(usual))
     if not fell and not (rose and usual < train[peak] / EXPLODED_RISE):
         return None
-    over = peak + 1 + int(np.argmax(after <= EXPLODED * abs(usual)))
-    return Finding(
-        "exploded",
-        "Explosion in the first epochs",
-        f"The training loss is {_show(train[peak])} at epoch {peak + 1} and {_show(usual)} after it (the "
-        f"median of epochs {peak + 2} to {len(train)}).",
-        {"from_epoch": 0, "until_epoch": over, "peak_loss": float(train[peak]), "usual_loss": usual},
-        "scaled features (and a scaled target), a smaller learning_rate, optimizer__clipnorm=1.0.",
+    until = peak + 1 + int(np.argmax(after <= EXPLODED * abs(usual)))
+    return _finding(
+        "exploded", 0, peak_epoch=peak, until_epoch=until, peak_loss=train[peak], usual_loss=usual
     )
 
 
 def _diverging(curves):
     train, epochs = curves.train, curves.epochs
-    low, end = int(np.argmin(train)), _end(train)
-    fall = train[0] - train[low]
-    if end - train[low] < max(DIVERGED * fall, DIVERGED_FLOOR * abs(train[0])):
+    best, end = int(np.argmin(train)), _end(train)
+    fall = train[0] - train[best]
+    if end - train[best] < max(DIVERGED * fall, DIVERGED_FLOOR * abs(train[0])):
         return None
-    return Finding(
-        "diverging",
-        "Diverging",
-        f"The training loss grows from {_show(train[low])} at epoch {epochs[low] + 1} to {_show(end)} at the "
-        f"end ({_at_the_end(epochs)}).",
-        {"from_epoch": int(epochs[low]), "best_loss": float(train[low]), "end_loss": end},
-        "a learning_rate ten times smaller, a larger batch_size, scaled features.",
-    )
+    return _finding("diverging", epochs[best], _median_of(train), best_loss=train[best], end_loss=end)
 
 
 def _flat(curves):
     train, epochs = curves.train, curves.epochs
-    first, end = float(train[0]), _end(train)
-    if first - min(end, float(np.median(train))) >= FLAT * abs(first):
+    first, end = train[0], _end(train)
+    if first - min(end, np.median(train)) >= FLAT * abs(first):
         return None
-    before, after = _show(first, end)
-    return Finding(
-        "flat",
-        "Flat from the start",
-        f"The training loss is {before} at epoch {epochs[0] + 1} and {after} at the end "
-        f"({_at_the_end(epochs)}).",
-        {"from_epoch": int(epochs[0]), "first_loss": first, "end_loss": end},
-        "a learning_rate ten times larger (or smaller, if it is above 0.1), scaled features, another "
-        "activation or larger layers; check that the features tell anything about the target.",
-    )
+    return _finding("flat", epochs[0], _median_of(train), first_loss=first, end_loss=end)
 
 
 def _jagged(curves):
@@ -505,16 +496,10 @@ def _jagged(curves):
     jumps = (steps > JUMP * np.abs(train[:-1])) & (steps > JUMP_FLOOR * span)
     if jumps.sum() < max(JUMPS, JUMPS_SHARE * len(steps)):
         return None
-    epoch, largest = int(epochs[np.argmax(jumps) + 1]), int(np.argmax(steps)) + 1
-    before, after = _show(train[largest - 1], train[largest])
-    return Finding(
-        "jagged",
-        "Jagged training loss",
-        f"The training loss jumps up in {jumps.sum()} of {len(train)} epochs, first at epoch {epoch + 1}, "
-        f"the farthest at epoch {epochs[largest] + 1}: from {before} to {after}.",
-        {"from_epoch": epoch, "n_jumps": int(jumps.sum()), "largest_jump": float(steps[largest - 1])},
-        "a smaller learning_rate, a larger batch_size.",
-    )
+    largest = int(np.argmax(steps))
+    evidence = {"n_epochs": len(train), "n_jumps": jumps.sum(), "largest_epoch": epochs[largest + 1]}
+    evidence |= {"largest_jump": steps[largest], "largest_loss": train[largest + 1]}
+    return _finding("jagged", epochs[np.argmax(jumps) + 1], **evidence)
 
 
 def _overfitting(curves):
@@ -525,22 +510,9 @@ def _overfitting(curves):
     first = max(abs(train[0]), abs(validation[0]))
     if end - level < max(RISE * abs(level), RISE_FLOOR * first) or end_train >= train[best]:
         return None
-    low, high = _show(validation[best], end)
-    before, after = _show(train[best], end_train)
-    return Finding(
-        "overfitting",
-        "Over-fitting",
-        f"From epoch {epochs[best] + 1} to the end ({_at_the_end(epochs)}) the validation loss rises from "
-        f"{low} to {high}, while the training loss falls from {before} to {after}.",
-        {
-            "from_epoch": int(epochs[best]),
-            "best_val_loss": float(validation[best]),
-            "end_val_loss": end,
-            "best_loss": float(train[best]),
-            "end_loss": end_train,
-        },
-        "early_stopping=True or fewer epochs, dropout or l2_regularization, a smaller network, more data.",
-    )
+    evidence = {"best_val_loss": validation[best], "end_val_loss": end}
+    evidence |= {"best_loss": train[best], "end_loss": end_train}
+    return _finding("overfitting", epochs[best], _median_of(train), **evidence)
 
 
 def _gap(curves):
@@ -550,16 +522,9 @@ def _gap(curves):
     first = abs(train[0])
     if gap < max(GAP * abs(end), GAP_FLOOR * first) and gap < max(FAR * abs(end), FAR_FLOOR * first):
         return None
-    wide = np.flatnonzero(validation - train >= gap / 2)
-    low, high = _show(end, end_validation)
-    return Finding(
-        "gap",
-        "Gap between training and validation",
-        f"At the end ({_at_the_end(epochs)}) the validation loss is {high}, the training loss {low}.",
-        {"from_epoch": int(epochs[wide[0]]), "end_loss": end, "end_val_loss": end_validation, "gap": gap},
-        "dropout or l2_regularization, a smaller network, more data; check that the validation rows are "
-        "like the training rows.",
-    )
+    start = epochs[np.argmax(validation - train >= gap / 2)]
+    evidence = {"end_loss": end, "end_val_loss": end_validation, "gap": gap}
+    return _finding("gap", start, _median_of(train), **evidence)
 
 
 def _still_improving(curves):
@@ -569,32 +534,16 @@ def _still_improving(curves):
     if len(curve) < 2 * window:
         return None
     before, last = slice(-2 * window, -window), slice(-window, None)
-
-    def recent(values):
-        return float(np.mean(values[before]) - np.mean(values[last]))
-
-    drop = recent(curve)
+    high, low = np.mean(curve[before]), np.mean(curve[last])
     # The first training loss is a mean over the first epoch, in which it falls fast; the first validation
     # loss comes after it. The higher of both is closer to the start.
     fall = max(train[0], curve[0]) - _end(curve)
-    height, noise = abs(_end(curve)), float(np.std(np.diff(curve[-2 * window :]))) / np.sqrt(2)
+    height, noise = abs(_end(curve)), np.std(np.diff(curve[-2 * window :])) / np.sqrt(2)
     falling = FALLING_UNVALIDATED if validation is None else FALLING
-    falls = drop >= max(falling * height, FALLING_FLOOR * fall, NOISES * noise)
-    if (not falls and drop < max(IMPROVING * fall, IMPROVING_FLOOR * height)) or recent(train) <= 0:
+    falls = high - low >= max(falling * height, FALLING_FLOOR * fall, NOISES * noise)
+    improves = high - low >= max(IMPROVING * fall, IMPROVING_FLOOR * height)
+    if not (falls or improves) or np.mean(train[before]) <= np.mean(train[last]):
         return None
+    evidence = {"first_loss": curve[0], "before_loss": high, "end_loss": low, "recent_drop": high - low}
     name = "training" if validation is None else "validation"
-    high, low = float(np.mean(curve[before])), float(np.mean(curve[last]))
-    first, second, third = _show(float(curve[0]), high, low)
-    return Finding(
-        "still-improving",
-        "Still improving at the end",
-        f"The {name} loss is {first} at epoch {epochs[0] + 1}, {second} {_over(epochs[before])} and {third} "
-        f"{_over(epochs[last])}.",
-        {
-            "from_epoch": int(epochs[before][-1]) + 1,
-            "first_loss": float(curve[0]),
-            "end_loss": low,
-            "recent_drop": drop,
-        },
-        "more epochs, a larger learning_rate.",
-    )
+    return _finding("still-improving", epochs[before][-1] + 1, name, **evidence)

