@@ -15,13 +15,13 @@ from imblearn.over_sampling import SMOTE
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import BaggingClassifier, VotingClassifier
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectKBest
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
 from sklearn.pipeline import make_pipeline as make_sklearn_pipeline
 from sklearn.pipeline import make_union
 from sklearn.preprocessing import (
@@ -62,6 +62,20 @@ Dense, Classifier, Regressor = (
 )
 
 
+def frame():
+    """Return a table of numbers, integers, flags and text, with gaps among the numbers."""
+    table = pd.DataFrame(X, columns=list("abcd"))
+    table["count"], table["flag"] = np.arange(1000) % 7, X[:, 0] > 3
+    table["town"] = np.array(["Ulm", "Köln", "Bonn"])[RNG.permutation(CODES)]
+    table.loc[::9, "a"] = np.nan
+    return table
+
+
+TABLE = frame()
+IMAGES = RNG.integers(0, 255, (40, 8, 8)).astype("uint8")
+LABELS = (X > 3).astype(int)
+
+
 def predicted(model, X):
     """Return the outputs of an ONNX model, for one array or for a column each."""
     session = onnxruntime.InferenceSession(model.SerializeToString())
@@ -82,7 +96,8 @@ def check(estimator, X, *, empty=True):
         labels = estimator.predict(rows)
         if len(outputs) == 2:
             np.testing.assert_array_equal(outputs[0], labels)
-            np.testing.assert_allclose(outputs[1], estimator.predict_proba(rows), atol=1e-5)
+            if hasattr(estimator, "predict_proba"):  # hard voting has none
+                np.testing.assert_allclose(outputs[1], estimator.predict_proba(rows), atol=1e-5)
         else:
             np.testing.assert_allclose(outputs[0], np.reshape(labels, outputs[0].shape), rtol=1e-5, atol=1e-5)
     if empty:
@@ -109,12 +124,9 @@ def test_rows_are_given_in_the_type_of_the_sample(dtype):
     assert given.type == f"tensor({names.get(dtype, dtype)})"
 
 
-def test_several_labels_and_one_hot_targets():
-    labels = (X > 3).astype(int)
-    assert [output.shape for output in predicted(check(Classifier((5,)).fit(X, labels), X), X)] == [
-        (1000, 4)
-    ] * 2
-    check(Classifier((5,), loss="categorical_crossentropy").fit(X, np.eye(3)[CODES]), X)
+def test_one_hot_targets():
+    model = check(Classifier((5,), loss="categorical_crossentropy").fit(X, np.eye(3)[CODES]), X)
+    assert [output.shape for output in predicted(model, X)] == [(1000, 3)] * 2
 
 
 @pytest.mark.parametrize(
@@ -128,7 +140,7 @@ def test_logits_become_probabilities(loss):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_of_dense_networks(activation):
-    check(Regressor((6,), activation=activation).fit(X - 3, X[:, 0]), X - 3, empty=False)
+    check(Regressor((6,), activation=activation).fit(X - 3, X[:, 0]), X - 3)
 
 
 def test_normalisation_and_dropout():
@@ -144,11 +156,6 @@ def test_normalisation_and_dropout():
     clf = KerasClassifier(build, loss="binary_crossentropy", optimizer="adam", **SHORT).fit(X, NAMES == "low")
     model = check(clf, X)
     assert {"Dropout", "BatchNormalization"}.isdisjoint({node.op_type for node in model.graph.node})
-
-
-def test_numbers_in_one_column_and_several():
-    assert predicted(check(Regressor((5,)).fit(X, X[:, 0]), X), X)[0].shape == (1000, 1)
-    assert predicted(check(Regressor((5,)).fit(X, X[:, :2] / 2), X), X)[0].shape == (1000, 2)
 
 
 def test_without_a_sample_inputs_are_those_of_fit():
@@ -193,14 +200,8 @@ def test_models_of_any_kind(build):
     assert (keras.config.floatx(), "object" in vars(np)) == before
 
 
-def test_images():
-    images = RNG.integers(0, 255, (40, 8, 8)).astype("uint8")
-    clf = CNNClassifier(**SHORT).fit(images, NAMES[:40])
-    check(clf, images)
-
-
 def test_recurrent_networks():
-    """skl2onnx can't sort their nodes."""
+    """skl2onnx can't sort their nodes, and onnxruntime's LSTM takes at least one row."""
 
     def build(meta):
         return keras.Sequential([keras.Input((4, 1)), keras.layers.LSTM(3), Dense(2)])
@@ -254,19 +255,51 @@ def test_raw_tables_for_tabular_estimators():
     np.testing.assert_allclose(predicted(model, unknown)[1], clf.predict_proba(unknown), atol=1e-5)
 
 
+# Every estimator with every kind of target.
+
+
+def branched(meta):
+    """Return a network that is no dense chain, for any target."""
+    rows = keras.Input((4,))
+    joined = keras.layers.Concatenate()([Dense(4, "relu")(rows), rows])
+    activation, loss = {
+        "binary": ("sigmoid", "binary_crossentropy"),
+        "multilabel-indicator": ("sigmoid", "binary_crossentropy"),
+        "multiclass": ("softmax", "sparse_categorical_crossentropy"),
+    }.get(meta["target_type_"], (None, "mse"))
+    n = 1 if meta["target_type_"] == "binary" else meta.get("n_classes_", meta["n_outputs_"])
+    model = keras.Model(rows, Dense(n, activation)(joined))
+    model.compile("adam", loss)
+    return model
+
+
+CLASSIFIERS = {
+    "dense": (Classifier((5,)), X),
+    "wrapper": (KerasClassifier(branched, **SHORT), X),
+    "images": (CNNClassifier(**SHORT), IMAGES),
+    "table": (TabularClassifier(**SMALL), TABLE),
+}
+
+
+@pytest.mark.parametrize("y", [NAMES, np.where(CODES == 1, "yes", "no"), LABELS])
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_classifier_with_every_target(name, y):
+    """Tabular estimators take no rows of several labels."""
+    clf, rows = CLASSIFIERS[name]
+    if name != "table" or y.ndim == 1:
+        check(clf.fit(rows, y[: len(rows)]), rows)
+
+
+@pytest.mark.parametrize("y", [X[:, 0], X[:, :2]])
+@pytest.mark.parametrize("reg", [Regressor((5,)), KerasRegressor(branched, **SHORT)])
+def test_every_regressor_with_every_target(reg, y):
+    outputs = predicted(check(reg.fit(X, y), X), X)
+    assert [output.shape for output in outputs] == [(1000, y[0].size)]
+
+
 # Pipelines.
 
 
-def frame():
-    """Return a table of numbers, integers, flags and text, with gaps among the numbers."""
-    table = pd.DataFrame(X, columns=list("abcd"))
-    table["count"], table["flag"] = np.arange(1000) % 7, X[:, 0] > 3
-    table["town"] = np.array(["Ulm", "Köln", "Bonn"])[RNG.permutation(CODES)]
-    table.loc[::9, "a"] = np.nan
-    return table
-
-
-TABLE = frame()
 PIPELINES = {
     "scaled": make_pipeline(StandardScaler(), Classifier((5,))),
     "sampled": make_pipeline(MinMaxScaler(), SMOTE(random_state=0), Classifier((5,))),
@@ -290,18 +323,87 @@ def test_pipelines(name):
     check(PIPELINES[name].fit(rows, NAMES), rows)
 
 
-@pytest.mark.parametrize("n", [2, 3])
-def test_calibrated_and_voting_classifiers(n):
-    y = np.minimum(CODES, n - 1)
-    pipeline = make_pipeline(StandardScaler(), SMOTE(random_state=0), Classifier((5,)))
-    for ensemble in (
-        CalibratedClassifierCV(pipeline, cv=2),
-        CalibratedClassifierCV(Classifier((5,)), cv=2),
-        VotingClassifier([("net", pipeline), ("line", LogisticRegression())], voting="soft"),
-        BaggingClassifier(Classifier((5,)), 2, random_state=0),
-    ):
-        # skl2onnx's operators for these take at least one row.
-        check(ensemble.fit((X - 3) / 2, y), (X - 3) / 2, empty=False)
+SCALED = make_pipeline(StandardScaler(), SMOTE(random_state=0), Classifier((5,)))
+LINE = LogisticRegression()
+
+
+@pytest.mark.parametrize("y", [CODES, NAMES, NAMES == "low"])
+@pytest.mark.parametrize(
+    "ensemble",
+    [
+        VotingClassifier([("net", SCALED), ("line", LINE)], voting="soft"),
+        VotingClassifier([("net", SCALED), ("line", LINE)]),
+        BaggingClassifier(Classifier((5,)), 2, max_features=0.5, random_state=0),
+        StackingClassifier([("net", Classifier((5,))), ("line", LINE)], cv=2),
+    ],
+    ids=["soft voting", "voting", "bagging", "stacking"],
+)
+def test_ensembles(ensemble, y):
+    if y.dtype == bool and type(ensemble) is not BaggingClassifier:
+        y = y.astype(int)  # skl2onnx writes no flags for these
+    check(ensemble.fit(X, y), X)
+
+
+@pytest.mark.parametrize(
+    ("method", "inside"),
+    [
+        ("sigmoid", Classifier((5,))),
+        ("sigmoid", SCALED),
+        ("sigmoid", make_pipeline(StandardScaler(), LINE)),
+        ("isotonic", LINE),
+        ("temperature", SCALED),
+        ("temperature", LINE),
+    ],
+)
+def test_calibrated_classifiers(method, inside):
+    for y, ensemble in ((NAMES, True), (NAMES == "low", False)):
+        calibrated = CalibratedClassifierCV(inside, method=method, cv=2, ensemble=ensemble)
+        check(make_pipeline(MinMaxScaler(), calibrated).fit(X, y), X)
+
+
+def test_isotonic_calibration_has_the_steps_of_scikit_learn():
+    """They are steep, so that they are compared for the scores of the written network."""
+    calibrated = CalibratedClassifierCV(SCALED, method="isotonic", cv=2, ensemble=False).fit(X, NAMES)
+    (pair,) = calibrated.calibrated_classifiers_
+    scores = predicted(to_onnx(pair.estimator, X), X)[1]
+    steps = np.column_stack(
+        [each.predict(score) for each, score in zip(pair.calibrators, scores.T, strict=True)]
+    )
+    labels, probabilities = predicted(to_onnx(calibrated, X), X)
+    np.testing.assert_allclose(probabilities, steps / steps.sum(axis=1, keepdims=True), atol=1e-12)
+    assert np.mean(labels == calibrated.predict(X)) > 0.99
+
+
+def test_isotonic_calibration_where_a_class_never_is_the_last():
+    """Rows of which each calibrated probability is 0 get the same share of each class."""
+    calibrated = CalibratedClassifierCV(Classifier((5,)), method="isotonic", cv=2).fit(X[::20], CODES[::20])
+    assert (calibrated.predict_proba(X) == 0).any()
+    check(calibrated, X)
+
+
+def test_saturated_probabilities_keep_their_order():
+    """onnxruntime's own Sigmoid is 0 below -18, and off by half at -16."""
+    rows = np.linspace(-40, 20, 500)[:, None]
+    clf = Classifier((), epochs=1).fit(rows, rows[:, 0] > 0)
+    clf.model_.set_weights([np.ones((1, 1)), np.zeros(1)])
+    np.testing.assert_allclose(predicted(to_onnx(clf, rows), rows)[1], clf.predict_proba(rows), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        FixedThresholdClassifier(SCALED, threshold=0.2),
+        FixedThresholdClassifier(SCALED, threshold=0.2, pos_label=1),
+        TunedThresholdClassifierCV(Classifier((5,)), scoring="f1", cv=2),
+        TunedThresholdClassifierCV(LINE, cv=2),
+    ],
+    ids=["fixed", "first class", "tuned for f1 of class 1", "tuned"],
+)
+def test_thresholds(decision):
+    y = np.where(NAMES == "high", 1, 2)
+    check(decision.fit(X, y), X)
+    assert (decision.predict(X) != decision.estimator_.predict(X)).any()
+    check(make_pipeline(StandardScaler(), FixedThresholdClassifier(SCALED, threshold=0.9)).fit(X, y == 1), X)
 
 
 @pytest.mark.parametrize(
@@ -399,10 +501,6 @@ def test_what_skl2onnx_does_not_know_is_named():
     pipeline = make_pipeline(SplineTransformer(), Classifier((5,))).fit(X, NAMES)
     with pytest.raises(ValueError, match="skl2onnx converts no SplineTransformer"):
         to_onnx(pipeline, X)
-    for method in ("isotonic", "temperature"):
-        calibrated = CalibratedClassifierCV(Classifier((5,)), method=method, cv=2).fit(X, NAMES)
-        with pytest.raises(ValueError, match=f"with method='{method}'"):
-            to_onnx(calibrated)
     reg = Regressor((5,))
     for transformed, name in (
         ({"func": np.cbrt, "inverse_func": lambda y: y**3}, "inverse_func <lambda>"),
@@ -412,12 +510,13 @@ def test_what_skl2onnx_does_not_know_is_named():
             to_onnx(TransformedTargetRegressor(reg, **transformed).fit(X, X[:, 0]), X)
 
 
-def test_a_model_that_computes_something_else_is_refused(monkeypatch, tmp_path):
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_a_model_that_computes_something_else_is_refused(method, monkeypatch, tmp_path):
     clf = Classifier((5,)).fit(X, NAMES)
-    monkeypatch.setattr(Renamed, "predict_proba", lambda self, X: 1 - super(Renamed, self).predict_proba(X))
-    monkeypatch.setattr(Renamed.predict_proba, "__module__", "skdl.test")
+    monkeypatch.setattr(Renamed, method, lambda self, X: getattr(super(Renamed, self), method)(X)[::-1])
+    monkeypatch.setattr(getattr(Renamed, method), "__module__", "skdl.test")
     clf.__class__ = Renamed
-    with pytest.raises(ValueError, match="differs from predict_proba of Renamed by"):
+    with pytest.raises(ValueError, match=f"differs from {method} of Renamed in"):
         to_onnx(clf, X, tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -447,21 +546,38 @@ def test_skl2onnx_converts_the_estimators_itself():
     np.testing.assert_allclose(predicted(model, X)[1], pipeline.predict_proba(X), atol=1e-5)
 
 
-def test_a_process_without_tensorflow_and_scikit_learn_predicts(tmp_path):
-    pipeline = make_pipeline(StandardScaler(), SMOTE(random_state=0), Classifier((5,))).fit(X, NAMES)
-    to_onnx(pipeline, X, tmp_path / "net.onnx")
-    np.save(tmp_path / "X.npy", X)
+@pytest.mark.parametrize(
+    ("estimator", "rows", "y"),
+    [
+        (make_pipeline(StandardScaler(), SMOTE(random_state=0), Classifier((5,))), X, NAMES),
+        (KerasClassifier(branched, **SHORT), X, LABELS),
+        (CNNClassifier(**SHORT), IMAGES, NAMES[:40] == "low"),
+        (TabularRegressor(**SMALL), TABLE, X[:, :2]),
+    ],
+    ids=["Pipeline", "wrapper", "images", "table"],
+)
+def test_a_process_without_tensorflow_and_scikit_learn_predicts(estimator, rows, y, tmp_path):
+    to_onnx(estimator.fit(rows, y), rows, tmp_path / "net.onnx")
+    columns = {"X": rows}
+    if isinstance(rows, pd.DataFrame):
+        columns = {name: rows[[name]].to_numpy("U4" if name == "town" else None) for name in rows}
+    np.savez(tmp_path / "rows.npz", **columns)
     code = """
         import sys
-        for name in ("tensorflow", "keras", "sklearn", "skdl", "skl2onnx", "onnx"):
+        for name in ("tensorflow", "keras", "sklearn", "pandas", "skdl", "skl2onnx", "onnx"):
             sys.modules[name] = None
         import numpy as np, onnxruntime
-        labels, shares = onnxruntime.InferenceSession("net.onnx").run(None, {"X": np.load("X.npy")})
-        np.save("labels.npy", labels.astype(str)); np.save("shares.npy", shares)
+        columns = np.load("rows.npz").items()
+        columns = {name: v.astype(object) if v.dtype.kind == "U" else v for name, v in columns}
+        *labels, numbers = onnxruntime.InferenceSession("net.onnx").run(None, columns)
+        np.savez("answers.npz", numbers=numbers, **({"labels": labels[0].astype(str)} if labels else {}))
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, cwd=tmp_path)
-    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), pipeline.predict(X))
-    np.testing.assert_allclose(np.load(tmp_path / "shares.npy"), pipeline.predict_proba(X), atol=1e-5)
+    answers, method = np.load(tmp_path / "answers.npz"), "predict"
+    if "labels" in answers:
+        method = "predict_proba"
+        np.testing.assert_array_equal(answers["labels"], estimator.predict(rows).astype(str))
+    np.testing.assert_allclose(answers["numbers"], getattr(estimator, method)(rows), rtol=1e-5, atol=1e-5)
 
 
 def test_dense_networks_are_written_without_tensorflow():

@@ -3,7 +3,7 @@
 import sys
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
@@ -48,7 +48,7 @@ def register_if_used(cls):
         register(cls)
 
 
-def register(cls):
+def register(cls, convert=None):
     """Register the converter of a class of estimators with skl2onnx, which looks it up by the exact class."""
     from skl2onnx import update_registered_converter
 
@@ -61,8 +61,8 @@ def register(cls):
         cls,
         f"Skdl{cls.__name__}",
         _set_shapes,
-        _convert,
-        options=options if hasattr(cls, "predict_proba") else None,
+        convert or _convert,
+        options=options if issubclass(cls, ClassifierMixin) else None,
     )
 
 

@@ -117,7 +117,7 @@ def activation(graph, kind, z, dtype, **settings):
 # As in `skdl._dense._activations`. With an alpha of 1, as in Keras, celu is Elu.
 _OPERATORS = {
     **{"celu": ("Elu", {"alpha": 1.0}), "exponential": ("Exp", {}), "relu": ("Relu", {})},
-    **{"sigmoid": ("Sigmoid", {}), "softplus": ("Softplus", {}), "softsign": ("Softsign", {})},
+    **{"softplus": ("Softplus", {}), "softsign": ("Softsign", {})},
     **{"tanh": ("Tanh", {}), "selu": ("Selu", {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805})},
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
     "hard_shrink": ("Shrink", {"lambd": 0.5}),
@@ -152,6 +152,8 @@ _FORMULAS = {
     "leaky_relu": lambda add, z, one, negative_slope=0.2: add("LeakyRelu", z, alpha=negative_slope),
     "log_sigmoid": lambda add, z, one: add("Neg", add("Softplus", add("Neg", z))),
     "mish": lambda add, z, one: add("Mul", z, add("Tanh", add("Softplus", z))),
+    # onnxruntime's Sigmoid is off by 1e-7, and 0 below -18.
+    "sigmoid": lambda add, z, one: add("Div", one(1), add("Add", one(1), add("Exp", add("Neg", z)))),
     "silu": lambda add, z, one: add("Mul", z, add("Sigmoid", z)),
     "sparse_plus": _sparse_plus,
     "sparse_sigmoid": lambda add, z, one: add(
