@@ -39,13 +39,7 @@ def rows_of(array, index):
 
 
 class RowsOnDisk:
-    """Some rows of a memory map, which are read when they are asked for.
-
-    Parameters
-    ----------
-    array : ndarray
-    index : ndarray of int
-    """
+    """Some rows of a memory map, which are read when they are asked for."""
 
     def __init__(self, array, index):
         self.array, self.index = array, index
@@ -91,17 +85,7 @@ def n_rows(data):
 
 
 def float_type(data):
-    """Return the type that scikit-learn's networks answer in: float32 where all of ``data`` is, else float64.
-
-    Parameters
-    ----------
-    data : array-like, sparse matrix or frame
-        As a user gives it.
-
-    Returns
-    -------
-    numpy.dtype
-    """
+    """Return the type of the answers of scikit-learn's networks: float32 where all data are, else float64."""
     types = getattr(data, "dtypes", None)  # of the columns of a frame
     types = types if isinstance(types, Iterable) else [getattr(data, "dtype", None)]
     # By name, as not only NumPy has it.
@@ -110,11 +94,7 @@ def float_type(data):
 
 
 def epoch_order(n, *, seed, epoch, shuffle):
-    """Return the order in which an epoch visits ``n`` rows, int32.
-
-    It is a function of the seed and the epoch, so that all engines, and continued trainings, see the same
-    batches.
-    """
+    """Return the order of the rows in an epoch, the same in all engines and continued trainings."""
     order = aligned((n,), np.int32)
     order[:] = np.arange(n, dtype=np.int32)
     if shuffle:

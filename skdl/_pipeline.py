@@ -23,7 +23,6 @@ from sklearn.utils.metaestimators import _safe_split, available_if
 from sklearn.utils.validation import _check_method_params, check_memory, has_fit_parameter
 
 from skdl import _pipeline_steps
-from skdl._sampling import resample, warn_if_unseeded
 
 
 class Pipeline(_imblearn.Pipeline):
@@ -33,19 +32,18 @@ class Pipeline(_imblearn.Pipeline):
 
     - **No sampler and no scaler is fitted to held-out rows.** If the final estimator asks for validation rows
       (``validation_split`` or ``early_stopping`` of skdl's estimators) and none are given, the Pipeline holds
-      them out before the first step. They are the rows that the estimator itself would hold out of ``X``. The
-      steps are fitted without them. The fitted transformers transform them, samplers are left out, and the
-      final estimator gets them as ``X_val`` and ``y_val``. Fit parameters with one entry for each row, such
-      as sample weights, are divided in the same way.
+      them out before the first step: those that the estimator itself would hold out of ``X``. The fitted
+      transformers transform them, samplers leave them alone, and the final estimator gets them as ``X_val``
+      and ``y_val``. Fit parameters with one entry for each row are divided in the same way.
     - **Validation data can be given.** ``fit(X, y, X_val=..., y_val=...)`` transforms ``X_val`` for any final
       estimator whose ``fit`` takes it, without metadata routing.
-    - **Sample weights follow their rows through a sampler** that selects rows and lists them in
-      ``sample_indices_``, such as ``RandomUnderSampler``. Behind any other sampler they are refused. The same
-      holds for all fit parameters with one entry for each row.
+    - **Fit parameters with one entry for each row**, such as sample weights, follow their rows through a
+      sampler that selects rows (with ``sample_indices_``, such as ``RandomUnderSampler``). Behind any other
+      sampler they are refused.
     - **Samplers see numbers as numbers and one-hot rows as classes.** A sampler that computes new rows, such
-      as ``SMOTE``, gets whole numbers and flags as floats, since imbalanced-learn cuts off the rows that it
-      computes. One-hot targets are one-hot behind a sampler too. The Pipeline warns if an oversampler makes
-      fewer rows than it was asked for, and if a sampler without ``random_state`` is cached.
+      as ``SMOTE``, gets whole numbers and flags as floats, which imbalanced-learn would cut off. One-hot
+      targets are one-hot behind a sampler too. The Pipeline warns if an oversampler makes fewer rows than it
+      was asked for, and if a sampler without ``random_state`` is cached.
     - **A Pipeline may be an inner step**, if it has no sampler.
     - **scikit-learn's callbacks reach the steps**, as in :class:`sklearn.pipeline.Pipeline`.
 
@@ -86,16 +84,13 @@ class Pipeline(_imblearn.Pipeline):
     -----
     Rows are held out where the final step is a skdl estimator, or a skdl Pipeline that ends in one. A
     meta-estimator (``GridSearchCV``, ``CalibratedClassifierCV``, ``TransformedTargetRegressor``) belongs
-    around the Pipeline: as its last step it would split data that went through the samplers.
-
-    Rows of weight zero are not held out, as in the estimator's own ``fit``.
+    around the Pipeline: as its last step it would split data that went through the samplers. Rows of weight
+    zero are not held out.
 
     ``step__X_val`` and ``step__validation_data`` are refused where a transformer stands before the step,
-    since no step would transform them: pass ``X_val`` and ``y_val``.
-
-    With metadata routing enabled, the final estimator must request ``X_val`` and ``y_val``, and
-    ``transform_input=["X_val"]`` has ``X_val`` transformed, also where a sampler stands right before the
-    final estimator. Rows that the Pipeline holds out itself need no request.
+    since no step would transform them: pass ``X_val`` and ``y_val``. With metadata routing enabled, the final
+    estimator must request these, and ``transform_input=["X_val"]`` has ``X_val`` transformed. Rows that the
+    Pipeline holds out itself need no request.
 
     A step before the last that does not support callbacks, such as a sampler, is one task for them. A final
     estimator without that support gets scikit-learn's warning.
@@ -131,10 +126,7 @@ class Pipeline(_imblearn.Pipeline):
     """
 
     def _fit(self, X, y=None, routed_params=None, raw_params=None, callback_ctx=None):
-        """Fit all steps but the last, each as one task.
-
-        Returns the data that reach the last step, and the routed parameters for their rows.
-        """
+        """Fit all steps but the last; return the data that reach it, and the parameters for their rows."""
         # imblearn 0.14 runs this loop without callbacks. sklearn 1.9's has them, but no samplers.
         memory = check_memory(self.memory)
         # What is ignored does not change what a step learns.
@@ -150,7 +142,6 @@ class Pipeline(_imblearn.Pipeline):
                     task.call_on_fit_task_begin(estimator=self, X=X, y=y)
                     task.call_on_fit_task_end(estimator=self, X=X, y=y)
                 continue
-            before = X
             step = clone(step) if caching else step
             params = self._get_metadata_for_step(
                 step_idx=idx, step_params=routed_params[name], all_params=raw_params
@@ -158,18 +149,17 @@ class Pipeline(_imblearn.Pipeline):
             run = partial(cached, step, params=params, message=message, caller=self, task=task)
             if samples:
                 if caching:
-                    warn_if_unseeded(name, step)
-                X, y, fitted = resample(name, step, X, y, run)
-            else:
-                X, y, fitted = run(X, y)
-            # The cache returns another object than the step that it got.
-            self.steps[idx] = (name, fitted)
-            if samples:
+                    _pipeline_steps.warn_if_unseeded(name, step)
+                before = X
+                X, y, step = _pipeline_steps.resample(name, step, X, y, run)
                 names = [other for _, other, _ in self._iter(filter_resample=False)]
-                later = {other for other, _ in self.steps[idx + 1 :]}
-                routed_params = _pipeline_steps.follow_sampler(
-                    {other: routed_params[other] for other in names}, later, name, fitted, before, X
-                )
+                routed_params = {other: routed_params[other] for other in names}
+                later = {other: routed_params[other] for other, _ in self.steps[idx + 1 :] if other in names}
+                routed_params |= _pipeline_steps.follow_sampler(later, name, step, before, X)
+            else:
+                X, y, step = run(X, y)
+            # The cache returns another object than the step that it got.
+            self.steps[idx] = (name, step)
         return X, y, routed_params
 
     def _iter(self, with_final=True, filter_passthrough=True, filter_resample=True):
@@ -234,24 +224,15 @@ class Pipeline(_imblearn.Pipeline):
 
     # Validation rows.
 
-    def _last_estimator(self):
-        """Return the estimator in which the Pipeline ends, also that of an inner Pipeline; None for none."""
-        final = self._final_estimator
-        while isinstance(final, Pipeline):
-            final = final._final_estimator
-        return None if final is None or final == "passthrough" else final
-
     def _take_validation(self, params, y):
         """Remove the validation data that the user gives from ``params``; return None if there are none."""
         _pipeline_steps.unpack_validation_data(params)
         if _routing_enabled():
             return None  # X_val is then metadata like any other
-
-        def accepts(name):
-            last = self._last_estimator()
-            return last is not None and _pipeline_steps.accepts_param(last.fit, name)
-
-        return _pipeline_steps.take_validation(params, y, *self.steps[-1], accepts)
+        last = self._final_estimator
+        while isinstance(last, Pipeline):
+            last = last._final_estimator
+        return _pipeline_steps.take_validation(params, y, *self.steps[-1], last)
 
     def _hold_out(self, X, y, params, routed_params, groups):
         """Divide the data as the final estimator would; return None if it holds no rows out.
@@ -326,32 +307,21 @@ class Pipeline(_imblearn.Pipeline):
         return root
 
     @contextmanager
-    def _final_task(self, root, X, y):
-        """Run the last step as a task of `root`, and close `root` behind it."""
-        final = self._final_estimator
+    def _fitted_steps(self, root, X, y, params, routed_params):
+        """Fit all steps but the last; yield the data that reach it, the last step and its parameters."""
+        X, y, routed_params = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
+        final, last, final_params = self._final_estimator, len(self.steps) - 1, {}
         task = root.subcontext(task_name=f"{root.task_name}-final-estimator")
+        if final != "passthrough":
+            final_params = self._get_metadata_for_step(
+                step_idx=last, step_params=routed_params[self.steps[-1][0]], all_params=params
+            )
         with nullcontext() if final == "passthrough" else task.propagate_callback_context(final):
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            with _print_elapsed_time("Pipeline", self._log_message(len(self.steps) - 1)):
-                yield
+            with _print_elapsed_time("Pipeline", self._log_message(last)):
+                yield X, y, final, final_params
             task.call_on_fit_task_end(estimator=self, X=X, y=y)
         root.call_on_fit_task_end(estimator=self, X=X, y=y)
-
-    def _final_params(self, routed_params, params):
-        name, final = self.steps[-1]
-        if final is None or final == "passthrough":
-            return {}
-        idx = len(self.steps) - 1
-        return self._get_metadata_for_step(step_idx=idx, step_params=routed_params[name], all_params=params)
-
-    @contextmanager
-    def _fitted_steps(self, method, X, y, params):
-        """Fit all steps but the last; yield the data that reach it, the last step and its parameters."""
-        root = self._begin(method, X, y)
-        routed_params = self._check_method_params(method=method, props=params)
-        X, y, routed_params = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
-        with self._final_task(root, X, y):
-            yield X, y, self._final_estimator, self._final_params(routed_params, params)
         self.validation_indices_ = None
 
     @_fit_context(prefer_skip_nested_validation=False)  # the steps are not validated yet
@@ -384,11 +354,9 @@ class Pipeline(_imblearn.Pipeline):
                 {name: routed_params[name] for name in names}, self.steps[-1][0]
             )
 
-        X, y, routed_params = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
-        with self._final_task(root, X, y):
-            if self._final_estimator != "passthrough":
-                fit_params = self._final_params(routed_params, params)["fit"]
-                self._fit_final(X, y, fit_params, validation)
+        with self._fitted_steps(root, X, y, params, routed_params) as (X, y, final, final_params):
+            if final != "passthrough":
+                self._fit_final(X, y, final_params["fit"], validation)
         self.validation_indices_ = held_out
         return self
 
@@ -474,7 +442,9 @@ class Pipeline(_imblearn.Pipeline):
         Xt = self._fit_then("transform", X, y, params)
         if Xt is not None:
             return Xt
-        with self._fitted_steps("fit_transform", X, y, params) as (Xt, yt, final, final_params):
+        root = self._begin("fit_transform", X, y)
+        routed_params = self._check_method_params(method="fit_transform", props=params)
+        with self._fitted_steps(root, X, y, params, routed_params) as (Xt, yt, final, final_params):
             if hasattr(final, "fit_transform"):
                 Xt = final.fit_transform(Xt, yt, **final_params["fit_transform"])
             elif final != "passthrough":
@@ -504,14 +474,16 @@ class Pipeline(_imblearn.Pipeline):
         yt : array-like of shape (n_resampled_samples,) or (n_resampled_samples, n_outputs)
             Resampled targets.
         """
-        with self._fitted_steps("fit_resample", X, y, params) as (Xt, yt, final, final_params):
+        root = self._begin("fit_resample", X, y)
+        routed_params = self._check_method_params(method="fit_resample", props=params)
+        with self._fitted_steps(root, X, y, params, routed_params) as (Xt, yt, final, final_params):
             if final == "passthrough":
                 return Xt
 
             def run(X, y):
                 return *final.fit_resample(X, y, **final_params["fit_resample"]), final
 
-            Xt, yt, _ = resample(self.steps[-1][0], final, Xt, yt, run)
+            Xt, yt, _ = _pipeline_steps.resample(self.steps[-1][0], final, Xt, yt, run)
         return Xt, yt
 
     @available_if(_final_estimator_has("fit_predict"))
@@ -539,7 +511,9 @@ class Pipeline(_imblearn.Pipeline):
         y_pred = self._fit_then("predict", X, y, params)
         if y_pred is not None:
             return y_pred
-        with self._fitted_steps("fit_predict", X, y, params) as (Xt, yt, final, final_params):
+        root = self._begin("fit_predict", X, y)
+        routed_params = self._check_method_params(method="fit_predict", props=params)
+        with self._fitted_steps(root, X, y, params, routed_params) as (Xt, yt, final, final_params):
             y_pred = final.fit_predict(Xt, yt, **final_params.get("fit_predict", {}))
         return y_pred
 

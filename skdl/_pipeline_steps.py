@@ -1,19 +1,41 @@
-"""What a Pipeline checks of its steps and passes to them: data, validation rows, fit parameters."""
+"""What a Pipeline checks of its steps and passes to them: data, validation rows, fit parameters.
+
+Samplers get data that they can take, where imbalanced-learn 0.14 is silently wrong.
+"""
 
 from contextlib import nullcontext
-from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from imblearn import pipeline as _imblearn
+from imblearn.combine import SMOTEENN, SMOTETomek
+from imblearn.over_sampling import (
+    ADASYN,
+    SMOTE,
+    SMOTEN,
+    SMOTENC,
+    SVMSMOTE,
+    BorderlineSMOTE,
+    KMeansSMOTE,
+    RandomOverSampler,
+)
+from imblearn.under_sampling import ClusterCentroids
 from sklearn.pipeline import Pipeline as _SklearnPipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import _routing_enabled, get_routing_for_object, process_routing
 from sklearn.utils.validation import _check_method_params, _num_samples, check_consistent_length
 
+from skdl._routing import accepts_kwargs, has_param
+from skdl._targets import OneHotTarget, is_one_hot
+from skdl._warnings import warn
+
 VALIDATION_PARAMS = ("X_val", "y_val", "sample_weight_val")
 # With the parameter of Keras for all three.
 VALIDATION_NAMES = (*VALIDATION_PARAMS, "validation_data")
+_INTERPOLATING = SMOTE | BorderlineSMOTE | SVMSMOTE | KMeansSMOTE | ADASYN
+# Share of missing rows from which a warning is due. Samplers that round make somewhat fewer rows.
+_MISSING = 0.25
 
 
 class Validation(NamedTuple):
@@ -52,7 +74,8 @@ def inner_pipelines(steps):
     """Return the names of the Pipelines before the last step; raise TypeError if one has samplers."""
     inner = {name: step for name, step in steps[:-1] if isinstance(step, _SklearnPipeline)}
     for name, step in inner.items():
-        samplers = list(_samplers_in(step))
+        parts = step.get_params().items()
+        samplers = [each for each, part in parts if is_sampler(part)]
         if samplers:
             raise TypeError(
                 f"The step {name!r} is a Pipeline with the samplers {samplers}, and only the last step may "
@@ -60,15 +83,6 @@ def inner_pipelines(steps):
                 "steps of the outer Pipeline."
             )
     return set(inner)
-
-
-def _samplers_in(pipeline):
-    """Yield the names of the samplers of a Pipeline and of its inner Pipelines."""
-    for name, step in pipeline.steps:
-        if isinstance(step, _SklearnPipeline):
-            yield from _samplers_in(step)
-        elif hasattr(step, "fit_resample"):
-            yield name
 
 
 def check_step_names(method, params, steps):
@@ -96,8 +110,11 @@ def has_rows(value, X):
     return len(shape) > 0 and shape[0] == _num_samples(X)
 
 
-def take_validation(params, y, name, final, accepts):
-    """Remove the validation data of the user from ``params``, and return them, or None if there are none."""
+def take_validation(params, y, name, final, last):
+    """Remove the validation data of the user from ``params``, and return them, or None if there are none.
+
+    ``final`` is the last step, ``last`` the estimator in which it ends if it is a Pipeline.
+    """
     given = {key: params.pop(key) for key in VALIDATION_PARAMS if key in params}
     given = {key: value for key, value in given.items() if value is not None}
     if not given:
@@ -108,7 +125,11 @@ def take_validation(params, y, name, final, accepts):
                 f"{key} was given twice to Pipeline.fit: as {key} and as {name}__{key}. Pass one of the two: "
                 f"the steps before {name!r} transform X_val, but not {name}__X_val."
             )
-        if not accepts(key):
+        if (
+            last is None
+            or last == "passthrough"
+            or not (has_param(last.fit, key) or accepts_kwargs(last.fit))
+        ):
             raise ValueError(
                 f"Pipeline.fit does not accept the {key} parameter here: the final step {name!r} is "
                 f"{describe(final)}, whose fit takes no {key}. Leave {' and '.join(given)} out, or end the "
@@ -146,12 +167,6 @@ def unpack_validation_data(params):
             f"{type(data).__name__}{f' of length {len(data)}' if hasattr(data, '__len__') else ''}."
         )
     params.update(zip(VALIDATION_PARAMS, data, strict=False))
-
-
-def accepts_param(fit, param):
-    """Return whether a ``fit`` method has a parameter."""
-    parameters = signature(fit).parameters
-    return param in parameters or any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
 
 
 def check_transformed(params, steps):
@@ -197,15 +212,15 @@ def split_rows(split, X, y, groups, weights):
     return np.sort(np.concatenate([zero, weighted[rows[0]]])), weighted[rows[1]]
 
 
-def follow_sampler(routed_params, later, name, sampler, X, X_res):
-    """Return the routed parameters, those of the steps behind a sampler for the rows that it returned."""
+def follow_sampler(routed_params, name, sampler, X, X_res):
+    """Return the parameters of the steps behind a sampler, for the rows that it returned."""
     rows = getattr(sampler, "sample_indices_", None)
     if rows is not None and len(rows) != _num_samples(X_res):
         rows = None
     followed = {}
     for step, methods in routed_params.items():
         followed[step] = dict(methods.items())
-        for method, params in methods.items() if step in later else ():
+        for method, params in methods.items():
             by_row = _params_by_row(step, params, name, X)
             if by_row and rows is None:
                 raise ValueError(
@@ -260,3 +275,103 @@ def consumed_params(pipeline, method, params):
         return {}
     names = get_routing_for_object(pipeline).consumes(method, params.keys())
     return {name: params[name] for name in names}
+
+
+# The data before and after a sampler.
+
+
+def resample(name, sampler, X, y, run):
+    """Run a sampler on data that it can take, and return X, y and the sampler as ``run`` returns them.
+
+    A sampler that interpolates rows gets floats in place of integers and flags, which it would round or let
+    overflow. It gets classes for one-hot rows, and its result becomes one-hot rows again. A warning names
+    each class that gets far fewer rows than the sampling strategy wants.
+    """
+    one_hot = is_one_hot(y)
+    labels = OneHotTarget.strata(y) if one_hot else y
+    try:
+        X_res, y_res, fitted = run(_as_floats(X) if _interpolates(sampler) else X, labels)
+    except Exception as error:
+        if not type(X).__module__.startswith("polars"):
+            raise
+        raise TypeError(
+            f"The sampler {name!r} ({type(sampler).__name__}) does not take the polars DataFrame that it is "
+            "given. Put a step before it whose output is an array or a pandas DataFrame, such as "
+            f"StandardScaler(), or pass X.to_numpy(). It raised {type(error).__name__}: {error}"
+        ) from error
+    shortage = _shortage(fitted, labels, y_res)
+    if shortage:
+        warn(
+            f"The sampler {name!r} ({type(sampler).__name__}) made {shortage}, so the classes stay "
+            "imbalanced. Use SMOTE, which makes as many rows as the sampling strategy wants, or class_weight "
+            "of the final estimator.",
+        )
+    return X_res, _one_hot_rows(y_res, y, labels) if one_hot else y_res, fitted
+
+
+def warn_if_unseeded(name, sampler):
+    """Warn of a sampler without a seed before a cache, which keeps the rows of the first fit."""
+    params = sampler.get_params(deep=False) if hasattr(sampler, "get_params") else {}
+    if "random_state" in params and params["random_state"] is None:
+        warn(
+            f"The sampler {name!r} ({type(sampler).__name__}) has no random_state, and `memory` keeps what "
+            "it returns: every later fit on these data gets the rows that were drawn at first. Say so by "
+            f"set_params({name}__random_state=0), or leave `memory` out.",
+        )
+
+
+def _interpolates(sampler):
+    """Return whether a sampler computes new rows; others select rows or handle categories."""
+    if isinstance(sampler, SMOTEENN | SMOTETomek):
+        return sampler.smote is None or _interpolates(sampler.smote)
+    if isinstance(sampler, RandomOverSampler):
+        return sampler.shrinkage is not None
+    if isinstance(sampler, ClusterCentroids):
+        return sampler.voting != "hard"
+    return isinstance(sampler, _INTERPOLATING) and not isinstance(sampler, SMOTEN | SMOTENC)
+
+
+def _as_floats(X):
+    """Return data with floats in place of integers and flags."""
+    if isinstance(X, pd.DataFrame):
+        dtypes = {column: _float_for(dtype) for column, dtype in X.dtypes.items()}
+        return X.astype({column: dtype for column, dtype in dtypes.items() if dtype is not None})
+    if isinstance(X, list | tuple):
+        X = np.asarray(X)
+    dtype = _float_for(getattr(X, "dtype", None))
+    return X if dtype is None else X.astype(dtype)
+
+
+def _float_for(dtype):
+    """Return the float type for a type of integers, flags or nullable numbers; None for other types."""
+    if isinstance(dtype, pd.SparseDtype):
+        subtype = _float_for(dtype.subtype)
+        return None if subtype is None else dtype.update_dtype(subtype)
+    if isinstance(dtype, np.dtype):
+        # float32 holds what has 16 bits, and is half as large.
+        return np.dtype("f4" if dtype.itemsize <= 2 else "f8") if dtype.kind in "biu" else None
+    return np.dtype("f8") if dtype is not None and pd.api.types.is_numeric_dtype(dtype) else None
+
+
+def _one_hot_rows(labels_res, y, labels):
+    """Return for resampled labels rows of the one-hot target ``y``, whose labels are ``labels``."""
+    known, rows = np.unique(labels, return_index=True)
+    y_res = _safe_indexing(y, rows[np.searchsorted(known, labels_res)])
+    return y_res.reset_index(drop=True) if isinstance(y_res, pd.DataFrame) else y_res
+
+
+def _shortage(sampler, y, y_res):
+    """Return in words how many rows an oversampler made too few, or None."""
+    strategy = getattr(sampler, "sampling_strategy_", None)
+    if getattr(sampler, "_sampling_type", None) != "over-sampling" or not isinstance(strategy, dict):
+        return None
+    before, after = (
+        dict(zip(*np.unique(np.asarray(each), return_counts=True), strict=True)) for each in (y, y_res)
+    )
+    made = {label: after.get(label, 0) - before.get(label, 0) for label in strategy}
+    missing = [
+        f"{made[label]} of {n} rows of class {label}"
+        for label, n in strategy.items()
+        if n - made[label] > _MISSING * n
+    ]
+    return ", ".join(missing) or None

@@ -228,12 +228,8 @@ def fetch_fashion_mnist(*, subset="train", path=None, return_X_y=False, as_frame
 
     Raises
     ------
-    FileNotFoundError
-        If ``path`` is no file.
-    ValueError
-        If the file at ``path`` lacks an array.
-    ConnectionError
-        If the download fails; says which file to put where.
+    FileNotFoundError, ValueError, ConnectionError
+        As :func:`fetch_mnist` raises.
 
     Examples
     --------

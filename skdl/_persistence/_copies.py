@@ -57,12 +57,10 @@ class Flat(NamedTuple):
 
 
 def flatten(thing, *, share):
-    """Write an object with all that it holds, or raise TypeError with the part that can't be copied.
+    """Write an object with all that it holds; ``share`` for a copy that shares functions and classes with it.
 
-    For a copy in this process (``share=True``), functions and classes are handed on as they are; only
-    functions that hold parts of Keras, in a closure say, are copied. For a pickle, those of ``__main__`` are
-    handed on, those of other modules are pickled by reference, and all others (lambdas, local functions) by
-    value.
+    Of a pickle, functions and classes of ``__main__`` are handed on, those of other modules are pickled by
+    reference, and all others (lambdas, local functions) by value.
     """
     return _Pickler(share).flat(thing)
 
@@ -185,9 +183,9 @@ class _Pickler(cloudpickle.Pickler):
         try:
             self.dump(state)
         except Exception as error:
+            probe = _Pickler(self._share)
+            probe.part = self.part
             for name, value in state.items() if isinstance(state, dict) else ():
-                probe = _Pickler(self._share)
-                probe.part = self.part
                 try:
                     probe.dump(value)
                 except Exception as reason:
@@ -278,8 +276,11 @@ def _state(part, parts):
     if not isinstance(state, dict):
         return state
     if _is_tracker(state):
-        tests = {name: name if name in _TRACKED else test for name, (test, _) in state["config"].items()}
-        return {**state, "stored_ids": None, "config": _paired(tests, state["config"])}
+        config = {
+            name: (None if name in _TRACKED else test, store)
+            for name, (test, store) in state["config"].items()
+        }
+        return {**state, "stored_ids": None, "config": config}
     if isinstance(part, keras.Layer):
         # Keras wraps these methods in __new__, anew for each object.
         made = ("build", "quantize")
@@ -304,10 +305,6 @@ def _is_tracker(state):
     return "stored_ids" in state and "config" in state
 
 
-def _paired(tests, config):
-    return {name: (tests.get(name, test), store) for name, (test, store) in config.items()}
-
-
 class _Keyed(NamedTuple):
     """A dict or set with keys that Keras makes of objects: of variables, or of the ids of operations."""
 
@@ -324,11 +321,13 @@ def _calls(keys, operations):
 
 
 def _by_variable(value, variables):
+    """Replace the keys of a dict or set of an optimizer by the variables that they stand for."""
     if not isinstance(value, dict | set) or not value or not set(value) <= variables.keys():
         return value
-    if isinstance(value, set):
-        return _Keyed(set, [(variable, "", None) for key, variable in variables.items() if key in value])
-    return _Keyed(dict, [(variables[key], "", item) for key, item in value.items()])
+    # In the order of the dict, or of the variables, since sets of equal optimizers differ in theirs.
+    keys = value if isinstance(value, dict) else [key for key in variables if key in value]
+    items = [(variables[key], "", value[key] if isinstance(value, dict) else None) for key in keys]
+    return _Keyed(dict if isinstance(value, dict) else set, items)
 
 
 def _variables(optimizer, parts):
@@ -353,10 +352,9 @@ def check_undecayed(optimizer, variables):
 
 
 def _described(part):
-    name = getattr(part, "name", None)
-    kind = "layer" if isinstance(part, keras.Layer) and not isinstance(part, keras.Model) else "object"
-    kind = "model" if isinstance(part, keras.Model) else kind
-    named = f" {name!r}" if isinstance(name, str) else ""
+    kinds = {keras.Model: "model", keras.Layer: "layer", object: "object"}
+    kind = next(name for cls, name in kinds.items() if isinstance(part, cls))
+    named = f" {part.name!r}" if isinstance(getattr(part, "name", None), str) else ""
     return f"The {kind}{named} of class {type(part).__name__}"
 
 
@@ -426,8 +424,9 @@ def _set_state(part, state):
         return
     state, slots = state if isinstance(state, tuple) else (state or {}, {})
     if _is_tracker(state):
-        state["stored_ids"] = {name: set(map(id, store)) for name, (_, store) in state["config"].items()}
-        state["config"] = _paired(_TRACKED, state["config"])
+        config = state["config"]
+        state["stored_ids"] = {name: set(map(id, store)) for name, (_, store) in config.items()}
+        state["config"] = {n: (_TRACKED.get(n, test), store) for n, (test, store) in config.items()}
     for name, value in state.items():
         vars(part)[name] = _with_keys(part, value) if isinstance(value, _Keyed) else value
     for name, value in slots.items():

@@ -214,11 +214,7 @@ def _compare(saved, path):
 
 
 def _is_own(name):
-    """Return whether a name is that of a class that needs no trust of the user's.
-
-    Making an estimator or a splitter runs no code but its ``__setstate__``; callbacks, schedules,
-    layers and losses are Keras's, scikit-learn's and skdl's.
-    """
+    """Return whether a name is that of a class whose objects run no code of others when they are made."""
     module, _, name = name.rpartition(".")
     package = module.partition(".")[0]
     if package not in ("imblearn", "keras", "scikeras", "skdl", "sklearn"):
@@ -230,12 +226,9 @@ def _is_own(name):
     if not isinstance(cls, type):
         return False
     if package == "keras":
-        public = (keras.callbacks, keras.optimizers.schedules)
-        return any(cls is each for module in public for each in vars(module).values())
-    splits = cls in vars(sklearn.model_selection).values() and hasattr(cls, "get_n_splits")
-    return (
-        issubclass(cls, BaseEstimator)
-        or splits
-        or package == "skdl"
-        or cls in vars(sklearn.callback).values()
-    )
+        public = [keras.callbacks, keras.optimizers.schedules]
+    elif package == "skdl" or issubclass(cls, BaseEstimator):
+        return True
+    else:
+        public = [sklearn.model_selection if hasattr(cls, "get_n_splits") else sklearn.callback]
+    return any(cls is each for module in public for each in vars(module).values())

@@ -29,11 +29,7 @@ from skdl._warnings import warn
 
 
 def copied(thing, memo=None):
-    """Copy an object with all parts of Keras in it: a model, or parameters that hold layers.
-
-    The copy has the same values, states and functions, and shares no variable with the original. `memo` is
-    that of `copy.deepcopy`, where the copy is a part of a larger one.
-    """
+    """Copy an object with all parts of Keras in it, which then share no variable; ``memo`` is deepcopy's."""
     flat = flatten(thing, share=True)
     memo = {} if memo is None else memo
     given = [copy.deepcopy(each, memo) if packs_itself(type(each)) else each for each in flat.given]
@@ -41,7 +37,7 @@ def copied(thing, memo=None):
 
 
 def copies_in(params):
-    """Copy those of some parameters that hold parts of Keras, together, and leave all else as it is."""
+    """Copy together those of some parameters that hold parts of Keras."""
     with_keras = {name: value for name, value in params.items() if holds_keras(value)}
     return {**params, **copied(with_keras)} if with_keras else params
 
@@ -75,167 +71,163 @@ def _unpacked(*flat):
     return Packed(unflatten(Flat(*flat)))
 
 
-# Plain data.
+# Plain data, of which skops writes the attributes.
 
 
-class _Plain:
-    """A part of Keras as plain data, of which skops writes the attributes."""
+class _PlainModel:
+    """A built model: Keras's file of it, the states of its seed generators, and what configurations lack."""
 
-    def __init__(self, **attributes):
-        vars(self).update(attributes)
+    def __init__(self, model):
+        self.file = _file_of(model)
+        self.seeds = [seed.numpy() for seed in seed_states(model)]
+        self.lacking = _lacking(model, model.weights)
 
-
-class _PlainModel(_Plain):
-    """A built model: Keras's file of it, and what is not in it: the states of seed generators, for one."""
+    def config(self):
+        with zipfile.ZipFile(io.BytesIO(self.file)) as archive:
+            return json.loads(archive.read("config.json"))
 
     def restored(self, known):
-        _check_known(_config_in(self.file), known)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.keras")
             path.write_bytes(self.file)
-            # Initial values are drawn, only to be overwritten, and no one's random numbers for them.
-            with seeded(0):
-                model = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
+            model = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
         for state, value in zip(seed_states(model), self.seeds, strict=True):
             state.assign(value)
-        _leave_undecayed(model, self.undecayed, model.weights)
-        _set_loss_arguments(model, self.loss_arguments)
+        _add_lacking(model, self.lacking, model.weights)
         return model
 
 
-class _PlainPart(_Plain):
+class _PlainPart:
     """A layer, optimizer, loss or metric: its configuration, and the values of its variables."""
 
+    def __init__(self, part):
+        self.json = json.dumps(keras.saving.serialize_keras_object(part))
+        self.variables = [v.numpy() for v in part.variables] if isinstance(part, keras.Layer) else []
+        self.lacking = _lacking(part)
+
+    def config(self):
+        return json.loads(self.json)
+
     def restored(self, known):
-        config = json.loads(self.config)
-        _check_known(config, known)
-        with seeded(0):
-            part = keras.saving.deserialize_keras_object(config, custom_objects=known, safe_mode=True)
+        part = keras.saving.deserialize_keras_object(self.config(), custom_objects=known, safe_mode=True)
         for variable, value in zip(getattr(part, "variables", ()), self.variables, strict=False):
             variable.assign(value)
-        _leave_undecayed(part, self.undecayed)
-        _set_loss_arguments(part, self.loss_arguments)
+        _add_lacking(part, self.lacking)
         return part
 
 
-class _PlainCallback(_Plain):
+class _PlainCallback:
     """A callback: its class and its attributes."""
 
-    def restored(self, known):
-        if not issubclass(self.kind, keras.callbacks.Callback):
-            raise ValueError(f"{self.kind!r} is no class of callbacks.")
-        callback = object.__new__(self.kind)
-        vars(callback).update(_restored(self.state, known))
-        return callback
+    def __init__(self, callback, state):
+        self.kind, self.state = type(callback), state
 
 
 def to_plain(thing):
-    """Turn a dict, list or tuple with parts of Keras into plain data, from which `from_plain` restores it.
+    """Turn an object with parts of Keras into plain data, from which `from_plain` restores it.
 
     The data are strings, bytes, arrays, and the user's classes and functions, by which skops tells what has
     to be trusted. What only code in the file could restore, or what comes back as another, is an error.
     """
-    writer = _Writer(_custom_objects(thing))
-    plain = {"thing": writer.plain(thing)}
-    used = set().union(*(_custom_names(config, writer.known) for config in writer.configs))
-    for name in used & writer.known.keys():
-        if any(hasattr(getattr(keras, module), name) for module in _LOOKED_UP):
-            _refuse_namesake(name, writer.known[name], "one of Keras's")
-        check_importable(writer.known[name])
-    plain["known"] = {name: writer.known[name] for name in sorted(used & writer.known.keys())}
-    for part, written in writer.written:
-        again = written.restored(plain["known"])
-        (_check_same if isinstance(written, _PlainModel) else _check_alike)(part, again)
-    return plain
+    known, parts, used = _custom_objects(thing), {}, set()
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)(map(plain, value))
+        if not holds_keras(value):
+            return value
+        if id(value) not in parts:
+            parts[id(value)] = part(value)
+        return parts[id(value)]
+
+    def part(value):
+        if isinstance(value, keras.callbacks.Callback):
+            state = {n: plain(None if _is_made_anew(v) else v) for n, v in vars(value).items()}
+            return _PlainCallback(value, state)
+        if isinstance(value, keras.Model) and value.built:
+            value = _with_fitting_optimizer(value, known)
+            written, check = _PlainModel(value), _check_same
+        elif isinstance(value, keras.Layer | keras.Metric | keras.Loss | keras.Optimizer):
+            written, check = _PlainPart(value), _check_alike
+        else:
+            raise TypeError(
+                f"{value!r} can't be saved without code, since it holds parts of Keras. Use pickle, or leave "
+                "it out of the parameters."
+            )
+        names = _custom_names(written.config(), known) & known.keys()
+        for name in names:
+            if any(hasattr(getattr(keras, module), name) for module in _LOOKED_UP):
+                _refuse_namesake(name, known[name], "one of Keras's")
+            check_importable(known[name])
+        used.update(names)
+        check(value, _restored(written, known))
+        return written
+
+    return {"thing": plain(thing), "known": {name: known[name] for name in sorted(used)}}
 
 
 def from_plain(plain):
     """Restore what `to_plain` wrote, running no code but Keras's and that in ``plain["known"]``."""
-    return _restored(plain["thing"], plain["known"])
+    done = {}
+
+    def restored(value):
+        if isinstance(value, dict):
+            return {key: restored(item) for key, item in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)(map(restored, value))
+        if isinstance(value, _PlainModel | _PlainPart | _PlainCallback) and id(value) not in done:
+            done[id(value)] = part(value)
+        return done.get(id(value), value)
+
+    def part(value):
+        if not isinstance(value, _PlainCallback):
+            return _restored(value, plain["known"])
+        if not issubclass(value.kind, keras.callbacks.Callback):
+            raise ValueError(f"{value.kind!r} is no class of callbacks.")
+        callback = object.__new__(value.kind)
+        vars(callback).update(restored(value.state))
+        return callback
+
+    return restored(plain["thing"])
 
 
-def _restored(value, known):
-    if isinstance(value, dict):
-        return {key: _restored(item, known) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_restored(item, known) for item in value)
-    if not isinstance(value, _Plain):
-        return value
-    if "thing" not in vars(value):
-        value.thing = value.restored(known)
-    return value.thing
+def _restored(written, known):
+    """Restore a part of Keras with the classes and functions that are known."""
+    unknown = _custom_names(written.config(), known) - known.keys()
+    if unknown:
+        raise ValueError(
+            f"The model needs {sorted(unknown)}, which is not among its classes and functions. Use pickle, "
+            "which needs no names."
+        )
+    # Initial values are drawn, only to be overwritten, and no one's random numbers for them.
+    with seeded(0):
+        return written.restored(known)
 
 
 # Where Keras finds functions by their names alone.
 _LOOKED_UP = ("activations", "constraints", "initializers", "losses", "metrics", "optimizers", "regularizers")
 
 
-class _Writer:
-    def __init__(self, known):
-        self.known, self.configs = known, []
-        self.written, self._plain = [], {}
-
-    def plain(self, value):
-        if isinstance(value, dict):
-            return {key: self.plain(item) for key, item in value.items()}
-        if type(value) in (list, tuple):
-            return type(value)(map(self.plain, value))
-        if not holds_keras(value):
-            return value
-        if id(value) not in self._plain:
-            self._plain[id(value)] = self._part(value)
-        return self._plain[id(value)]
-
-    def _part(self, value):
-        if isinstance(value, keras.callbacks.Callback):
-            state = {n: self.plain(None if _is_made_anew(v) else v) for n, v in vars(value).items()}
-            return _PlainCallback(kind=type(value), state=state)
-        if isinstance(value, keras.Model) and value.built:
-            value, plain = self._model(value)
-        elif isinstance(value, keras.Layer | keras.Metric | keras.Loss | keras.Optimizer):
-            config = keras.saving.serialize_keras_object(value)
-            self.configs.append(config)
-            variables = [v.numpy() for v in value.variables] if isinstance(value, keras.Layer) else []
-            plain = _PlainPart(
-                config=json.dumps(config),
-                variables=variables,
-                undecayed=_undecayed(value),
-                loss_arguments=_loss_arguments(value),
-            )
-        else:
+def _file_of(model):
+    """Return the bytes of Keras's file of a model."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        try:
+            with warnings.catch_warnings():
+                # Keras 3.15 reads TensorFlow 2.21's tensors by np.array, which NumPy 2 deprecates.
+                warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+                keras.saving.save_model(model, path)
+        except OSError:
+            raise
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
             raise TypeError(
-                f"{value!r} can't be saved without code, since it holds parts of Keras. Use pickle, or leave "
-                "it out of the parameters."
-            )
-        self.written.append((value, plain))
-        return plain
-
-    def _model(self, model):
-        written = _with_fitting_optimizer(model, self.known)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "model.keras")
-            try:
-                with warnings.catch_warnings():
-                    # Keras 3.15 reads TensorFlow 2.21's tensors by np.array, which NumPy 2 deprecates.
-                    warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-                    keras.saving.save_model(written, path)
-            except OSError:
-                raise
-            except Exception as error:
-                reason = str(error).strip().partition("\n")[0]
-                raise TypeError(
-                    f"The model {model.name!r} can't be saved by its configuration: {reason} Define "
-                    "get_config in its classes, or use pickle, which needs no configuration."
-                ) from error
-            file = path.read_bytes()
-        self.configs.append(_config_in(file))
-        seeds = [seed.numpy() for seed in seed_states(written)]
-        return written, _PlainModel(
-            file=file,
-            seeds=seeds,
-            undecayed=_undecayed(written, written.weights),
-            loss_arguments=_loss_arguments(written),
-        )
+                f"The model {model.name!r} can't be saved by its configuration: {reason} Define "
+                "get_config in its classes, or use pickle, which needs no configuration."
+            ) from error
+        return path.read_bytes()
 
 
 def _with_fitting_optimizer(model, known):
@@ -262,47 +254,19 @@ def _with_fitting_optimizer(model, known):
 
 
 def remade(part, params=(), weights=None):
-    """Make an optimizer or metric anew by its configuration, with some values of it changed.
-
-    An optimizer leaves the same variables out of weight decay, which may be some of `weights`.
-    """
+    """Make an optimizer or metric anew by its configuration, with some values of it changed."""
     again = type(part).from_config({**part.get_config(), **dict(params)})
-    _leave_undecayed(again, _undecayed(part, weights), weights)
+    _add_lacking(again, _lacking(part, weights), weights)
     return again
 
 
 def _optimizers(part):
     """Return the optimizer of a model, or one that is given, and those inside of it."""
-    if isinstance(part, keras.Model):
-        part = getattr(part, "optimizer", None)
+    part = getattr(part, "optimizer", None) if isinstance(part, keras.Model) else part
     if not isinstance(part, keras.Optimizer):
         return []
     inner = [*getattr(part, "optimizers", ()), getattr(part, "inner_optimizer", None)]
     return [part, *(each for optimizer in inner for each in _optimizers(optimizer))]
-
-
-def _undecayed(part, weights=None):
-    """Return what configurations leave out: for each optimizer, the weights that are not decayed."""
-    return [_undecayed_by(optimizer, weights) for optimizer in _optimizers(part)]
-
-
-def _undecayed_by(optimizer, weights):
-    told = private.undecayed(optimizer)
-    if told is None:
-        return None
-    keys, pattern = told
-    if weights is None or not optimizer.built:
-        check_undecayed(optimizer, weights or ())
-    positions = [i for i, v in enumerate(weights or ()) if private.variable_key(optimizer, v) in keys]
-    return {"pattern": pattern, "positions": positions}
-
-
-def _leave_undecayed(part, undecayed, weights=None):
-    """Undo `_undecayed`."""
-    for optimizer, told in zip(_optimizers(part), undecayed, strict=False):
-        if told is not None:
-            left_out = [weights[position] for position in told["positions"]]
-            optimizer.exclude_from_weight_decay(left_out, [told["pattern"]] if told["pattern"] else None)
 
 
 def _losses(part):
@@ -311,16 +275,37 @@ def _losses(part):
     return [each for each in keras.tree.flatten(part) if isinstance(each, keras.Loss)]
 
 
-def _loss_arguments(part):
-    """Return the arguments of losses: configurations of Keras 3.15 lack some, such as the delta of Huber."""
-    arguments = (private.function_arguments(loss) for loss in _losses(part))
+def _lacking(part, weights=None):
+    """Return what the configurations in Keras 3.15 leave out of optimizers and losses."""
     plain = bool, int, float, str
-    return [{name: value for name, value in each.items() if isinstance(value, plain)} for each in arguments]
+    arguments = (private.function_arguments(loss) for loss in _losses(part))
+    return {
+        "undecayed": [_undecayed(each, weights or ()) for each in _optimizers(part)],
+        # Such as the delta of Huber.
+        "arguments": [{n: v for n, v in each.items() if isinstance(v, plain)} for each in arguments],
+    }
 
 
-def _set_loss_arguments(part, arguments):
-    for loss, each in zip(_losses(part), arguments, strict=False):
-        private.function_arguments(loss).update(each)
+def _undecayed(optimizer, weights):
+    """Return the pattern and the positions of the weights that an optimizer does not decay, or None."""
+    told = private.undecayed(optimizer)
+    if told is None:
+        return None
+    keys, pattern = told
+    if not weights or not optimizer.built:
+        check_undecayed(optimizer, weights)
+    return pattern, [i for i, v in enumerate(weights) if private.variable_key(optimizer, v) in keys]
+
+
+def _add_lacking(part, lacking, weights=None):
+    """Undo `_lacking`."""
+    for optimizer, undecayed in zip(_optimizers(part), lacking["undecayed"], strict=False):
+        if undecayed is not None:
+            pattern, positions = undecayed
+            left_out = [weights[position] for position in positions]
+            optimizer.exclude_from_weight_decay(left_out, [pattern] if pattern else None)
+    for loss, arguments in zip(_losses(part), lacking["arguments"], strict=False):
+        private.function_arguments(loss).update(arguments)
 
 
 def check_importable(value):
@@ -366,11 +351,6 @@ def _refuse_namesake(name, one, other):
     )
 
 
-def _config_in(file):
-    with zipfile.ZipFile(io.BytesIO(file)) as archive:
-        return json.loads(archive.read("config.json"))
-
-
 def _custom_names(config, known):
     """Return the names by which a configuration refers to what is not Keras's."""
     if isinstance(config, list):
@@ -389,32 +369,18 @@ def _custom_names(config, known):
     return names | ({registered} if is_own else set())
 
 
-def _check_known(config, known):
-    unknown = _custom_names(config, known) - known.keys()
-    if unknown:
-        raise ValueError(
-            f"The model needs {sorted(unknown)}, which is not among its classes and functions. Use pickle, "
-            "which needs no names."
-        )
-
-
 # Whether a configuration restores what it was written for.
 
 
 def _check_same(model, restored):
     """Refuse to write a model that comes back as another."""
     same = _equal(_values(model), _values(restored))
-    same = same and _undecayed(model, model.weights) == _undecayed(restored, restored.weights)
+    same = same and _lacking(model, model.weights) == _lacking(restored, restored.weights)
     rows = _some_rows(model) if same else None
     if rows is not None:
         # Of a copy, since a call may draw numbers, and dropout may be on in it.
         outputs = [each(rows, training=False) for each in (copied(model), restored)]
         same = _equal(*(list(map(np.asarray, keras.tree.flatten(each))) for each in outputs))
-    if not same and _is_quantized(model):
-        raise ValueError(
-            f"The model {model.name!r} is quantized in a way that Keras's format does not restore as it is. "
-            "Use pickle, or quantize it after loading."
-        )
     if not same:
         raise ValueError(
             f"The model {model.name!r} comes back from its configuration as another: its weights or outputs "
@@ -425,11 +391,6 @@ def _check_same(model, restored):
         for pair in zip(*(keras.tree.flatten([m.optimizer, m.loss]) for m in (model, restored)), strict=True):
             if hasattr(pair[0], "get_config"):
                 _check_alike(*pair)
-
-
-def _is_quantized(layer):
-    inner = any(map(_is_quantized, getattr(layer, "layers", ())))
-    return inner or isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy)
 
 
 def _values(model):
