@@ -11,6 +11,7 @@ import importlib
 import random
 import sys
 import threading
+import weakref
 
 from skdl._backend._start import import_keras, keras, tf
 
@@ -216,7 +217,8 @@ def keras_seeded(seed):
     Keras draws the seeds of layers and initialisers from Python's ``random``, and keeps a generator for
     each thread. TensorFlow's operations take a seed each, which is asked for in one place, when they are
     made. An operation that runs at once is put into a function of its own: its kernel would otherwise be
-    kept, and go on where an earlier operation with the same seeds stopped.
+    kept, and go on where an earlier operation with the same seeds stopped. Graphs that are traced meanwhile
+    are freed when nothing uses them, see `_register_gradient`.
 
     Returns
     -------
@@ -230,6 +232,8 @@ def keras_seeded(seed):
         (operations, name, functools.partial(_at_once, _found(operations, name))) for name in _WITH_SEEDS
     ]
     replaced += [("keras.src.random.seed_generator", "python_random", _PythonRandom())]
+    graphs, name = "tensorflow.python.framework.ops", "RegisterGradient"
+    replaced += [(graphs, name, functools.partial(_register_gradient, _found(graphs, name)))]
     state = "keras.src.backend.common.global_state"
     names = (
         _found("keras.src.random.seed_generator", "GLOBAL_SEED_GENERATOR"),
@@ -287,6 +291,24 @@ def _at_once(operation, *args, **kwargs):
     if _drawing.of_keras is None or not tf.executing_eagerly():
         return operation(*args, **kwargs)
     return tf.function(lambda: operation(*args, **kwargs), autograph=False)()
+
+
+def _register_gradient(original, operation):
+    """Register a gradient that lives as long as the graph in which it is used.
+
+    TensorFlow 2.21 has a registry of the gradients of single operations, as those of ``silu`` and of the
+    sums of Keras's optimizers, and never removes one. Each refers to its graph, some 5 MB of a training.
+    """
+    if _drawing.of_keras is None or not operation.startswith("CustomGradient-"):
+        return original(operation)
+
+    def register(gradient):
+        graph, held = tf.compat.v1.get_default_graph(), weakref.ref(gradient)
+        graph._gradients_of_skdl = [*getattr(graph, "_gradients_of_skdl", []), gradient]
+        original(operation)(lambda *args: held()(*args))
+        return gradient
+
+    return register
 
 
 # Copies, pickles and files.
