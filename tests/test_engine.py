@@ -4,8 +4,6 @@ import contextlib
 import gc
 import os
 import re
-import subprocess
-import sys
 import threading
 import warnings
 import weakref
@@ -153,12 +151,8 @@ CASES = {
 }
 
 
-# Each of these differs from the others in what XLA has to compile.
-WITH_XLA = (
-    "dropout",
-    *("weighted validation", "momentum", "adamw", "schedule", "clipnorm", "ema", "accumulation"),
-    *("batch normalisation", "penalties", "sample weights", "regression", "two outputs", "own train_step"),
-)
+# Random numbers, weights of rows, branches of the graph and weights that no gradient changes.
+WITH_XLA = ("dropout", "weighted validation", "accumulation", "batch normalisation")
 
 
 @pytest.mark.parametrize(
@@ -188,19 +182,6 @@ def test_weights_and_history_equal_those_of_keras(case, with_xla):
     assert ours.history is history
 
 
-def test_dropout_trains_to_the_same_quality_where_xla_is_asked_for():
-    means = []
-    for jit_compile in (True, False):
-        losses = []
-        for seed in range(10):
-            model = mlp(inner=[lambda: keras.layers.Dropout(0.3)], seed=seed)
-            model.jit_compile = jit_compile
-            history = train(model, epochs=30, seed=seed, validation_data=(X, Y))
-            losses.append(history.history["val_loss"][-1])
-        means.append(np.mean(losses))
-    np.testing.assert_allclose(*means, rtol=0.05)
-
-
 @pytest.mark.parametrize("engine", ["compiled", "keras"])
 def test_both_paths_visit_the_rows_in_the_same_order(engine):
     model = mlp("sgd")
@@ -215,17 +196,9 @@ def test_both_paths_visit_the_rows_in_the_same_order(engine):
     assert history.epoch == [2, 3, 4]
 
 
-@pytest.mark.parametrize("conv", [False, True])
-def test_same_bits_cold_and_warm(conv):
+def test_same_bits_cold_and_warm():
     def run():
         model = mlp(inner=[lambda: keras.layers.Dropout(0.5)])
-        if conv:
-            with seeded(1):
-                layers = [keras.layers.Reshape((D, 1)), keras.layers.Conv1D(4, 3), keras.layers.Flatten()]
-                model = keras.Sequential(
-                    [keras.Input((D,)), *layers, keras.layers.Dense(3, activation="softmax")]
-                )
-                model.compile("adam", "sparse_categorical_crossentropy")
         history = train(model, validation_data=(X[:40], Y[:40]))
         return [*model.get_weights(), *map(np.array, history.history.values())]
 
@@ -241,26 +214,6 @@ def test_same_bits_cold_and_warm(conv):
     assert same_bits(cold, warm)
     assert same_bits(cold, after_others)
     assert same_bits(cold, again)
-
-
-def test_same_bits_in_another_process():
-    code = (
-        "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "import test_engine as t\n"
-        "m = t.mlp(); t.train(m, epochs=130)\n"
-        "print(m.count_params(), t.np.concatenate([w.ravel() for w in m.get_weights()]).tobytes().hex())"
-    )
-    paths = [p for p in sys.path if p]
-    done = subprocess.run(
-        [sys.executable, "-c", code, __file__.rpartition("/")[0], *paths],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    model = mlp()
-    train(model, epochs=130)
-    here = np.concatenate([w.ravel() for w in model.get_weights()]).tobytes().hex()
-    assert done.stdout.split()[-1] == here
 
 
 @pytest.mark.parametrize(
@@ -360,7 +313,7 @@ def test_two_threads_give_what_each_gives_alone():
     def run(seed, out):
         for i in range(2):
             model = mlp(units=10 + i, seed=seed)
-            train(model, seed=seed, epochs=20)
+            train(model, seed=seed)
             out.append(model.get_weights())
 
     alone = {seed: [] for seed in (1, 2)}
@@ -393,8 +346,8 @@ def test_programs_are_kept_by_their_size(monkeypatch):
 
 def test_many_architectures_in_turn_compile_once():
     _engine.clear_caches()
-    for expected in (10, 0):
-        assert traced(lambda: [train(mlp(units=units), epochs=1) for units in range(20, 30)])[1] == expected
+    for expected in (6, 0):
+        assert traced(lambda: [train(mlp(units=units), epochs=1) for units in range(20, 26)])[1] == expected
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, "1 GB", True])
@@ -520,8 +473,7 @@ def test_variables_of_models_have_the_names_that_they_would_have_and_one_kernel(
 
 
 @pytest.mark.parametrize("case", ["dense", "dropout", "validation", "own train_step", "nan"])
-@pytest.mark.parametrize("with_xla", [False, True])
-def test_an_epoch_in_parts_is_the_same_epoch(case, with_xla, monkeypatch):
+def test_an_epoch_in_parts_is_the_same_epoch(case, monkeypatch):
     make, args = CASES["dense" if case == "nan" else case]
     args = {"x": X, "y": Y, "epochs": 3, "batch_size": 8, **args}
     if case == "nan":
@@ -534,7 +486,6 @@ def test_an_epoch_in_parts_is_the_same_epoch(case, with_xla, monkeypatch):
         monkeypatch.setattr(_program, "_SECONDS", seconds)
         calls.clear()
         model = make()
-        model.jit_compile = with_xla
         callbacks = [keras.callbacks.TerminateOnNaN()] if case == "nan" else []
         history = train(model, callbacks=callbacks, **args)
         return len(calls), repr(history.history), model.get_weights()
