@@ -9,7 +9,7 @@ import pytest
 
 from skdl import _dense
 
-N_NETWORKS = int(os.environ.get("SKDL_DENSE_NETWORKS", 40))
+N_NETWORKS = int(os.environ.get("SKDL_DENSE_NETWORKS", 20))
 ACTIVATIONS = (
     "relu leaky_relu relu6 celu elu selu softplus softsign squareplus soft_shrink sparse_plus silu gelu tanh "
     "tanh_shrink sigmoid sparse_sigmoid hard_sigmoid hard_silu hard_tanh hard_shrink linear mish log_sigmoid "

@@ -242,7 +242,7 @@ def test_class_weights_move_the_predictions(table):
 
 def test_a_time_limit_ends_the_training_and_needs_no_setting(table):
     X, y, _ = table
-    clf = TabularClassifier(**{**SMALL, "epochs": 100_000, "early_stopping": False}, time_limit=4).fit(X, y)
+    clf = TabularClassifier(**{**SMALL, "epochs": 100_000, "early_stopping": False}, time_limit=1).fit(X, y)
     assert 1 <= clf.n_iter_ < 100_000
     assert float(clf.model_.optimizer.learning_rate) < clf.learning_rate
 

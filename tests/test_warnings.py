@@ -44,9 +44,9 @@ for model in models:
     model.fit(X, y).predict_proba(X)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), clone(model).fit(X, y)):
         other.predict(X)
-    # As often as TensorFlow needs to complain of tracing.
-    for units in range(2, 8):
-        models[2].set_params(model__units=units).fit(X[: 5 * units], y[: 5 * units])
+# As often as TensorFlow needs to complain of tracing.
+for units in range(2, 8):
+    models[2].set_params(model__units=units).fit(X[: 5 * units], y[: 5 * units])
 skdl.save(models[0], sys.argv[2])
 skdl.load(sys.argv[2]).predict(X)
 skdl.clear_caches()
