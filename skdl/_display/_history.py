@@ -85,7 +85,7 @@ class HistoryDisplay:
         self.diagnoses = diagnoses
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **kwargs) -> "HistoryDisplay":
+    def from_estimator(cls, estimator, **kwargs) -> "HistoryDisplay":
         """Draw the history of a fitted estimator.
 
         Parameters
@@ -93,10 +93,8 @@ class HistoryDisplay:
         estimator : fitted estimator
             Of skdl; a Pipeline that ends with one; or a fitted search, whose best
             estimator is drawn.
-        ax : matplotlib Axes or array-like of these, default=None
-            See `plot`.
         **kwargs : dict
-            Other arguments of `plot`.
+            Arguments of `plot`, such as ``ax`` and ``metrics``.
 
         Returns
         -------
@@ -112,10 +110,10 @@ class HistoryDisplay:
         >>> from skdl import HistoryDisplay
         >>> display = HistoryDisplay.from_estimator(clf)  # doctest: +SKIP
         """
-        return cls._from_sources([estimator]).plot(ax, **kwargs)
+        return cls._from_sources([estimator]).plot(**kwargs)
 
     @classmethod
-    def from_history(cls, history, *, ax=None, **kwargs) -> "HistoryDisplay":
+    def from_history(cls, history, **kwargs) -> "HistoryDisplay":
         """Draw a history, or several.
 
         Parameters
@@ -124,10 +122,8 @@ class HistoryDisplay:
             For each name, such as "loss" and "val_loss", a number for each epoch. A list
             of histories is drawn as the folds of one experiment, a dict of histories as
             experiments with names. A fitted estimator may be given instead of its history.
-        ax : matplotlib Axes or array-like of these, default=None
-            See `plot`.
         **kwargs : dict
-            Other arguments of `plot`.
+            Arguments of `plot`, such as ``ax`` and ``metrics``.
 
         Returns
         -------
@@ -157,10 +153,10 @@ class HistoryDisplay:
             runs = [history]
         if not runs:
             raise ValueError("There is no history in an empty list; give at least one.")
-        return cls._from_sources(runs, names).plot(ax, **kwargs)
+        return cls._from_sources(runs, names).plot(**kwargs)
 
     @classmethod
-    def from_cv_results(cls, cv_results, *, ax=None, **kwargs) -> "HistoryDisplay":
+    def from_cv_results(cls, cv_results, **kwargs) -> "HistoryDisplay":
         """Draw the histories of all folds of a cross-validation.
 
         Parameters
@@ -168,10 +164,8 @@ class HistoryDisplay:
         cv_results : dict
             What :func:`sklearn.model_selection.cross_validate` returns with
             ``return_estimator=True``.
-        ax : matplotlib Axes or array-like of these, default=None
-            See `plot`.
         **kwargs : dict
-            Other arguments of `plot`.
+            Arguments of `plot`, such as ``ax`` and ``metrics``.
 
         Returns
         -------
@@ -193,7 +187,7 @@ class HistoryDisplay:
                 f"cv_results needs the key 'estimator', got {found}; call cross_validate with "
                 "return_estimator=True."
             )
-        return cls._from_sources(cv_results["estimator"]).plot(ax, **kwargs)
+        return cls._from_sources(cv_results["estimator"]).plot(**kwargs)
 
     @classmethod
     def _from_sources(cls, sources, names=None):
@@ -244,8 +238,7 @@ class HistoryDisplay:
         self.lines_, self.best_ = {}, {metric: [] for metric in metrics}
         for panel, metric in zip(self.axes_, metrics, strict=True):
             for run in range(len(self.histories)):
-                line = self._plot_run(panel, metric, run, train_kwargs or {}, val_kwargs or {})
-                self._mark_best(panel, metric, run, line, best_kwargs or {})
+                self._plot_run(panel, metric, run, (train_kwargs, val_kwargs), best_kwargs)
             self._scale(panel, metric)
             panel.set_ylabel(score_label(metric))
         self.axes_[-1].set_xlabel("Epoch")
@@ -282,11 +275,17 @@ class HistoryDisplay:
             color = matplotlib.colormaps["viridis"](0.95 * run / (len(self.names) - 1))
         return {"color": color}, {"color": color, "linestyle": "--"}
 
-    def _plot_run(self, panel, metric, run, train_kwargs, val_kwargs):
-        """Draw the curves of one run, and return the last one; None if the run lacks the metric."""
-        line = None
-        own_kwargs = train_kwargs, val_kwargs
-        for name, style, own in zip((metric, f"val_{metric}"), self._styles(run), own_kwargs, strict=True):
+    def _best_epoch(self, run):
+        """Return the epoch to mark, or None."""
+        if self.best_epochs is not None and self.best_epochs[run] is not None:
+            return self.best_epochs[run]
+        losses = np.asarray(self.histories[run].get("val_loss", ()), dtype=float)
+        return int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
+
+    def _plot_run(self, panel, metric, run, kwargs, best_kwargs):
+        """Draw the curves of one run, and mark its best epoch on the last one."""
+        best = self._best_epoch(run)
+        for name, style, own in zip((metric, f"val_{metric}"), self._styles(run), kwargs, strict=True):
             if name not in self.histories[run]:
                 continue
             values = np.asarray(self.histories[run][name], dtype=float)
@@ -296,26 +295,12 @@ class HistoryDisplay:
                 epochs, values = epochs[~np.isnan(values)], values[~np.isnan(values)]
             # A line of one epoch is invisible.
             dot = {"marker": "."} if len(values) == 1 else {}
-            (line,) = panel.plot(epochs, values, **{**style, **dot, **own})
+            (line,) = panel.plot(epochs, values, **{**style, **dot, **(own or {})})
             self.lines_.setdefault(name, []).append(line)
-        return line
-
-    def _best_epoch(self, run):
-        """Return the epoch to mark, or None."""
-        if self.best_epochs is not None and self.best_epochs[run] is not None:
-            return self.best_epochs[run]
-        losses = np.asarray(self.histories[run].get("val_loss", ()), dtype=float)
-        return int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
-
-    def _mark_best(self, panel, metric, run, line, own_style):
-        epoch = self._best_epoch(run)
-        if line is None or epoch is None:
-            return
-        epochs, values = line.get_data()
-        at = epochs == epoch + 1
-        if at.any():
-            style = {**_MARKER, "color": line.get_color(), "zorder": 3, **own_style}
-            self.best_[metric] += panel.plot(epochs[at], values[at], **style)
+            is_last = name != metric or f"val_{metric}" not in self.histories[run]
+            if is_last and best is not None and best + 1 in epochs:
+                style = {**_MARKER, "color": line.get_color(), "zorder": 3, **(best_kwargs or {})}
+                self.best_[metric] += panel.plot(best + 1, values[epochs == best + 1], **style)
 
     def _scale(self, panel, metric):
         from matplotlib.ticker import MaxNLocator
@@ -354,8 +339,8 @@ class HistoryDisplay:
     def _annotate(self, metrics, own_figure):
         """Write the diagnosis above the curves, and shade the epochs of its first finding."""
         diagnoses = self.diagnoses or [diagnose(history) for history in self.histories]
-        counts = Counter(diagnosis.verdict for diagnosis in diagnoses).most_common()
         if len(diagnoses) > 1:
+            counts = Counter(diagnosis.verdict for diagnosis in diagnoses).most_common()
             text = "; ".join(f"{verdict}: {count} of {len(diagnoses)} runs" for verdict, count in counts)
         elif not diagnoses[0].findings:
             text = diagnoses[0].verdict

@@ -52,18 +52,11 @@ def register(cls, convert=None):
     """Register the converter of a class of estimators with skl2onnx, which looks it up by the exact class."""
     from skl2onnx import update_registered_converter
 
-    options = {
-        "zipmap": [True, False, "columns"],
-        "nocl": [True, False],
-        "output_class_labels": [True, False],
-    }
-    update_registered_converter(
-        cls,
-        f"Skdl{cls.__name__}",
-        _set_shapes,
-        convert or _convert,
-        options=options if issubclass(cls, ClassifierMixin) else None,
-    )
+    flag = [True, False]
+    options = {"zipmap": [*flag, "columns"], "nocl": flag, "output_class_labels": flag}
+    options = options if issubclass(cls, ClassifierMixin) else None
+    name, convert = f"Skdl{cls.__name__}", convert or _convert
+    update_registered_converter(cls, name, _set_shapes, convert, options=options)
 
 
 def _set_shapes(operator):
@@ -184,21 +177,18 @@ class InverseTarget(_Step):
 
     def check(self):
         """Refuse a transformer without a converter below."""
-        function = getattr(self.transformer, "inverse_func", None)
-        if isinstance(self.transformer, FunctionTransformer):
-            if function not in _FUNCTIONS or self.transformer.inv_kw_args:
-                allowed = ", ".join(f"np.{each.__name__}" for each in _FUNCTIONS if each)
-                raise ValueError(
-                    "TransformedTargetRegressor can't be written as ONNX with the inverse_func "
-                    f"{getattr(function, '__name__', function)}; it can with {allowed}, and with scalers."
-                )
-        elif type(self.transformer) not in _SCALERS:
-            raise ValueError(
-                "TransformedTargetRegressor can't be written as ONNX with the transformer "
-                f"{type(self.transformer).__name__}; it can with "
-                f"{', '.join(each.__name__ for each in _SCALERS)} and functions of NumPy."
-            )
-        return self
+        kind, function = type(self.transformer), getattr(self.transformer, "inverse_func", None)
+        if kind in _SCALERS or (
+            kind is FunctionTransformer and function in _FUNCTIONS and not self.transformer.inv_kw_args
+        ):
+            return self
+        given = f"inverse_func {getattr(function, '__name__', function)}"
+        raise ValueError(
+            "TransformedTargetRegressor can't be written as ONNX with the "
+            f"{given if kind is FunctionTransformer else kind.__name__}; it can with the transformers "
+            f"{', '.join(each.__name__ for each in _SCALERS)}, and with the inverse_func "
+            f"{', '.join(f'np.{each.__name__}' for each in _FUNCTIONS if each)}."
+        )
 
     def _set_shape(self, operator):
         operator.outputs[0].type.shape = operator.inputs[0].type.shape

@@ -52,8 +52,9 @@ class Graph:
 
     def inline(self, model, x):
         """Add the graph of a model with one input and one output, and return the name of the output."""
-        graph = model.graph
-        _rename(graph, f"{self.prefix}{len(self.nodes)}_")
+        from onnx import compose
+
+        graph = compose.add_prefix_graph(model.graph, f"{self.prefix}{len(self.nodes)}_")
         inside = Graph(graph.input[0].name + "_")
         inside.add("Identity", x, output=graph.input[0].name)
         inside.nodes += graph.node
@@ -67,40 +68,20 @@ class Graph:
         """Add a graph inside an If node whose condition always holds, so that skl2onnx does not sort it."""
         from onnx import helper
 
-        def branch(nodes, constants=()):
-            return helper.make_graph(nodes, "branch", [], list(graph.output), list(constants))
-
-        tensor = graph.output[0].type.tensor_type
-        none = np.zeros(
-            [each.dim_value for each in tensor.shape.dim], helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        )
+        branch = helper.make_graph(nodes, graph.name, [], list(graph.output), list(graph.initializer))
         other = Graph(graph.name + "_")
+        tensor = graph.output[0].type.tensor_type
+        shape = [each.dim_value for each in tensor.shape.dim]
+        none = np.zeros(shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
         other.add("Identity", none, output=graph.output[0].name)
+        other = helper.make_graph(other.nodes, "other", [], list(graph.output), other.constants)
         holds = self.add("GreaterOrEqual", self.add("Shape", x, end=1), np.int64([0]))
-        return self.add(
-            "If",
-            holds,
-            then_branch=branch(nodes, graph.initializer),
-            else_branch=branch(other.nodes, other.constants),
-        )
+        return self.add("If", holds, then_branch=branch, else_branch=other)
 
 
 def _is_unsortable(node):
     """Return whether skl2onnx can't sort a node: it lacks an optional input, or has nodes inside."""
     return "" in node.input or any(each.HasField("g") or each.graphs for each in node.attribute)
-
-
-def _rename(graph, prefix):
-    """Put a prefix before all names of a graph and of the graphs inside its nodes."""
-    for node in graph.node:
-        node.name = prefix + node.name
-        node.input[:] = [name and prefix + name for name in node.input]
-        node.output[:] = [name and prefix + name for name in node.output]
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                _rename(inner, prefix)
-    for each in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
-        each.name = prefix + each.name
 
 
 def activation(graph, kind, z, dtype, **settings):
