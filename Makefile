@@ -137,4 +137,4 @@ $(VENV)-companions/test.stamp: tests/companions/requirements.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-floors $(VENV)-newest $(VENV)-companions $(VENV)-dist dist .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated
+	rm -rf $(VENV) $(VENV)-floors $(VENV)-newest $(VENV)-companions $(VENV)-dist dist .pytest_cache .ruff_cache docs/_build docs/auto_examples docs/reference/generated docs/reference/index.rst

@@ -72,6 +72,12 @@ html_sidebars = {"index": [], "changes": []}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+# Autosummary reads files: this one has the estimators that skdl/__init__.pyi names.
+_reference = HERE / "reference" / "index.rst"
+_folders = ("skdl._estimators.", "skdl._tabular.")
+_estimators = [name for name, module in skdl._DEFINED_IN.items() if module.startswith(_folders)]
+_page = Path(f"{_reference}.in").read_text().replace("ESTIMATORS", "\n   ".join(sorted(_estimators)))
+_reference.write_text(_page)
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"

@@ -61,6 +61,10 @@ def test_a_docstring_speaks_of_its_own_kind_of_target(cls):
 
 
 def test_the_reference_lists_all_public_names():
-    page = (Path(__file__).parent.parent / "docs" / "reference" / "index.rst").read_text()
+    page = (Path(__file__).parent.parent / "docs" / "reference" / "index.rst.in").read_text()
     listed = re.findall(r"^   ([A-Za-z_]+)$", page.partition("skdl.datasets")[0], re.M)
+    # docs/conf.py puts in their place what these folders define.
+    listed.remove("ESTIMATORS")
+    folders = ("skdl._estimators.", "skdl._tabular.")
+    listed += [name for name, module in skdl._DEFINED_IN.items() if module.startswith(folders)]
     assert sorted([*listed, "datasets"]) == skdl.__all__
