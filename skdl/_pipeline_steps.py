@@ -8,18 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from imblearn import over_sampling as _over
 from imblearn import pipeline as _imblearn
 from imblearn.combine import SMOTEENN, SMOTETomek
-from imblearn.over_sampling import (
-    ADASYN,
-    SMOTE,
-    SMOTEN,
-    SMOTENC,
-    SVMSMOTE,
-    BorderlineSMOTE,
-    KMeansSMOTE,
-    RandomOverSampler,
-)
 from imblearn.under_sampling import ClusterCentroids
 from sklearn.pipeline import Pipeline as _SklearnPipeline
 from sklearn.utils import _safe_indexing
@@ -33,22 +24,18 @@ from skdl._warnings import warn
 VALIDATION_PARAMS = ("X_val", "y_val", "sample_weight_val")
 # With the parameter of Keras for all three.
 VALIDATION_NAMES = (*VALIDATION_PARAMS, "validation_data")
-_INTERPOLATING = SMOTE | BorderlineSMOTE | SVMSMOTE | KMeansSMOTE | ADASYN
+_INTERPOLATING = _over.SMOTE | _over.BorderlineSMOTE | _over.SVMSMOTE | _over.KMeansSMOTE | _over.ADASYN
 # Share of missing rows from which a warning is due. Samplers that round make somewhat fewer rows.
 _MISSING = 0.25
 
 
 class Validation(NamedTuple):
-    """Validation data on their way to the final estimator.
-
-    ``params`` are the fit parameters of the user, cut to these rows. ``sample_weight`` is
-    ``sample_weight_val`` of the user; the weights of rows that the Pipeline holds out are in ``params``.
-    """
+    """Validation data on their way to the final estimator."""
 
     X: Any
     y: Any
-    params: dict
-    sample_weight: Any = None
+    params: dict  # fit parameters of the user, cut to these rows
+    sample_weight: Any = None  # ``sample_weight_val`` of the user
 
 
 def is_sampler(step):
@@ -125,11 +112,8 @@ def take_validation(params, y, name, final, last):
                 f"{key} was given twice to Pipeline.fit: as {key} and as {name}__{key}. Pass one of the two: "
                 f"the steps before {name!r} transform X_val, but not {name}__X_val."
             )
-        if (
-            last is None
-            or last == "passthrough"
-            or not (has_param(last.fit, key) or accepts_kwargs(last.fit))
-        ):
+        fit = getattr(last, "fit", None)  # None and "passthrough" have none
+        if fit is None or not (has_param(fit, key) or accepts_kwargs(fit)):
             raise ValueError(
                 f"Pipeline.fit does not accept the {key} parameter here: the final step {name!r} is "
                 f"{describe(final)}, whose fit takes no {key}. Leave {' and '.join(given)} out, or end the "
@@ -324,11 +308,11 @@ def _interpolates(sampler):
     """Return whether a sampler computes new rows; others select rows or handle categories."""
     if isinstance(sampler, SMOTEENN | SMOTETomek):
         return sampler.smote is None or _interpolates(sampler.smote)
-    if isinstance(sampler, RandomOverSampler):
+    if isinstance(sampler, _over.RandomOverSampler):
         return sampler.shrinkage is not None
     if isinstance(sampler, ClusterCentroids):
         return sampler.voting != "hard"
-    return isinstance(sampler, _INTERPOLATING) and not isinstance(sampler, SMOTEN | SMOTENC)
+    return isinstance(sampler, _INTERPOLATING) and not isinstance(sampler, _over.SMOTEN | _over.SMOTENC)
 
 
 def _as_floats(X):
@@ -336,8 +320,7 @@ def _as_floats(X):
     if isinstance(X, pd.DataFrame):
         dtypes = {column: _float_for(dtype) for column, dtype in X.dtypes.items()}
         return X.astype({column: dtype for column, dtype in dtypes.items() if dtype is not None})
-    if isinstance(X, list | tuple):
-        X = np.asarray(X)
+    X = np.asarray(X) if isinstance(X, list | tuple) else X
     dtype = _float_for(getattr(X, "dtype", None))
     return X if dtype is None else X.astype(dtype)
 

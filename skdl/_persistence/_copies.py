@@ -134,11 +134,7 @@ def _with_state():
 
 
 def _is_written_here(kind):
-    """Whether a class leaves it to Keras or to Python how it is pickled.
-
-    What counts is the class that has the method: scikeras 0.13.0 puts its own into Keras's classes, for the
-    whole process, where a user imports it.
-    """
+    """Whether Keras or Python pickles a class; scikeras puts methods of its own into Keras's classes."""
     if issubclass(kind, tf.Variable):
         return True
     owners = [next(c for c in kind.__mro__ if name in vars(c)) for name in ("__reduce__", "__reduce_ex__")]
