@@ -1,6 +1,8 @@
 """Rows of nested arrays, for all engines and without TensorFlow."""
 
+import itertools
 import math
+import mmap
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,23 +10,30 @@ import scipy.sparse
 
 # Bytes of a large array, as for NumPy, and the alignment by which TensorFlow shares memory.
 LARGE, ALIGNMENT = 2**22, 64
-# Bytes up to which sparse data become dense at once.
-_DENSE = 2**28
-# Bytes above which the rows of a memory map stay on the disk.
-_ON_DISK = 2**30
+# Numbers above which data stay where they are: 200 MB in float32.
+_LARGEST = 50_000_000
+# Numbers of a block of consecutive rows, and how many blocks are shuffled together.
+_BLOCK, _TOGETHER = 2**19, 16
 
 
 def take(data, rows):
     """Return the rows of nested arrays; of a sparse matrix, those rows made dense."""
-    if data is None:
-        return None
-    if scipy.sparse.issparse(data):
-        return data[rows].toarray()
+    return _mapped(lambda each: _rows(each, rows), data)
+
+
+def _mapped(function, data):
+    """Return nested arrays with a function applied to each array."""
     if isinstance(data, dict):
-        return {key: take(value, rows) for key, value in data.items()}
+        return {key: _mapped(function, value) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return type(data)(take(value, rows) for value in data)
-    return data[rows] if isinstance(data, RowsOnDisk) else rows_of(np.asarray(data), rows)
+        return type(data)(_mapped(function, value) for value in data)
+    return function(data)
+
+
+def _rows(array, rows):
+    if array is None or isinstance(array, LargeRows):
+        return array if array is None else array[rows]
+    return array[rows].toarray() if scipy.sparse.issparse(array) else rows_of(np.asarray(array), rows)
 
 
 def rows_of(array, index):
@@ -38,34 +47,94 @@ def rows_of(array, index):
     return np.take(array, index, axis=0, out=aligned(shape, array.dtype), mode="clip")
 
 
-class RowsOnDisk:
-    """Some rows of a memory map, which are read when they are asked for."""
+class LargeRows:
+    """Rows, at ascending positions, of a large array: read by blocks, or made dense, when they are asked for.
 
-    def __init__(self, array, index):
-        self.array, self.index = array, index
-        self.shape, self.dtype, self.ndim = (len(index), *array.shape[1:]), array.dtype, array.ndim
-        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
+    The array has ``shape``, ``dtype`` and slices of rows: a memory map, an HDF5 dataset, a sparse matrix.
+    """
+
+    def __init__(self, array, index=None, row_shape=None):
+        self.array, self.index = array, np.arange(array.shape[0]) if index is None else index
+        self.row_shape = tuple(array.shape[1:] if row_shape is None else row_shape)
+        self.shape, self.dtype = (len(self.index), *self.row_shape), array.dtype
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+        self._map = _read_only_map(array)
+        self._block, self._kept = max(1, _BLOCK // math.prod(self.row_shape)), {}
 
     def __len__(self):
         return len(self.index)
 
     def __getitem__(self, rows):
-        return self.array[self.index[rows]]
+        """Return rows in a slice, or at positions in any order, as an array."""
+        if scipy.sparse.issparse(self.array):
+            return self.array[self.index[rows]].toarray()
+        if isinstance(rows, slice):
+            return self._read(self.index[rows])
+        rows = np.asarray(rows)
+        result, numbers = aligned((len(rows), *self.row_shape), self.dtype), rows // self._block
+        for number in np.unique(numbers):
+            chosen = numbers == number
+            result[chosen] = self._read_block(number)[rows[chosen] - number * self._block]
+        return result
+
+    def _read_block(self, number):
+        """Return a block of rows, which is kept for as long as its rows are visited; see `epoch_order`."""
+        if number not in self._kept:
+            if len(self._kept) == 2 * _TOGETHER:
+                del self._kept[next(iter(self._kept))]
+            self._kept[number] = self._read(self.index[number * self._block : (number + 1) * self._block])
+        return self._kept[number]
+
+    def _read(self, index):
+        rows = aligned((len(index), *self.row_shape), self.dtype)
+        starts = np.flatnonzero(np.diff(index // self._block, prepend=-1))
+        for start, stop in itertools.pairwise([*starts, len(index)]):
+            part = np.asarray(self.array[index[start] : index[stop - 1] + 1])
+            rows[start:stop] = part[index[start:stop] - index[start]].reshape(-1, *self.row_shape)
+        if self._map is not None:  # else the pages that were read would count as memory of this process
+            self._map.madvise(mmap.MADV_DONTNEED)
+        return rows
+
+    def take(self, index):
+        """Return the rows at ascending positions, without reading them."""
+        return LargeRows(self.array, self.index[index], self.row_shape)
 
     def reshape(self, *shape):
         """Return the rows in another shape, without reading them."""
-        row = shape[0][1:] if len(shape) == 1 else shape[1:]
-        return RowsOnDisk(self.array.reshape(len(self.array), *row), self.index)
+        return LargeRows(self.array, self.index, shape[0][1:] if len(shape) == 1 else shape[1:])
+
+    def blocks(self):
+        """Return an iterator over all rows, block by block."""
+        return (self[start : start + self._block] for start in range(0, max(len(self), 1), self._block))
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self[:], dtype)
 
 
-def is_on_disk(data):
-    """Return whether data are a large memory map, or rows of one."""
-    if isinstance(data, RowsOnDisk):
-        return True
-    return _is_in(data, np.memmap) and data.nbytes > _ON_DISK
+def large_rows(X):
+    """Return large memory maps, HDF5 datasets and the like as `LargeRows`, small HDF5 datasets as arrays."""
+    is_map = isinstance(X, np.ndarray) and X.size > _LARGEST and _is_in(X, np.memmap)
+    if isinstance(X, LargeRows) or (isinstance(X, np.ndarray) and not is_map):
+        return X
+    dtype = getattr(X, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.kind not in "fiub" or scipy.sparse.issparse(X):
+        return X
+    has_rows = hasattr(X, "__getitem__") and len(getattr(X, "shape", ())) > 1
+    return in_memory_where_small(LargeRows(X)) if has_rows else X
+
+
+def in_memory_where_small(X):
+    """Return `LargeRows` as an array if they are small, all else as it is."""
+    return X[:] if isinstance(X, LargeRows) and X.size <= _LARGEST else X
+
+
+def _read_only_map(array):
+    """Return the mapping of the file that an array is a view of and cannot change, or None."""
+    if not isinstance(array, np.ndarray) or array.flags.writeable or not hasattr(mmap, "MADV_DONTNEED"):
+        return None
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array if isinstance(array, mmap.mmap) else None
 
 
 def _is_in(array, kind):
@@ -93,12 +162,22 @@ def float_type(data):
     return np.dtype(np.float32 if is_single else np.float64)
 
 
-def epoch_order(n, *, seed, epoch, shuffle):
-    """Return the order of the rows in an epoch, the same in all engines and continued trainings."""
+def epoch_order(data, *, seed, epoch, shuffle):
+    """Return the order of the rows of features in an epoch, the same in all engines and continued trainings.
+
+    Of large data, blocks of rows come in random order, and the rows of some blocks are shuffled at a time.
+    """
+    n, width = n_rows(data), sum(math.prod(each.shape[1:]) for each in leaves(data))
+    block = max(1, _BLOCK // width if n * width > _LARGEST else n)
     order = aligned((n,), np.int32)
     order[:] = np.arange(n, dtype=np.int32)
     if shuffle:
-        np.random.Generator(np.random.PCG64([seed, epoch])).shuffle(order)
+        rng = np.random.Generator(np.random.PCG64([seed, epoch]))
+        if block < n:
+            starts = rng.permutation(np.arange(0, n, block))
+            order[:] = np.concatenate([np.arange(start, min(start + block, n)) for start in starts])
+        for start in range(0, n, block * _TOGETHER):
+            rng.shuffle(order[start : start + block * _TOGETHER])
     return order
 
 
@@ -136,14 +215,10 @@ def is_own(array):
     return _is_in(array, _Memory)
 
 
-def dense_where_small(data):
-    """Return nested arrays with sparse matrices made dense, if they are small enough together."""
-    sparse = list(filter(scipy.sparse.issparse, leaves(data)))
-    if sum(dense_size(each) for each in sparse) > _DENSE:
-        return data
-    return take(data, slice(None)) if sparse else data
+def without_sparse(data):
+    """Return nested arrays with sparse matrices as arrays, or as `LargeRows` where these would be large."""
 
+    def dense(each):
+        return in_memory_where_small(LargeRows(each)) if scipy.sparse.issparse(each) else each
 
-def dense_size(matrix):
-    """Return the bytes of a sparse matrix as a dense array."""
-    return math.prod(matrix.shape) * matrix.dtype.itemsize
+    return _mapped(dense, data)

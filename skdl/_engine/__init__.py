@@ -3,6 +3,7 @@
 import importlib
 
 _MODULES = {
+    "batches": "_keras_fit",
     "clear_caches": "_program",
     "compilations": "_program",
     "forward": "_forward",

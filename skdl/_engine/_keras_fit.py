@@ -40,7 +40,7 @@ class _Batches(keras.utils.PyDataset):
 
     def start(self, epoch):
         """Tell which epoch is the next one."""
-        self.epoch, self.order = epoch, epoch_order(self.n, epoch=epoch, **self.how)
+        self.epoch, self.order = epoch, epoch_order(self.data[0], epoch=epoch, **self.how)
 
     def release(self):
         """Let the data go.
@@ -59,6 +59,11 @@ class _Batches(keras.utils.PyDataset):
             self.epoch += 1
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         return tf.nest.map_structure(_text_as_tensor, without_lists(take(self.data, rows)))
+
+
+def batches(x, size):
+    """Return features as batches in their order, for ``keras.Model.predict``."""
+    return _Batches(packed(x, None, None), batch_size=size, seed=0, shuffle=False)
 
 
 def _text_as_tensor(array):

@@ -8,11 +8,15 @@ steps in a loop of TensorFlow's.
 
 import collections
 import copy
+import math
 import threading
 import time
 import weakref
 from numbers import Integral
 
+import numpy as np
+
+from skdl._arrays import LargeRows, take
 from skdl._backend import keras, private, tf
 from skdl._engine._digest import Graph
 from skdl._engine._tensors import tensors
@@ -200,6 +204,8 @@ def clear_caches() -> None:
         _store.of_models.clear()
 
 
+# Numbers of large data that are read for one call of a program.
+_READ = 2**22
 # Seconds of one call of a program, so that it can be interrupted from the keyboard. The first call makes
 # few steps, and each further one at most eight times as many as the one before. The result is the same.
 _SECONDS, _FIRST_STEPS, _FASTER = 0.5, 8, 8
@@ -253,10 +259,15 @@ class Pass:
     def run(self, order, batch_size, data):
         """Visit rows of data in some order; return how many steps were made, and the last one's logs."""
         flat, visited, n_steps, last = tf.nest.flatten(data), 0, 0, None
+        width = sum(math.prod(each.row_shape) for each in flat if isinstance(each, LargeRows))
+        most_steps = max(1, _READ // (width * batch_size)) if width else len(order)
         while visited < len(order):
-            part = order[visited : visited + self._most_steps * batch_size]
             started = time.perf_counter()
-            made, go_on, last = self.program(tensors(part), tf.constant(batch_size), *flat)
+            part = order[visited : visited + min(self._most_steps, most_steps) * batch_size]
+            rows, which = flat, part
+            if width:
+                rows, which = tensors(take(flat, part)), np.arange(len(part), dtype=np.int32)
+            made, go_on, last = self.program(tensors(which), tf.constant(batch_size), *rows)
             made = int(made)  # waits for it
             seconds = time.perf_counter() - started
             in_time = int(made * _SECONDS / max(seconds, 1e-6))

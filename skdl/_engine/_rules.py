@@ -1,9 +1,8 @@
 """Rules that tell, from the arguments alone, whether the compiled engine can run a training."""
 
 import numpy as np
-import scipy.sparse
 
-from skdl._arrays import dense_size, is_on_disk, leaves
+from skdl._arrays import LargeRows, leaves
 from skdl._backend import keras, private, tf
 
 _OWN_LOOP = ("fit", "evaluate", "make_train_function", "make_test_function")
@@ -83,11 +82,7 @@ def _why_not_data(parts):
         if not arrays:
             return f"{name} holds no array"
         for array in arrays:
-            if scipy.sparse.issparse(array):
-                return f"{name} is sparse, and takes {dense_size(array) / 1e9:.2g} GB as a dense array"
-            if is_on_disk(array):
-                return f"{name} is a memory map of {array.nbytes / 1e9:.2g} GB, read as it is needed"
-            if not isinstance(array, np.ndarray | tf.Tensor):
+            if not isinstance(array, np.ndarray | tf.Tensor | LargeRows):
                 return f"{name} holds a {type(array).__name__}, not an array"
             if np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind not in "fiubO":
                 return f"{name} holds data of type {array.dtype}"

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from skdl._arrays import ALIGNMENT, LARGE, aligned, is_own
+from skdl._arrays import ALIGNMENT, LARGE, LargeRows, aligned, is_own
 from skdl._backend import keras, tf
 
 
 def tensors(data):
-    """Return nested arrays as nested tensors, floats in Keras's default float type.
+    """Return nested arrays as nested tensors, floats in Keras's default float type; `LargeRows` as they are.
 
     Keras's own data adapters cast floats in the same way.
     """
@@ -15,6 +15,8 @@ def tensors(data):
 
 
 def _tensor(array):
+    if isinstance(array, LargeRows):
+        return array
     array = np.asarray(array)
     dtype = keras.config.floatx() if array.dtype.kind == "f" else None
     if array.nbytes < LARGE or array.dtype.kind not in "fiu" or dtype == "bfloat16":

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from skdl._arrays import dense_where_small, epoch_order, n_rows, take
+from skdl._arrays import epoch_order, n_rows, take, without_sparse
 from skdl._backend import keras, private, seeded, tf
 from skdl._engine import _probe
 from skdl._engine._digest import alike, note_plain
@@ -57,9 +57,9 @@ def train(model, x, y, sample_weight=None, *, validation_data=None, engine="auto
     settings = FitSettings(**{name: value for name, value in fit_args.items() if name in names})
     settings.callbacks = callbacks = keras.tree.flatten(list(settings.callbacks))
     further = {name: value for name, value in fit_args.items() if name not in names}
-    x = dense_where_small(x)
+    x = without_sparse(x)
     if validation_data is not None:
-        validation_data = (dense_where_small(validation_data[0]), *validation_data[1:])
+        validation_data = (without_sparse(validation_data[0]), *validation_data[1:])
     rows = x, y, sample_weight
     note_plain(model, plain)
     reason = "engine='keras' was asked for"
@@ -158,7 +158,7 @@ class _CompiledFit:
         # Where training goes on, nothing is drawn again.
         seed = (self.seed + self.settings.initial_epoch) % 2**32
         stop_on_nan = any(type(c) is keras.callbacks.TerminateOnNaN for c in self.callbacks)
-        self.is_first = False
+        self.is_first, self.testing = False, None
 
         def find(method, data, **options):
             layout = Layout(data)
@@ -174,8 +174,9 @@ class _CompiledFit:
                 self.is_first = True
             return kept[key]
 
-        self.training = find("train_step", self.data, stop_on_nan=stop_on_nan)
-        self.testing = None if self.validation is None else find("test_step", self.validation)
+        self.training = find("train_step", tensors(self.first_batch), stop_on_nan=stop_on_nan)
+        if self.validation is not None:
+            self.testing = find("test_step", tensors(take(self.validation, slice(0, 1))))
 
     def run(self):
         """Train.
@@ -226,7 +227,7 @@ class _CompiledFit:
 
     def _train_epoch(self, epoch):
         """Train one epoch, and return its logs."""
-        order = epoch_order(self.n, seed=self.seed, epoch=epoch, shuffle=self.settings.shuffle)
+        order = epoch_order(self.data[0], seed=self.seed, epoch=epoch, shuffle=self.settings.shuffle)
         if self.model.stop_training:  # Keras looks at it after each batch
             order = order[: self.batch_size]
         n_steps, last = self.training.run(order, self.batch_size, self.data)

@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
 from skdl import _model, _training
-from skdl._arrays import is_on_disk, leaves, take
+from skdl._arrays import LargeRows, large_rows, leaves, take
 from skdl._backend import check_not_forked, floatx, seeded
 from skdl._dense import NotDense, State
 from skdl._estimators._checks import check_row_shape, check_rows, text_error
@@ -187,10 +187,16 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         dtypes = [np.dtype(floatx())]  # other types are converted to the first
         if self._keeps_integers:
             dtypes += [np.dtype(kind) for kind in "?bhilqBHILQ"]
-        if is_on_disk(X):  # is converted a batch at a time
+        X = large_rows(X)
+        if isinstance(X, LargeRows):  # are converted a batch at a time
             dtypes.append(X.dtype)
+        how = {"accept_sparse": "csr", "allow_nd": True, "dtype": dtypes}
         try:
-            X = validate_data(self, X, reset=reset, accept_sparse="csr", allow_nd=True, dtype=dtypes)
+            if isinstance(X, LargeRows):
+                for block in X.blocks():
+                    validate_data(self, block, reset=reset, **how)
+            else:
+                X = validate_data(self, X, reset=reset, **how)
         except ValueError as error:
             if "could not convert string to float" in str(error):
                 raise text_error(error, type(self).__name__) from error
@@ -327,8 +333,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
-            Rows to train on. A sparse matrix is made dense: at once where that takes up to 256 MB, else a
-            batch at a time by Keras's ``fit``, which is slower.
+            Rows to train on. The rows of large memory maps, HDF5 datasets and zarr arrays are read as they
+            are needed; those of large sparse matrices are made dense so.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target.
         sample_weight : array-like of shape (n_samples,), default=None

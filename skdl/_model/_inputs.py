@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import assert_all_finite
 
+from skdl._arrays import LargeRows, without_sparse
 from skdl._backend import keras
 from skdl._warnings import warn
 
@@ -306,10 +307,14 @@ def adapt_layers(model, x):
     _adapted.add(model)
     from skdl import _engine  # which imports TensorFlow
 
+    x = without_sparse(x)
     unadapted = [layer for layer in model.layers if _is_unadapted(layer)]
     for layer in unadapted:
         before = keras.Model(_nested_inputs(model), layer.input)
-        layer.adapt(_engine.forward(before, x))
+        # All rows of large data at a time would be all of them in memory.
+        blocks = x.blocks() if isinstance(x, LargeRows) else [x]
+        parts = (_engine.forward(before, block) for block in blocks)
+        layer.adapt(parts if isinstance(x, LargeRows) else next(parts))
     if unadapted:  # what was traced before has the state of that time
         model.make_train_function(force=True)
         model.make_test_function(force=True)

@@ -1,15 +1,11 @@
 """The outputs of a model: their shapes before training, and their values for rows."""
 
 import numpy as np
-import scipy.sparse
 
 from skdl import _dense
-from skdl._arrays import dense_where_small, leaves, n_rows, take
+from skdl._arrays import LargeRows, leaves, n_rows, without_sparse
 from skdl._backend import check_not_forked, keras, private, seeded
 from skdl._training import check_steps
-
-# Rows of a sparse matrix that `dense_outputs` makes dense at a time.
-_ROWS = 2**10
 
 
 def check_input(model, x):
@@ -73,11 +69,8 @@ def asks_keras(*, callbacks=(), steps=None, verbose=0, batch_size=None):
 
 def dense_outputs(state, x):
     """Return the outputs of a dense network for an array or a sparse matrix, or a dict of one."""
-    x = dense_where_small(next(iter(x.values())) if isinstance(x, dict) else x)
-    if not scipy.sparse.issparse(x):
-        return _dense.predict(state, x)
-    starts = range(0, n_rows(x), _ROWS)
-    return np.concatenate([_dense.predict(state, take(x, slice(i, i + _ROWS))) for i in starts])
+    x = next(iter(x.values())) if isinstance(x, dict) else x
+    return _dense.predict(state, without_sparse(x))
 
 
 def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **args):
@@ -89,14 +82,17 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **arg
     check_not_forked()
     batch_size, step = (n_rows(x) if size == -1 else size for size in (batch_size, step))
     check_steps(model, n_rows(x), batch_size or step or 32, "rows to predict")
-    if not asks_keras(callbacks=callbacks, **args):
-        from skdl import _engine  # which imports TensorFlow
+    from skdl import _engine  # which imports TensorFlow
 
+    if not asks_keras(callbacks=callbacks, **args):
         return _engine.forward(model, x, batch_size=batch_size, step=step)
     # A scorer may predict in the middle of a training, to which the callbacks belong.
     before = [(private.watched_model(each), getattr(each, "params", None)) for each in callbacks]
     try:
-        return model.predict(x, **{"verbose": 0, **args}, callbacks=callbacks, batch_size=batch_size or step)
+        size = batch_size or step
+        if isinstance(x := without_sparse(x), LargeRows):
+            x, size = _engine.batches(x, size or 32), None
+        return model.predict(x, **{"verbose": 0, **args}, callbacks=callbacks, batch_size=size)
     finally:
         for callback, (watched, params) in zip(callbacks, before, strict=True):
             private.set_watched_model(callback, watched)

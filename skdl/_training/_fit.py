@@ -4,9 +4,10 @@ import contextlib
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse
 
 from skdl import _dense
-from skdl._arrays import RowsOnDisk, dense_where_small, epoch_order
+from skdl._arrays import LargeRows, epoch_order, without_sparse
 from skdl._backend import keras, keras_is_imported, private
 from skdl._training._hooks import Progress
 
@@ -108,8 +109,8 @@ def why_not_numpy(state, train, plan):
         return f"{min(further)} is an argument of keras.Model.fit"
     if keras_is_imported() and (keras.config.max_epochs() or keras.config.max_steps_per_epoch()):
         return "the number of epochs or steps is limited by keras.config"
-    if not isinstance(dense_where_small(train.X), np.ndarray | RowsOnDisk):
-        return "X is no array, or a sparse matrix that would be large as an array"
+    if not isinstance(train.X, np.ndarray | LargeRows) and not scipy.sparse.issparse(train.X):
+        return "X is no array"
     batch_size = min(train.n, plan.batch_sizes(train.n)[0])
     if plan.engine == "auto" and state.network.n_products * batch_size > _LARGEST_STEP:
         return "a step takes so much arithmetic that TensorFlow is faster"
@@ -122,9 +123,9 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network):
     ``set_network`` gives the estimator the state: at the end, and before a hook that needs the estimator.
     """
     batch_size, _ = plan.batch_sizes(train.n)
-    x, y, weight = dense_where_small(train.X), train.y, train.weight
+    x, y, weight = without_sparse(train.X), train.y, train.weight
     if held_out is not None:
-        validation = dense_where_small(held_out.X), held_out.y, held_out.weight
+        validation = without_sparse(held_out.X), held_out.y, held_out.weight
     if plan.verbose:
         hooks = [*hooks, Progress(plan, n_steps=-(-train.n // batch_size))]
     outcome = Outcome("numpy")
@@ -134,7 +135,7 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network):
         for index, epoch in enumerate(plan.epoch_numbers):
             for hook in hooks:
                 hook.epoch_begin(epoch)
-            order = epoch_order(train.n, seed=seed, epoch=epoch, shuffle=plan.shuffle)
+            order = epoch_order(x, seed=seed, epoch=epoch, shuffle=plan.shuffle)
             logs = _dense.train_epoch(state, x, y, weight, order, batch_size)
             if held_out is not None and plan.validates(index):
                 values = _dense.evaluate(state, *validation)

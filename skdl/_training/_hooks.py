@@ -8,6 +8,7 @@ import scipy.sparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
+from skdl._arrays import LargeRows, large_rows
 from skdl._training._rows import is_every_row
 from skdl._training._scoring import all_finite, check_monitored
 
@@ -90,7 +91,7 @@ class ValidationScore(EpochHook):
 
     def __init__(self, criterion, estimator, rows, held_out):
         self.criterion, self.estimator = criterion, estimator
-        self.X, self.y = (_safe_indexing(each, held_out.where()) for each in (rows.X, rows.y))
+        self.X, self.y = (_taken(each, held_out.where()) for each in (rows.X, rows.y))
         takes_weight = held_out.weight is not None and hasattr(criterion.scorer, "_score_func")
         self.weight = {"sample_weight": held_out.weight} if takes_weight else {}
         self._score()
@@ -138,13 +139,21 @@ class EpochTasks(EpochHook):
         )
 
 
+def _taken(data, rows):
+    """Return rows of the user's data."""
+    data = large_rows(data)
+    if isinstance(data, LargeRows):
+        return data.take(rows)
+    return _safe_indexing(data.tocsr() if scipy.sparse.issparse(data) else data, rows)
+
+
 def callback_data(X, y, metadata, rows):
     """Return functions that return the training rows of the user's data, for scikit-learn's callbacks."""
 
     def taken(data):
         if data is None or is_every_row(rows, _num_samples(data)):
             return data
-        return _safe_indexing(data.tocsr() if scipy.sparse.issparse(data) else data, rows)
+        return _taken(data, rows)
 
     return {
         "X": functools.cache(lambda: taken(X)),

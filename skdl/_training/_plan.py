@@ -66,13 +66,13 @@ class Plan:
         rows = rows.checked_weight()
         used = rows.used()
         if self.holdout is None:
-            return rows.take(used), None
+            return rows.take(used).in_memory_where_small(), None
         y = rows.y if rows.y is None or len(used) == rows.n else rows.y[used]
         if groups is not None:
             check_consistent_length(rows.y, groups)
             groups = _safe_indexing(groups, used)
         train, held_out = self.holdout.split(len(used), y, strata=strata(y), groups=groups)
-        return rows.take(used[train]), rows.take(used[held_out])
+        return rows.take(used[train]).in_memory_where_small(), rows.take(used[held_out])
 
     def batch_sizes(self, n):
         """Return the rows of a step of training and of validation, for ``n`` rows to train on."""

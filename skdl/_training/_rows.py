@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import _approximate_mode
 from sklearn.utils.validation import _check_sample_weight
 
-from skdl._arrays import RowsOnDisk, is_on_disk, n_rows, rows_of, without_lists
+from skdl._arrays import LargeRows, in_memory_where_small, n_rows, rows_of, without_lists
 from skdl._warnings import warn
 
 # Share of the rows for early stopping where validation_split=None, as in scikit-learn.
@@ -48,6 +48,10 @@ class Rows:
             None if self.weight is None else self.weight[index],
             index if self.positions is None else self.positions[index],
         )
+
+    def in_memory_where_small(self):
+        """Return the rows with features read at once if they are few: these are shuffled as any array."""
+        return replace(self, X=in_memory_where_small(self.X))
 
     def checked_weight(self):
         """Return the rows with their weights as float64; raise ValueError where weights are not valid."""
@@ -100,8 +104,8 @@ def is_every_row(index, n):
 
 
 def _taken(data, index):
-    if is_on_disk(data):
-        return RowsOnDisk(data, index)
+    if isinstance(data, LargeRows):
+        return data.take(index)
     return rows_of(data, index) if isinstance(data, np.ndarray) else data[index]
 
 
