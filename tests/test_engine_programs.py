@@ -686,7 +686,7 @@ def fitted(kind, params):
     if kind == "cnn":
         estimator = CNNClassifier(**{**CNN, **params}).fit(IMAGES, Y[:24])
     else:
-        estimator = TabularClassifier(**{**TABULAR, **params}).fit(X, Y)
+        estimator = TabularClassifier(**{**TABULAR, **params}, engine="compiled").fit(X, Y)
     assert estimator.engine_ == "compiled"
     proba = estimator.predict_proba(IMAGES if kind == "cnn" else X)
     return [*estimator.model_.get_weights(), proba, *map(np.array, estimator.history_.values())]

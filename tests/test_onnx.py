@@ -255,6 +255,17 @@ def test_raw_tables_for_tabular_estimators():
     np.testing.assert_allclose(predicted(model, unknown)[1], clf.predict_proba(unknown), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_similar_rows_for_tabular_estimators(kind):
+    rng = np.random.RandomState(0)
+    rows, y = rng.randn(200, 4), rng.randint(3, size=200)
+    rows, y = np.concatenate([rows, rows + 1e-3 * rng.randn(200, 4)]), np.concatenate([y, y])
+    estimator = TabularClassifier if kind == "classes" else TabularRegressor
+    fitted = estimator(**{**SMALL, "n_folds": 3, "batch_size": 32}).fit(rows, y)
+    assert fitted.neighbors_.share > 0.1
+    check(fitted, rows[::2] + 0.01)
+
+
 # Every estimator with every kind of target.
 
 

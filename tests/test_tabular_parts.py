@@ -1,5 +1,7 @@
 """The parts of the tabular estimators: encoders, folds, layers, losses, defaults."""
 
+import time
+
 import keras
 import numpy as np
 import pandas as pd
@@ -15,8 +17,16 @@ from skdl._tabular._ensemble import (
     MemberScale,
     MemberSquaredError,
     PeriodicEmbedding,
-    TimedDecay,
-    tabular_network,
+    keras_network,
+    set_state,
+)
+from skdl._tabular._fold_networks import (
+    TabularNetwork,
+    TabularState,
+    TimeLimit,
+    evaluate,
+    predict,
+    train_epoch,
 )
 from skdl._tabular._folds import (
     default_batch_size,
@@ -186,8 +196,12 @@ def test_copies_hold_all_rows_in_orders_of_their_own(rng):
 # Layers, against their formulas.
 
 
-def numbers(layer, name):
-    return keras.ops.convert_to_numpy(getattr(layer, name))
+def built(layer, shape, rng):
+    """Return a layer with random weights, and these by name."""
+    layer.build(shape)
+    for weight in layer.weights:
+        weight.assign(rng.randn(*weight.shape))
+    return layer, {weight.name: weight.numpy() for weight in layer.weights}
 
 
 def test_folds_come_first(rng):
@@ -197,44 +211,40 @@ def test_folds_come_first(rng):
 
 def test_periodic_embedding(rng):
     x = rng.rand(2, 5, 3).astype("float32")
-    layer = PeriodicEmbedding(2, n_frequencies=4, n_outputs=3)
+    layer, w = built(PeriodicEmbedding(2), x.shape, rng)
     result = np.asarray(layer(x))
-    w1, b1, w2, b2 = (numbers(layer, name) for name in ("frequencies", "phases", "kernel", "bias"))
     np.testing.assert_array_equal(result[..., :3], x)
     for fold in range(2):
         for feature in range(2):
-            waves = np.cos(2 * np.pi * x[fold, :, feature, None] * w1[fold, feature] + b1[fold, feature])
-            expected = (waves @ w2[fold, feature] + b2[fold, feature]) / np.sqrt(4)
+            angles = 2 * np.pi * x[fold, :, feature, None] * w["frequencies"][fold, feature]
+            waves = np.cos(angles + w["phases"][fold, feature])
+            expected = (waves @ w["kernel"][fold, feature] + w["bias"][fold, feature]) / np.sqrt(16)
             columns = slice(3 + 3 * feature, 6 + 3 * feature)
-            np.testing.assert_allclose(result[fold, :, columns], expected, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(result[fold, :, columns], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_member_scale(rng):
     x = rng.rand(2, 5, 3).astype("float32")
-    layer = MemberScale(4, rate=6.0)
-    result = np.asarray(layer(x))
-    np.testing.assert_allclose(result, x[:, None] * 6 * numbers(layer, "scale"), rtol=1e-6)
-    assert len(np.unique(result[0, :, 0, 0])) == 4  # members differ from the beginning
+    layer, w = built(MemberScale(4), x.shape, rng)
+    np.testing.assert_allclose(layer(x), x[:, None] * 6 * w["scale"], rtol=1e-6)
 
 
 def test_fold_dense(rng):
     x = rng.rand(2, 4, 5, 3).astype("float32")
-    layer = FoldDense(6, "relu", rate=0.1)
+    layer, w = built(FoldDense(6), x.shape, rng)
     result = np.asarray(layer(x))
-    kernel, bias = numbers(layer, "kernel"), numbers(layer, "bias")
     for fold in range(2):
-        expected = np.maximum(x[fold] @ kernel[fold] / np.sqrt(3) + 0.1 * bias[fold], 0)
-        np.testing.assert_allclose(result[fold], expected, rtol=1e-4, atol=1e-5)
+        z = x[fold] @ w["kernel"][fold] / np.sqrt(3) + 0.1 * w["bias"][fold]
+        np.testing.assert_allclose(result[fold], z / (1 + np.exp(-z)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("probabilities", [True, False])
 def test_members_have_outputs_of_their_own_in_training_and_are_averaged_otherwise(rng, probabilities):
     x = rng.rand(2, 4, 5, 3).astype("float32")
-    layer = MemberOutput(2, probabilities=probabilities)
-    layer.build(x.shape)
-    layer.kernel.assign(rng.randn(*layer.kernel.shape))
-    layer.start_at(np.float32([1.0, -1.0]))
-    outputs = np.einsum("fmri,fmiu->rfmu", x, numbers(layer, "kernel")) / np.sqrt(3) + [1.0, -1.0]
+    layer, w = built(MemberOutput(2, probabilities=probabilities), x.shape, rng)
+    outputs = np.einsum("fmri,fmiu->rfmu", x, w["kernel"]) / np.sqrt(3) + 0.1 * w["bias"].transpose(
+        2, 0, 1, 3
+    )
     trained = log_softmax(outputs, axis=-1) if probabilities else outputs
     np.testing.assert_allclose(layer(x, training=True), trained, rtol=1e-4, atol=1e-5)
     average = np.asarray(layer(x, training=False))[:, :, 0]
@@ -255,21 +265,70 @@ def test_losses_are_those_of_each_member(rng):
 
 
 def test_the_network_is_read_back_as_it_was_saved(rng, tmp_path):
-    model = tabular_network(
-        3,
-        2,
-        n_folds=2,
-        n_members=3,
-        hidden_layer_sizes=[4],
-        dropout=0.1,
-        units=2,
-        classify=True,
-    )
+    model = keras_network(TabularNetwork(3, 2, 2, 3, (4,), 2, True), dropout=0.1)
     x = rng.rand(5, 2, 3).astype("float32")
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
     assert model.output_shape == (None, 2, 1, 2)
+
+
+# The network in NumPy, against the Keras model.
+
+NETWORKS = [
+    TabularNetwork(5, 3, 2, 3, (8, 8), 3, True),
+    TabularNetwork(4, 4, 3, 1, (8, 6, 4), 2, True),
+    TabularNetwork(3, 0, 1, 2, (7,), 2, False),
+    TabularNetwork(6, 2, 2, 4, (16,), 1, False),
+]
+
+
+@pytest.fixture(params=NETWORKS, ids=str)
+def both(request, rng):
+    """A state, the Keras model with its weights, and rows with targets and weights."""
+    network = request.param
+    state = TabularState.initial(network, rng)
+    state.start_at(rng.randn(network.n_units))
+    state.parts(state.weights)["output"][...] = rng.randn(*state.parts(state.weights)["output"].shape)
+    state.learning_rate, state.weight_decay, state.n_steps = 0.02, 0.1, 12
+    model = keras_network(network)
+    set_state(model, state)
+    x = rng.randn(40, network.n_folds, network.n_features).astype("float32")
+    if network.classify:
+        y = rng.randint(network.n_units, size=(40, network.n_folds)).astype("float32")
+    else:
+        y = rng.randn(40, network.n_folds, network.n_units).astype("float32")
+    weight = rng.rand(40, network.n_folds).astype("float32")
+    return state, model, x, y, weight / weight.mean(axis=0)
+
+
+def test_numpy_predicts_what_the_model_predicts(both):
+    state, model, x, _, _ = both
+    np.testing.assert_allclose(predict(state, x), model.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_go_to_the_model_and_back(both):
+    state, model, _, _, _ = both
+    before = state.weights.copy()
+    state.set_weights(model.get_weights())
+    np.testing.assert_allclose(state.weights, before, rtol=1e-6)
+
+
+def test_numpy_trains_as_keras_does(both):
+    state, model, x, y, weight = both
+    history = model.fit(x, y, sample_weight=weight, batch_size=16, epochs=4, shuffle=False, verbose=0)
+    losses = [train_epoch(state, x, y, weight, np.arange(40), 16)["loss"] for _ in range(4)]
+    np.testing.assert_allclose(losses, history.history["loss"], rtol=1e-4)
+    for own, of_keras in zip(state.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(own, of_keras, rtol=1e-4, atol=1e-5)
+    evaluated = model.evaluate(x, y, sample_weight=weight, verbose=0)
+    assert evaluate(state, x, y, weight)["loss"] == pytest.approx(evaluated, rel=1e-3)
+
+
+def test_an_error_in_a_thread_is_raised(both):
+    state, _, x, y, weight = both
+    with pytest.raises(IndexError):
+        train_epoch(state, x, y, weight, np.array([0, 99]), 2)
 
 
 # What follows from the size of a table.
@@ -285,10 +344,20 @@ def test_more_rows_mean_fewer_epochs_and_folds_and_larger_batches():
     assert default_batch_size(500) < default_batch_size(50_000)
 
 
+class _Trained:
+    """Has a learning rate, as the state of a network."""
+
+    learning_rate = 1.0
+
+
 def test_a_timed_training_stops_where_another_epoch_would_end_too_late():
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(1.0), "mse")
-    timed = TimedDecay(0.5, epochs=1000, seconds=0.0, started=0.0)
-    history = model.fit(np.zeros((4, 1)), np.zeros(4), epochs=1000, callbacks=[timed], verbose=0)
-    assert len(history.epoch) == 1
-    assert float(model.optimizer.learning_rate) < 0.5
+    network, timed = _Trained(), TimeLimit(0.5, epochs=1000, deadline=0.0)
+    timed.begin(network)
+    timed.epoch_begin(0)
+    assert network.learning_rate < 0.5
+    assert timed.epoch_end(0, {})
+    late = TimeLimit(0.5, epochs=1000, deadline=time.perf_counter() + 1000)
+    late.begin(network)
+    late.epoch_begin(500)
+    assert network.learning_rate == pytest.approx(0.25, rel=1e-2)
+    assert not late.epoch_end(500, {})

@@ -207,7 +207,7 @@ class EstimatorState(BaseEstimator):
     def __getattr__(self, name):
         if name == "model_" and "_dense" in vars(self):
             # The Keras model of a dense network is made on first use, and takes its place.
-            model = keras_model(self._dense, seed=self._seed)
+            model = self._make_keras_model()
             vars(self).pop("_dense", None)
             return vars(self).setdefault("model_", model)
         routed = vars(self).get("_routed_params", {})
@@ -337,6 +337,10 @@ class EstimatorState(BaseEstimator):
     def _network(self):
         """The Keras model if there is one, else the dense network."""
         return self.model_ if "model_" in vars(self) else self._dense
+
+    def _make_keras_model(self):
+        """Return the Keras model of the dense network."""
+        return keras_model(self._dense, seed=self._seed)
 
     def _copied_network(self):
         """Return the attribute that holds the network, with a copy of it."""

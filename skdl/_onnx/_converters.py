@@ -296,3 +296,27 @@ def add_average(graph, y, scaler=None, limits=None):
     y = graph.add("ReduceMean", y, np.int64([1]), keepdims=0)
     y = graph.add("Add", graph.add("Mul", y, scaler.scale_), scaler.mean_)
     return graph.add("Min", graph.add("Max", y, limits[0]), limits[1])
+
+
+def add_neighbors(graph, x, y, neighbors):
+    """Add the share of similar rows in the output ``y`` of a tabular network for encoded rows ``x``.
+
+    ``x`` has the shape (n_samples, n_folds, n_features). The squared length of a row is left out of its
+    distances, since the weights of its neighbors do not depend on it.
+    """
+    add, rows = graph.add, neighbors.rows.astype(float)
+    x = graph.cast(add("Gather", x, np.int64(0), axis=1), np.float64)
+    near = add("Sub", add("MatMul", x, 2 * rows.T), np.square(rows).sum(axis=1))
+    n_neighbors = np.int64([neighbors.finder.n_neighbors])
+    near, positions = graph.add_several("TopK", near, n_neighbors, n_outputs=2)
+    weight = add("Softmax", add("Div", near, np.float64(neighbors.width)), axis=1)
+    weight = add("Mul", weight, add("Gather", neighbors.weight, positions))
+    weight = add("Div", weight, add("ReduceSum", weight, np.int64([1]), keepdims=1))
+    targets = add("Gather", neighbors.targets, positions, axis=0)
+    mean = add("MatMul", add("Unsqueeze", weight, np.int64([1])), targets)
+    mean = add("Mul", add("Unsqueeze", mean, np.int64([1])), np.float64(neighbors.share))
+    y = graph.cast(y, np.float64)
+    if neighbors.n_classes is not None:
+        y = add("Exp", y)
+    y = add("Add", add("Mul", y, np.float64(1 - neighbors.share)), mean)
+    return y if neighbors.n_classes is None else add("Log", add("Max", y, np.float64(1e-30)))

@@ -25,13 +25,17 @@ class Graph:
 
     def add(self, operator, *inputs, output=None, **attributes):
         """Add a node and return the name of its output; arrays among the inputs become constants."""
+        return self.add_several(operator, *inputs, outputs=output and [output], **attributes)[0]
+
+    def add_several(self, operator, *inputs, n_outputs=1, outputs=None, **attributes):
+        """Add a node and return the names of its outputs."""
         from onnx import helper
 
         names = [each if isinstance(each, str) else self._constant(each) for each in inputs]
         name = f"{self.prefix}{operator}_{len(self.nodes)}"
-        node = helper.make_node(operator, names, [output or name], name=name, **attributes)
-        self.nodes.append(node)
-        return node.output[0]
+        outputs = outputs or [name, *(f"{name}_{i}" for i in range(1, n_outputs))]
+        self.nodes.append(helper.make_node(operator, names, outputs, name=name, **attributes))
+        return outputs
 
     def cast(self, x, dtype, output=None):
         """Cast ``x`` to a type of NumPy or ONNX."""

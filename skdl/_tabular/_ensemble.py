@@ -1,27 +1,36 @@
-"""The network of the tabular estimators: layers, losses, learning rate.
+"""The network of the tabular estimators as a Keras model: layers, losses, learning rate.
 
-Inside the network an array has the axes (folds, members, rows, features): all members of all
-folds are trained at the same time, by matrix products over the folds. Weights are those of the
-neural-tangent parametrisation: stored with unit variance and multiplied by a constant in
-the forward pass. So one learning rate fits all of them, and a constant changes the rate of one
-kind of weight.
+`skdl._tabular._fold_networks` computes the same in NumPy, and draws the weights. The model is made where
+Keras trains, and where ``model_`` is asked for.
+
+In the network an array has the axes (folds, members, rows, features). All members of all folds are trained
+at the same time, by products of matrices over the folds. Weights are those of the neural-tangent
+parametrisation: they are multiplied by a constant in the forward pass. So one learning rate fits all of them.
 """
 
 import math
-import time
 
 from skdl._backend import keras
+from skdl._tabular._fold_networks import (
+    BETA_1,
+    BETA_2,
+    BIAS_RATE,
+    EPSILON,
+    MEMBER_RATE,
+    N_FREQUENCIES,
+    N_WAVES,
+    RISE,
+)
 
 ops = keras.ops
 register = keras.saving.register_keras_serializable("skdl")
 
-# Share of the steps in which the learning rate rises.
-RISE = 0.05
 
+class _Layer(keras.layers.Layer):
+    """A layer with weights that are zero until `TabularState` sets them."""
 
-def _stretched(scale):
-    """Return the initial values whose product with ``scale`` has unit variance."""
-    return keras.initializers.RandomNormal(stddev=1 / scale)
+    def _add(self, name, *shape):
+        return self.add_weight(shape=shape, initializer="zeros", name=name)
 
 
 @register
@@ -38,20 +47,15 @@ class FoldsFirst(keras.layers.Layer):
 
 
 @register
-class PeriodicEmbedding(keras.layers.Layer):
+class PeriodicEmbedding(_Layer):
     """Append to the first features, the numeric ones, a few periodic functions of each.
 
-    Feature x becomes [x, W2 cos(2 pi (w1 x) + b1) + b2], with weights of its own for each fold.
+    Feature x becomes [x, W2 cos(2 pi w1 x + b1) + b2], with weights of its own for each fold.
 
     Parameters
     ----------
     n_numeric : int
         Number of numeric features.
-    n_frequencies : int, default=16
-    n_outputs : int, default=3
-        Functions of a feature.
-    frequency_scale : float, default=0.1
-        Standard deviation of the initial frequencies w1.
     **kwargs : dict
         As of ``keras.layers.Layer``.
 
@@ -63,56 +67,38 @@ class PeriodicEmbedding(keras.layers.Layer):
        tabular deep learning", NeurIPS 2022, arXiv 2203.05556.
     """
 
-    def __init__(self, n_numeric, n_frequencies=16, n_outputs=3, frequency_scale=0.1, **kwargs):
+    def __init__(self, n_numeric, **kwargs):
         super().__init__(**kwargs)
-        self.n_numeric, self.n_frequencies = n_numeric, n_frequencies
-        self.n_outputs, self.frequency_scale = n_outputs, frequency_scale
+        self.n_numeric = n_numeric
 
     def build(self, input_shape):
         """Make the weights."""
         each = input_shape[0], self.n_numeric
-        uniform = keras.initializers.RandomUniform
-        # W2 and b2 are multiplied by a constant in `call`; see the docstring of the module.
-        self.frequencies = self.add_weight(
-            shape=(*each, 1, self.n_frequencies),
-            initializer=keras.initializers.RandomNormal(stddev=self.frequency_scale),
-            name="frequencies",
-        )
-        self.phases = self.add_weight(
-            shape=(*each, 1, self.n_frequencies), initializer=uniform(-math.pi, math.pi), name="phases"
-        )
-        self.kernel = self.add_weight(
-            shape=(*each, self.n_frequencies, self.n_outputs), initializer=uniform(-1, 1), name="kernel"
-        )
-        self.bias = self.add_weight(shape=(*each, 1, self.n_outputs), initializer=uniform(-1, 1), name="bias")
+        self.frequencies = self._add("frequencies", *each, 1, N_FREQUENCIES)
+        self.phases = self._add("phases", *each, 1, N_FREQUENCIES)
+        self.kernel = self._add("kernel", *each, N_FREQUENCIES, N_WAVES)
+        self.bias = self._add("bias", *each, 1, N_WAVES)
 
     def call(self, x):
-        """Return features of shape (n_folds, n_rows, n_features + n_numeric * n_outputs)."""
+        """Return features of shape (n_folds, n_rows, n_features + n_numeric * N_WAVES)."""
         numeric = ops.transpose(x[..., : self.n_numeric], (0, 2, 1))[..., None]
         waves = ops.cos(2 * math.pi * numeric * self.frequencies + self.phases)
-        scale = 1 / math.sqrt(self.n_frequencies)
-        embedded = (ops.matmul(waves, self.kernel) + self.bias) * scale
+        embedded = (ops.matmul(waves, self.kernel) + self.bias) * (1 / math.sqrt(N_FREQUENCIES))
         embedded = ops.transpose(embedded, (0, 2, 1, 3))
-        embedded = ops.reshape(embedded, (x.shape[0], -1, self.n_numeric * self.n_outputs))
+        embedded = ops.reshape(embedded, (x.shape[0], -1, self.n_numeric * N_WAVES))
         return ops.concatenate([x, embedded], axis=-1)
 
     def compute_output_shape(self, input_shape):
         """Return the shape with the functions appended."""
-        return (*input_shape[:-1], input_shape[-1] + self.n_numeric * self.n_outputs)
+        return (*input_shape[:-1], input_shape[-1] + self.n_numeric * N_WAVES)
 
     def get_config(self):
         """Return the parameters."""
-        return {
-            **super().get_config(),
-            "n_numeric": self.n_numeric,
-            "n_frequencies": self.n_frequencies,
-            "n_outputs": self.n_outputs,
-            "frequency_scale": self.frequency_scale,
-        }
+        return {**super().get_config(), "n_numeric": self.n_numeric}
 
 
 @register
-class MemberScale(keras.layers.Layer):
+class MemberScale(_Layer):
     """Give each member of the ensemble its own scaling of the features.
 
     Members share all other weights but the last layer. They differ because the scalings start at random.
@@ -120,8 +106,6 @@ class MemberScale(keras.layers.Layer):
     Parameters
     ----------
     n_members : int
-    rate : float, default=6.0
-        How much faster than the other weights the scalings learn.
     **kwargs : dict
         As of ``keras.layers.Layer``.
 
@@ -131,21 +115,17 @@ class MemberScale(keras.layers.Layer):
        with parameter-efficient ensembling", ICLR 2025, arXiv 2410.24210, "TabM-mini".
     """
 
-    def __init__(self, n_members, rate=6.0, **kwargs):
+    def __init__(self, n_members, **kwargs):
         super().__init__(**kwargs)
-        self.n_members, self.rate = n_members, rate
+        self.n_members = n_members
 
     def build(self, input_shape):
         """Make the scalings."""
-        self.scale = self.add_weight(
-            shape=(input_shape[0], self.n_members, 1, input_shape[-1]),
-            initializer=_stretched(self.rate),
-            name="scale",
-        )
+        self.scale = self._add("scale", input_shape[0], self.n_members, 1, input_shape[-1])
 
     def call(self, x):
         """Return features of shape (n_folds, n_members, n_rows, n_features)."""
-        return x[:, None] * (self.scale * self.rate)
+        return x[:, None] * (self.scale * MEMBER_RATE)
 
     def compute_output_shape(self, input_shape):
         """Return the shape with an axis of members."""
@@ -153,47 +133,39 @@ class MemberScale(keras.layers.Layer):
 
     def get_config(self):
         """Return the parameters."""
-        return {**super().get_config(), "n_members": self.n_members, "rate": self.rate}
+        return {**super().get_config(), "n_members": self.n_members}
 
 
 @register
-class FoldDense(keras.layers.Layer):
+class FoldDense(_Layer):
     """Dense layer with weights of its own for each fold, which the members of a fold share.
 
-    Computes ``activation(x W / sqrt(n_inputs) + rate b)``.
+    Computes ``silu(x W / sqrt(n_inputs) + BIAS_RATE b)``.
 
     Parameters
     ----------
     units : int
-    activation : str, callable or None, default=None
-    rate : float, default=0.1
-        How much slower than the kernel the bias learns.
     **kwargs : dict
         As of ``keras.layers.Layer``.
     """
 
-    def __init__(self, units, activation=None, rate=0.1, **kwargs):
+    def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.rate = units, rate
-        self.activation = keras.activations.get(activation)
+        self.units = units
 
     def build(self, input_shape):
         """Make kernel and bias."""
         n_folds, n_inputs = input_shape[0], input_shape[-1]
-        self.kernel = self.add_weight(
-            shape=(n_folds, n_inputs, self.units), initializer=_stretched(1.0), name="kernel"
-        )
-        self.bias = self.add_weight(
-            shape=(n_folds, 1, self.units), initializer=_stretched(self.rate), name="bias"
-        )
+        self.kernel = self._add("kernel", n_folds, n_inputs, self.units)
+        self.bias = self._add("bias", n_folds, 1, self.units)
 
     def call(self, x):
         """Return an array of shape (n_folds, n_members, n_rows, units)."""
         n_folds, n_members, _, n_inputs = x.shape
         # The rows of all members of a fold go through one matrix product.
         flat = ops.reshape(x, (n_folds, -1, n_inputs))
-        flat = ops.matmul(flat, self.kernel * (1 / math.sqrt(n_inputs))) + self.bias * self.rate
-        return ops.reshape(self.activation(flat), (n_folds, n_members, -1, self.units))
+        flat = ops.matmul(flat, self.kernel * (1 / math.sqrt(n_inputs))) + self.bias * BIAS_RATE
+        return ops.reshape(ops.silu(flat), (n_folds, n_members, -1, self.units))
 
     def compute_output_shape(self, input_shape):
         """Return the shape with ``units`` features."""
@@ -201,16 +173,11 @@ class FoldDense(keras.layers.Layer):
 
     def get_config(self):
         """Return the parameters."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "activation": keras.activations.serialize(self.activation),
-            "rate": self.rate,
-        }
+        return {**super().get_config(), "units": self.units}
 
 
 @register
-class MemberOutput(keras.layers.Layer):
+class MemberOutput(_Layer):
     """Last layer, one for each member; the average of the members where it is not trained.
 
     Parameters
@@ -218,8 +185,6 @@ class MemberOutput(keras.layers.Layer):
     units : int
     probabilities : bool, default=False
         Whether the outputs are logarithms of probabilities of classes.
-    rate : float, default=0.1
-        How much slower than the kernel the bias learns.
     **kwargs : dict
         As of ``keras.layers.Layer``.
 
@@ -230,28 +195,20 @@ class MemberOutput(keras.layers.Layer):
     classes the probabilities are averaged.
     """
 
-    def __init__(self, units, probabilities=False, rate=0.1, **kwargs):
+    def __init__(self, units, probabilities=False, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.probabilities, self.rate = units, probabilities, rate
+        self.units, self.probabilities = units, probabilities
 
     def build(self, input_shape):
         """Make kernel and bias."""
         n_folds, n_members, _, n_inputs = input_shape
-        self.kernel = self.add_weight(
-            shape=(n_folds, n_members, n_inputs, self.units), initializer="zeros", name="kernel"
-        )
-        self.bias = self.add_weight(
-            shape=(n_folds, n_members, 1, self.units), initializer="zeros", name="bias"
-        )
-
-    def start_at(self, values):
-        """Set the biases so that the network predicts these values, one for each unit, for all rows."""
-        self.bias.assign(ops.broadcast_to(values / self.rate, self.bias.shape))
+        self.kernel = self._add("kernel", n_folds, n_members, n_inputs, self.units)
+        self.bias = self._add("bias", n_folds, n_members, 1, self.units)
 
     def call(self, x, training=False):
         """Return outputs, rows first."""
         kernel = self.kernel * (1 / math.sqrt(x.shape[-1]))
-        x = ops.matmul(x, kernel) + self.bias * self.rate
+        x = ops.matmul(x, kernel) + self.bias * BIAS_RATE
         x = ops.transpose(x, (2, 0, 1, 3))
         if self.probabilities:
             x = ops.log_softmax(x, axis=-1)
@@ -267,12 +224,7 @@ class MemberOutput(keras.layers.Layer):
 
     def get_config(self):
         """Return the parameters."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "probabilities": self.probabilities,
-            "rate": self.rate,
-        }
+        return {**super().get_config(), "units": self.units, "probabilities": self.probabilities}
 
 
 class _MemberLoss(keras.losses.Loss):
@@ -302,95 +254,38 @@ class MemberSquaredError(_MemberLoss):
         return ops.mean(ops.square(y_true[:, :, None] - y_pred), axis=-1)
 
 
-def tabular_network(
-    n_features,
-    n_numeric,
-    *,
-    n_folds,
-    n_members,
-    hidden_layer_sizes,
-    dropout,
-    units,
-    classify,
-):
-    """Return a model, not compiled, of an ensemble of multilayer perceptrons for each fold.
+def keras_network(network, dropout=0.0):
+    """Return the Keras model of a `TabularNetwork`, not compiled, with weights of zero.
 
-    It maps (n_rows, n_folds, n_features) to (n_rows, n_folds, 1, units). The first ``n_numeric`` features get
-    periodic functions.
+    It maps (n_rows, n_folds, n_features) to (n_rows, n_folds, 1, n_units).
     """
-    inputs = keras.Input((n_folds, n_features))
+    inputs = keras.Input((network.n_folds, network.n_features))
     x = FoldsFirst()(inputs)
-    if n_numeric:
-        x = PeriodicEmbedding(n_numeric)(x)
-    x = MemberScale(n_members)(x)
-    for size in hidden_layer_sizes:
-        x = FoldDense(size, "silu")(x)
+    if network.n_numeric:
+        x = PeriodicEmbedding(network.n_numeric)(x)
+    x = MemberScale(network.n_members)(x)
+    for size in network.hidden:
+        x = FoldDense(size)(x)
         if dropout:
             x = keras.layers.Dropout(dropout)(x)
     # The outputs have no half precision, also under a mixed policy.
     dtype = keras.config.dtype_policy().variable_dtype
-    return keras.Model(inputs, MemberOutput(units, probabilities=classify, dtype=dtype)(x))
+    return keras.Model(inputs, MemberOutput(network.n_units, network.classify, dtype=dtype)(x))
 
 
-def compile_network(model, *, n_steps, learning_rate, weight_decay, classify):
-    """Compile the model of `tabular_network` with AdamW and a loss of its own for each member.
-
-    In ``n_steps`` the learning rate rises shortly and falls to zero; with None, a callback sets it.
-    """
-    rate = float(learning_rate)
-    if n_steps is not None:
-        rise = math.ceil(n_steps * RISE)
+def set_state(model, state):
+    """Give a model of `keras_network` the weights of a `TabularState`, and compile it for its training."""
+    model.set_weights(state.get_weights())
+    rate = float(state.learning_rate)
+    if state.n_steps is not None:
+        rise = math.ceil(state.n_steps * RISE)
         rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, n_steps - rise), warmup_target=rate, warmup_steps=rise
+            0.0, max(1, state.n_steps - rise), warmup_target=rate, warmup_steps=rise
         )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=float(weight_decay), beta_2=0.95, epsilon=1e-10)
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=float(state.weight_decay), beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON
+    )
     optimizer.exclude_from_weight_decay(var_names=["bias", "phases"])
     # Keras numbers losses without a name.
-    loss = MemberCrossentropy(name="loss") if classify else MemberSquaredError(name="loss")
-    model.compile(optimizer, loss)
-
-
-class TimedDecay(keras.callbacks.Callback):
-    """End the training within a time limit, and let the learning rate fall to zero by then.
-
-    Parameters
-    ----------
-    learning_rate : float
-        The highest one.
-    epochs : int
-        After which the training ends anyway.
-    seconds : float
-        After ``started``.
-    started : float
-        As of ``time.perf_counter``.
-
-    Notes
-    -----
-    It acts between epochs, and one epoch is always trained.
-    """
-
-    def __init__(self, learning_rate, epochs, seconds, started):
-        super().__init__()
-        self.learning_rate, self.epochs = learning_rate, epochs
-        self.seconds, self.started = seconds, started
-        self.first = None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Set the learning rate by the epochs trained or the time gone, whichever is further."""
-        now = time.perf_counter()
-        if self.first is None:
-            self.first = now
-        gone = (now - self.first) / max(self.started + self.seconds - self.first, 1e-9)
-        progress = min(max((epoch + 0.5) / self.epochs, gone), 1.0)
-        self.model.optimizer.learning_rate = self.learning_rate * min(
-            progress / RISE, 0.5 * (1 + math.cos(math.pi * progress))
-        )
-        self.begun = now
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Stop where another epoch would end too late."""
-        now = time.perf_counter()
-        # The first epoch includes the time for compiling.
-        another = (now - self.begun) * (0.5 if epoch == 0 else 1)
-        if now + another > self.started + self.seconds:
-            self.model.stop_training = True
+    classify = state.network.classify
+    model.compile(optimizer, MemberCrossentropy(name="loss") if classify else MemberSquaredError(name="loss"))

@@ -52,7 +52,7 @@ def stack_copies(rows, n_folds, random_state):
 
 
 # Multiplications of a training: some seconds for 1,000 rows, less than a minute for 20,000, on two cores.
-_BUDGET, _BUDGET_ROWS, _GROWTH = 3e10, 1000, 0.8
+_BUDGET, _BUDGET_ROWS, _GROWTH = 1.6e10, 1000, 0.8
 _LEAST_EPOCHS, MOST_EPOCHS = 5, 60
 _BATCH = 32, 256
 _MANY_ROWS, _NETWORKS = 10_000, (24, 18)

@@ -117,10 +117,11 @@ def why_not_numpy(state, train, plan):
     return None
 
 
-def train_dense(state, train, held_out, plan, *, seed, hooks, set_network):
+def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, functions=_dense):
     """Train a dense network in place on encoded rows, in NumPy, and return the outcome.
 
     ``set_network`` gives the estimator the state: at the end, and before a hook that needs the estimator.
+    ``functions`` is the module with ``train_epoch`` and ``evaluate`` for the state.
     """
     batch_size, _ = plan.batch_sizes(train.n)
     x, y, weight = without_sparse(train.X), train.y, train.weight
@@ -136,9 +137,9 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network):
             for hook in hooks:
                 hook.epoch_begin(epoch)
             order = epoch_order(x, seed=seed, epoch=epoch, shuffle=plan.shuffle)
-            logs = _dense.train_epoch(state, x, y, weight, order, batch_size)
+            logs = functions.train_epoch(state, x, y, weight, order, batch_size)
             if held_out is not None and plan.validates(index):
-                values = _dense.evaluate(state, *validation)
+                values = functions.evaluate(state, *validation)
                 logs |= {f"val_{name}": value for name, value in values.items()}
             if any(hook.needs_estimator for hook in hooks):
                 set_network(state)
@@ -150,7 +151,8 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network):
                 break
     except KeyboardInterrupt:
         outcome.interrupted = True
-    _dense.finish_training(state)
+    if functions is _dense:
+        _dense.finish_training(state)
     for hook in hooks:
         hook.end()
     set_network(state)

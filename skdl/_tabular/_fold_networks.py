@@ -1,0 +1,545 @@
+"""The tabular network in NumPy: the weights of all folds, their training, and the forward pass.
+
+It computes what the Keras model of `skdl._tabular._ensemble` computes. Each fold is trained by itself, and
+two folds at a time in two threads where a step has enough arithmetic. The arrays of one fold stay in the
+cache of a processor's core.
+
+The weights here are those that the products use. Those of the Keras model are divided by the constants of
+the neural-tangent parametrisation, which then stand in the forward pass. Adam does not depend on the scale
+of a gradient, so that a constant is a factor of the learning rate: the ``rate`` of a `Variable`.
+"""
+
+import functools
+import itertools
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from skdl._dense import one_blas_thread
+from skdl._training._hooks import EpochHook
+
+N_FREQUENCIES, N_WAVES = 16, 3  # periodic functions of a numeric feature: within, and for the network
+MEMBER_RATE, BIAS_RATE = 6.0, 0.1
+BETA_1, BETA_2, EPSILON = 0.9, 0.95, 1e-10  # of Adam
+RISE = 0.05  # share of the steps in which the learning rate rises
+
+# Numbers of a layer's output in a step from which on two threads are faster than one: NumPy's functions
+# release the interpreter's lock, but to take it again costs some microseconds.
+_THREADED = 2**15
+_STEPS_OF_A_SLICE = 16  # that a thread makes for one fold before it takes the next one
+_SOME_PRODUCTS = 2**20  # so that BLAS has one thread, since there are threads here
+_CHUNK = 2**15  # weights that Adam changes at a time
+# Numbers of a layer's output that are predicted at a time.
+_PREDICTED = 2**17
+# As in `skdl._dense._optimizers`: momenta that get close to subnormal numbers are set to zero now and then.
+_STEPS_BETWEEN, _NEGLIGIBLE = 32, np.finfo(np.float32).tiny * 2.0**40
+
+
+class Variable(NamedTuple):
+    """An array of a fold."""
+
+    name: str
+    shape: tuple
+    rate: float
+    decays: bool
+
+
+class TabularNetwork(NamedTuple):
+    """Sizes of the network of `skdl._tabular._ensemble.tabular_network`, and whether it has classes."""
+
+    n_features: int
+    n_numeric: int
+    n_folds: int
+    n_members: int
+    hidden: tuple
+    n_units: int
+    classify: bool
+
+    def variables(self):
+        """Return the variables of a fold, in the order of the Keras model."""
+        n, found = self.n_numeric, []
+        if n:
+            each = 1 / math.sqrt(N_FREQUENCIES)
+            found += [
+                Variable("frequencies", (n, N_FREQUENCIES, 1), 1, True),
+                Variable("phases", (n, N_FREQUENCIES, 1), 1, False),
+                Variable("waves", (n, N_FREQUENCIES, N_WAVES), each, True),
+                Variable("waves_bias", (n, N_WAVES, 1), each, False),
+            ]
+        n_inputs = self.n_features + n * N_WAVES
+        found.append(Variable("scale", (self.n_members, 1, n_inputs), MEMBER_RATE, True))
+        for i, size in enumerate(self.hidden):
+            found.append(Variable(f"kernel_{i}", (n_inputs, size), 1 / math.sqrt(n_inputs), True))
+            found.append(Variable(f"bias_{i}", (1, size), BIAS_RATE, False))
+            n_inputs = size
+        output = self.n_members, n_inputs, self.n_units
+        found.append(Variable("output", output, 1 / math.sqrt(n_inputs), True))
+        found.append(Variable("output_bias", (self.n_members, 1, self.n_units), BIAS_RATE, False))
+        return found
+
+    @property
+    def n_products(self):
+        """Multiplications for one row in one network."""
+        kernels = [v for v in self.variables() if v.name.startswith(("waves", "kernel", "output"))]
+        return sum(v.shape[-2] * v.shape[-1] for v in kernels if "bias" not in v.name)
+
+
+@dataclass
+class TabularState:
+    """The weights of all folds, and where their training stands.
+
+    Parameters
+    ----------
+    network : TabularNetwork
+    weights : ndarray of float32 of shape (n_folds, n_weights)
+    slots : ndarray of shape (2, n_folds, n_weights) or None
+        Sums of gradients and of their squares, of Adam; None before and after a training.
+    iterations : int
+        Steps made.
+    learning_rate : float
+    n_steps : int or None
+        Steps of the training, along which the learning rate rises and falls to zero; None where a hook sets
+        ``learning_rate``.
+    weight_decay : float
+    """
+
+    network: TabularNetwork
+    weights: np.ndarray
+    slots: np.ndarray | None = None
+    iterations: int = 0
+    learning_rate: float = 0.0
+    n_steps: int | None = None
+    weight_decay: float = 0.0
+
+    @classmethod
+    def initial(cls, network, random_state):
+        """Return a state before the training, with weights drawn for each fold."""
+        folds = []
+        for _ in range(network.n_folds):
+            folds.append(np.concatenate([_draw(v, random_state).ravel() for v in network.variables()]))
+        return cls(network, np.stack(folds).astype(np.float32))
+
+    def __getstate__(self):
+        # Values that `skdl.save` writes without code; a training is over when an estimator is saved.
+        return {**vars(self), "network": tuple(self.network), "slots": None}
+
+    def __setstate__(self, state):
+        vars(self).update(state, network=TabularNetwork(*state["network"]))
+
+    def copy(self):
+        """Return a copy that shares no array."""
+        slots = None if self.slots is None else self.slots.copy()
+        return replace(self, weights=self.weights.copy(), slots=slots)
+
+    def parts(self, array):
+        """Return views of the variables in an array whose last axis has the weights of a fold, by name."""
+        found, start = {}, 0
+        for variable in self.network.variables():
+            stop = start + math.prod(variable.shape)
+            found[variable.name] = array[..., start:stop].reshape(*array.shape[:-1], *variable.shape)
+            start = stop
+        return found
+
+    def start_at(self, values):
+        """Set the biases so that the network predicts these values, one for each unit, for all rows."""
+        self.parts(self.weights)["output_bias"][...] = values
+
+    def get_weights(self):
+        """Return the weights of the Keras model, in its order."""
+        parts = self.parts(self.weights).values()
+        return [
+            (part / np.float32(v.rate)).reshape(_keras_shape(self.network.n_folds, v))
+            for part, v in zip(parts, self.network.variables(), strict=True)
+        ]
+
+    def set_weights(self, weights):
+        """Set the weights to those of the Keras model."""
+        parts = self.parts(self.weights).values()
+        for part, v, given in zip(parts, self.network.variables(), weights, strict=True):
+            part[...] = given.reshape(part.shape) * np.float32(v.rate)
+
+    def current_learning_rate(self):
+        """Return the learning rate of the next step."""
+        if self.n_steps is None:
+            return self.learning_rate
+        rise = math.ceil(self.n_steps * RISE)
+        if self.iterations < rise:
+            return self.learning_rate * self.iterations / rise
+        n_fall = max(1, self.n_steps - rise)
+        fallen = min(self.iterations - rise, n_fall) / n_fall
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * fallen))
+
+
+def _draw(variable, random_state):
+    """Return the first values of a variable."""
+    shape, rate = variable.shape, variable.rate
+    if variable.name == "frequencies":
+        return random_state.normal(0, 0.1, shape)
+    if variable.name == "phases":
+        return random_state.uniform(-math.pi, math.pi, shape)
+    if variable.name.startswith("waves"):
+        return random_state.uniform(-rate, rate, shape)
+    if variable.name.startswith("output"):
+        return np.zeros(shape)
+    return random_state.normal(0, rate if variable.name.startswith("kernel") else 1, shape)
+
+
+def _keras_shape(n_folds, variable):
+    """Return the shape of a variable of all folds in the Keras model."""
+    own = variable.shape
+    if variable.name in ("frequencies", "phases", "waves_bias"):
+        own = own[0], 1, own[1]
+    return n_folds, *own
+
+
+def train_epoch(state, x, y, weight, order, batch_size):
+    """Train all folds for one epoch.
+
+    Parameters
+    ----------
+    state : TabularState
+        Is changed in place.
+    x : ndarray of shape (n_rows, n_folds, n_features)
+    y : ndarray of shape (n_rows, n_folds) or (n_rows, n_folds, n_units)
+        Class numbers or standardised numbers.
+    weight : ndarray of shape (n_rows, n_folds)
+        Of mean 1 in each fold.
+    order : ndarray of int of shape (n_rows,)
+        Rows in the order in which they are visited.
+    batch_size : int
+
+    Returns
+    -------
+    dict of str to float
+        The mean loss of all networks.
+    """
+    if state.slots is None:
+        state.slots = np.zeros((2, *state.weights.shape), np.float32)
+    first, rates = state.iterations, []
+    for _ in range(0, len(order), batch_size):
+        rates.append(state.current_learning_rate())
+        state.iterations += 1
+    losses = np.zeros(state.network.n_folds)
+
+    def train(fold):
+        passes = {}
+        adam = _Adam(state, fold)
+        for i, rate in enumerate(rates):
+            rows = order[i * batch_size : (i + 1) * batch_size]
+            if len(rows) not in passes:
+                passes[len(rows)] = _Pass(state, fold, len(rows), adam.gradient)
+            step = passes[len(rows)]
+            step.forward(x[rows, fold])
+            losses[fold] += step.differentiate(y[rows, fold], weight[rows, fold])
+            step.backward()
+            adam.step(rate, first + i + 1)
+            if i % _STEPS_OF_A_SLICE == _STEPS_OF_A_SLICE - 1:
+                yield
+
+    _in_threads(state.network, batch_size, train)
+    return {"loss": float(losses.mean() / len(order))}
+
+
+def predict(state, x):
+    """Return the outputs, averaged over the members, as the Keras model does.
+
+    Parameters
+    ----------
+    state : TabularState
+    x : ndarray of shape (n_rows, n_folds, n_features)
+
+    Returns
+    -------
+    ndarray of float32 of shape (n_rows, n_folds, 1, n_units)
+        Logarithms of the probabilities of classes, or standardised numbers.
+    """
+    network = state.network
+    outputs = np.empty((len(x), network.n_folds, 1, network.n_units), np.float32)
+    size = max(1, min(len(x), _PREDICTED // (network.n_members * max(network.hidden))))
+
+    def compute(fold):
+        step = _Pass(state, fold, size)
+        for start in range(0, len(x), size):
+            rows = slice(start, start + size)
+            if len(x) - start < size:
+                step = _Pass(state, fold, len(x) - start)
+            y = step.forward(x[rows, fold])
+            if network.classify:
+                np.exp(_log_softmax(y), out=y)
+            mean = y.mean(axis=0)
+            outputs[rows, fold, 0] = np.log(mean) if network.classify else mean
+            yield
+
+    _in_threads(network, size, compute)
+    return outputs
+
+
+def evaluate(state, x, y, weight):
+    """Return the loss of the averages of the members, for arrays as in `train_epoch`."""
+    outputs = predict(state, x)[:, :, 0]
+    if state.network.classify:
+        losses = -np.take_along_axis(outputs, y.astype(int)[..., None], axis=-1)[..., 0]
+    else:
+        losses = np.square(outputs - y).mean(axis=-1)
+    return {"loss": float((losses * weight).mean(dtype=float))}
+
+
+_controller = functools.cache(ThreadpoolController)
+
+
+def _blas_threads():
+    return max((each["num_threads"] for each in _controller().select(user_api="blas").info()), default=1)
+
+
+def _in_threads(network, n_rows, task):
+    """Run the generators ``task(fold)`` to their ends, in as many threads as BLAS may have, if that pays."""
+    n_threads = 1
+    if n_rows * network.n_members * max(network.hidden) >= _THREADED:
+        n_threads = min(_blas_threads(), network.n_folds)
+    waiting = deque(task(fold) for fold in range(network.n_folds))
+    errors = []
+
+    def work():
+        with np.errstate(all="ignore"):  # a setting of the thread
+            while not errors:
+                try:
+                    running = waiting.popleft()
+                except IndexError:
+                    return
+                try:
+                    next(running)
+                    waiting.append(running)
+                except StopIteration:
+                    pass
+                except BaseException as error:
+                    errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(n_threads - 1)]
+    with one_blas_thread(_SOME_PRODUCTS):
+        for thread in threads:
+            thread.start()
+        work()
+        for thread in threads:
+            thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _log_softmax(z):
+    """Change ``z`` in place to the logarithm of its softmax over the last axis."""
+    z -= z.max(axis=-1, keepdims=True)
+    z -= np.log(np.exp(z).sum(axis=-1, keepdims=True))
+    return z
+
+
+class _Pass:
+    """One fold, forwards and backwards, for a number of rows; its arrays are used again by each step."""
+
+    def __init__(self, state, fold, n_rows, gradient=None):
+        sizes = self.sizes = state.network
+        self.n_rows, self.w = n_rows, state.parts(state.weights[fold])
+        self.kernels = [self.w[f"kernel_{i}"] for i in range(len(sizes.hidden))]
+        n, members = sizes.n_numeric, sizes.n_members
+        n_inputs = sizes.n_features + n * N_WAVES
+        # The rows of all members go through one product.
+        empty = self._empty
+        self.features, self.scaled = empty(n_rows, n_inputs), empty(members, n_rows, n_inputs)
+        self.sigmoids, self.hidden = (
+            [empty(members * n_rows, size) for size in sizes.hidden] for _ in range(2)
+        )
+        self.output = empty(members, n_rows, sizes.n_units)
+        if n:
+            self.numbers, self.angles = empty(n, n_rows), empty(n, N_FREQUENCIES, n_rows)
+            self.cosines = np.empty_like(self.angles)
+        if gradient is not None:
+            self._prepare_backward(state.parts(gradient))
+
+    @staticmethod
+    def _empty(*shape):
+        return np.empty(shape, np.float32)
+
+    def _prepare_backward(self, gradient):
+        sizes, empty = self.sizes, self._empty
+        self.g, n_flat = gradient, sizes.n_members * self.n_rows
+        self.d_hidden = [empty(n_flat, size) for size in sizes.hidden]
+        self.slopes = [empty(n_flat, size) for size in sizes.hidden[:1]] * len(sizes.hidden)
+        if len(set(sizes.hidden)) > 1:
+            self.slopes = [np.empty_like(each) for each in self.d_hidden]
+        self.d_scaled = np.empty_like(self.scaled)
+        self.ones = np.ones((n_flat, 1), np.float32)
+        if sizes.n_numeric:
+            self.d_angles = np.empty_like(self.angles)
+            self.d_waves = empty(sizes.n_numeric, N_WAVES, self.n_rows)
+
+    def forward(self, x):
+        """Return outputs of shape (n_members, n_rows, n_units); logits for classes."""
+        w, n, n_features = self.w, self.sizes.n_numeric, self.sizes.n_features
+        self.features[:, :n_features] = x
+        if n:
+            np.multiply(x[:, :n].T, np.float32(2 * math.pi), out=self.numbers)
+            np.multiply(self.numbers[:, None], w["frequencies"], out=self.angles)
+            self.angles += w["phases"]
+            np.cos(self.angles, out=self.cosines)
+            waves = np.matmul(w["waves"].transpose(0, 2, 1), self.cosines)
+            waves += w["waves_bias"]
+            self.features[:, n_features:] = waves.reshape(n * N_WAVES, self.n_rows).T
+        np.multiply(self.features, w["scale"], out=self.scaled)
+        h = self.scaled.reshape(len(self.hidden[0]), -1)
+        for i, (s, a) in enumerate(zip(self.sigmoids, self.hidden, strict=True)):
+            np.matmul(h, self.kernels[i], out=a)
+            a += w[f"bias_{i}"]
+            np.negative(a, out=s)
+            np.exp(s, out=s)
+            s += 1
+            np.reciprocal(s, out=s)
+            a *= s  # silu
+            h = a
+        np.matmul(h.reshape(self.sizes.n_members, self.n_rows, -1), w["output"], out=self.output)
+        self.output += w["output_bias"]
+        return self.output
+
+    def differentiate(self, y, weight):
+        """Replace the outputs by the gradient of the mean loss, and return the sum of the losses."""
+        out, (n_members, n_rows, n_units) = self.output, self.output.shape
+        if self.sizes.classify:
+            hit = slice(None), np.arange(n_rows), y.astype(int)
+            _log_softmax(out)
+            losses = -out[hit]
+            np.exp(out, out=out)
+            out[hit] -= 1
+        else:
+            out -= y
+            losses = np.square(out).mean(axis=-1)
+            out *= np.float32(2 / n_units)
+        out *= (weight / np.float32(n_rows * n_members))[:, None]
+        return float((losses * weight).sum(dtype=float)) / n_members
+
+    def backward(self):
+        """Write the gradient of all weights."""
+        w, g, n_members = self.w, self.g, self.sizes.n_members
+        d, h = self.output, self.hidden[-1].reshape(n_members, self.n_rows, -1)
+        np.matmul(h.transpose(0, 2, 1), d, out=g["output"])
+        d.sum(axis=1, keepdims=True, out=g["output_bias"])
+        np.matmul(d, w["output"].transpose(0, 2, 1), out=self.d_hidden[-1].reshape(h.shape))
+        flat = self.scaled.reshape(len(self.hidden[0]), -1)
+        inputs, d_inputs = [flat, *self.hidden[:-1]], [self.d_scaled.reshape(flat.shape), *self.d_hidden[:-1]]
+        for i in reversed(range(len(self.hidden))):
+            d, s, a, slope = self.d_hidden[i], self.sigmoids[i], self.hidden[i], self.slopes[i]
+            np.subtract(1, s, out=slope)
+            slope *= a
+            slope += s
+            d *= slope
+            np.matmul(inputs[i].T, d, out=g[f"kernel_{i}"])
+            np.matmul(self.ones.T, d, out=g[f"bias_{i}"])
+            np.matmul(d, self.kernels[i].T, out=d_inputs[i])
+        np.multiply(self.d_scaled, self.features, out=self.scaled)
+        self.scaled.sum(axis=1, keepdims=True, out=g["scale"])
+        if self.sizes.n_numeric:
+            self._backward_waves()
+
+    def _backward_waves(self):
+        w, g, n_features = self.w, self.g, self.sizes.n_features
+        d = self.d_scaled[:, :, n_features:]
+        d *= w["scale"][:, :, n_features:]
+        self.d_waves.reshape(-1, self.n_rows)[...] = d.sum(axis=0).T
+        ones = self.ones[: self.n_rows]
+        np.matmul(self.cosines, self.d_waves.transpose(0, 2, 1), out=g["waves"])
+        np.matmul(self.d_waves, ones, out=g["waves_bias"])
+        np.matmul(w["waves"], self.d_waves, out=self.d_angles)
+        self.d_angles *= np.sin(self.angles, out=self.angles)
+        np.matmul(self.d_angles, -ones, out=g["phases"])
+        np.matmul(self.d_angles, -self.numbers[:, :, None], out=g["frequencies"])
+
+
+class _Adam:
+    """Adam with weight decay, of one fold. Its sums are not multiplied by ``1 - beta`` at each step."""
+
+    def __init__(self, state, fold):
+        w, sums, squares = state.weights[fold], *state.slots[:, fold]
+        self.gradient, self.sums, self.squares = np.zeros_like(w), sums, squares
+        variables, parts = state.network.variables(), state.parts(w)
+        rates = np.concatenate([np.full(math.prod(v.shape), v.rate, np.float32) for v in variables])
+        chunks = [slice(start, start + _CHUNK) for start in range(0, len(w), _CHUNK)]
+        arrays = w, self.gradient, sums, squares, rates, np.empty_like(w)
+        self.chunks = [tuple(each[chunk] for each in arrays) for chunk in chunks]
+        self.kept = np.float32(state.weight_decay)
+        self.decaying = [
+            w[slice(*bounds)]
+            for bounds in _runs([v.decays for v in variables], [p.size for p in parts.values()])
+        ]
+
+    def step(self, rate, t):
+        """Change the weights by the gradient, for the ``t``-th time."""
+        correction = math.sqrt((1 - BETA_2**t) / (1 - BETA_2)) * (1 - BETA_1) / (1 - BETA_1**t)
+        alpha, beta_1, beta_2 = np.float32(rate * correction), np.float32(BETA_1), np.float32(BETA_2)
+        epsilon = np.float32(EPSILON / math.sqrt(1 - BETA_2))
+        for part in self.decaying:
+            part *= 1 - np.float32(rate) * self.kept
+        for w, g, sums, squares, rates, change in self.chunks:
+            sums *= beta_1
+            sums += g
+            squares *= beta_2
+            squares += np.multiply(g, g, out=g)
+            np.sqrt(squares, out=change)
+            change += epsilon
+            np.divide(sums, change, out=change)
+            change *= rates
+            change *= alpha
+            w -= change
+        if t % _STEPS_BETWEEN == 0:
+            for array in (self.sums, self.squares):
+                array[np.abs(array) < _NEGLIGIBLE] = 0
+
+
+def _runs(flags, sizes):
+    """Return the bounds of the runs of neighbouring parts whose flag is true."""
+    start, found = 0, []
+    for flag, run in itertools.groupby(zip(flags, sizes, strict=True), key=lambda each: each[0]):
+        stop = start + sum(size for _, size in run)
+        if flag:
+            found.append((start, stop))
+        start = stop
+    return found
+
+
+class TimeLimit(EpochHook):
+    """End the training within a time limit, and let the learning rate fall to zero by then.
+
+    It acts between epochs, and one epoch is always trained.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The highest one.
+    epochs : int
+        After which the training ends anyway.
+    deadline : float
+        When it must have ended, as of ``time.perf_counter``.
+    """
+
+    def __init__(self, learning_rate, epochs, deadline):
+        self.learning_rate, self.epochs, self.deadline = learning_rate, epochs, deadline
+        self.first = None
+
+    def epoch_begin(self, epoch):
+        """Set the learning rate by the epochs trained or the time gone, whichever is further."""
+        self.begun = time.perf_counter()
+        if self.first is None:
+            self.first = self.begun
+        gone = (self.begun - self.first) / max(self.deadline - self.first, 1e-9)
+        progress = min(max((epoch + 0.5) / self.epochs, gone), 1.0)
+        optimizer = getattr(self.network, "optimizer", self.network)  # of a Keras model, or a state
+        optimizer.learning_rate = self.learning_rate * min(
+            progress / RISE, 0.5 * (1 + math.cos(math.pi * progress))
+        )
+
+    def epoch_end(self, epoch, logs):
+        """Return whether another epoch would end too late."""
+        now = time.perf_counter()
+        return now + (now - self.begun) > self.deadline
