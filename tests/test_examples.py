@@ -1,6 +1,6 @@
 """Every example runs, saves pictures that show something, and prints what its docstring says.
 
-Those that take long are run at few epochs here, and at their defaults by `make examples`, which sets
+Those that take long are run for one epoch here, and at their defaults by `make examples`, which sets
 SKDL_EXAMPLES=full, and with the files in the folder SKDL_DATA where there is one.
 """
 
@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("plot_*.py"))
 # Done in a few seconds at their defaults.
@@ -23,7 +24,6 @@ QUICK = {
     "plot_blood_fat",
     "plot_credit_default",
     "plot_first_steps",
-    "plot_frames",
     "plot_iris",
     "plot_onnx",
 }
@@ -46,9 +46,11 @@ NUMBER = r"-?\d+(?:\.\d+)?"
 
 
 def run(example, folder, monkeypatch, *arguments):
-    """Run an example, and check that it saves pictures."""
+    """Run an example, and check that it saves pictures; drawn coarsely, they take less time."""
     matplotlib.use("Agg")
     monkeypatch.setattr(plt, "show", lambda: None)
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda *args, dpi=None, **kwargs: save(*args, dpi=40, **kwargs))
     monkeypatch.setattr(sys, "argv", [example.name, "--output", str(folder), *arguments])
     runpy.run_path(str(example), run_name="__main__")
     plt.close("all")
@@ -81,7 +83,7 @@ def check_printed(lines, printed):
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_runs_and_prints_what_its_docstring_says(example, tmp_path, monkeypatch, capsys):
     at_defaults = FULL or example.stem in QUICK
-    run(example, tmp_path, monkeypatch, *([] if at_defaults else ["--epochs", "2"]))
+    run(example, tmp_path, monkeypatch, *([] if at_defaults else ["--epochs", "1"]))
     printed = capsys.readouterr().out
     assert promised(example, data=False), "the docstring names no result"
     if at_defaults:
