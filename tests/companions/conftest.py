@@ -7,13 +7,21 @@ import csv
 from importlib.metadata import version
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import scale
 
-from skdl import DNNClassifier, DNNRegressor
+from skdl import (
+    DNNClassifier,
+    DNNRegressor,
+    KerasClassifier,
+    KerasRegressor,
+    TabularClassifier,
+    TabularRegressor,
+)
 
 # Searched for doctests it would be a second module of this name.
 collect_ignore = ["conftest.py"]
@@ -78,6 +86,41 @@ def regressors():
         MLPRegressor(max_iter=60, learning_rate_init=0.01, **_COMMON),
         DNNRegressor(epochs=60, learning_rate=0.01, **_COMMON),
     ]
+
+
+_WRAPPED = {"optimizer": "adam", "optimizer__learning_rate": 0.01, "epochs": 40, "random_state": 0}
+_TABULAR = {"hidden_layer_sizes": 16, "n_members": 2, "n_folds": 2, "epochs": 100, "random_state": 0}
+
+
+@pytest.fixture
+def all_classifiers(classifiers):
+    """Return the control, skdl's dense network, a wrapped Keras model, and a tabular estimator."""
+
+    def build(meta):
+        return _branched(meta, keras.layers.Dense(meta["n_classes_"], "softmax"))
+
+    return [
+        *classifiers,
+        KerasClassifier(build, loss="sparse_categorical_crossentropy", **_WRAPPED),
+        TabularClassifier(**_TABULAR),
+    ]
+
+
+@pytest.fixture
+def all_regressors(regressors):
+    """Return the control, skdl's dense network, a wrapped Keras model, and a tabular estimator."""
+
+    def build(meta):
+        return _branched(meta, keras.layers.Dense(1))
+
+    return [*regressors, KerasRegressor(build, loss="mse", **_WRAPPED), TabularRegressor(**_TABULAR)]
+
+
+def _branched(meta, output):
+    """Return a network that is no dense chain."""
+    rows = keras.Input((meta["n_features_in_"],))
+    hidden = keras.layers.Dense(16, "relu")(rows)
+    return keras.Model(rows, output(keras.layers.Concatenate()([rows, hidden])))
 
 
 @pytest.fixture(scope="session")

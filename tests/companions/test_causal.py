@@ -56,3 +56,22 @@ def test_causalml(regressors, treated):
             assert abs(np.mean(learner.fit_predict(X, treatment, outcome)) - 2) < 0.3
         crossed = BaseXRegressor(clone(reg)).fit_predict(X, treatment, outcome, p=propensity)
         assert abs(np.mean(crossed) - 2) < 0.3
+
+
+@pytest.mark.library(
+    "scikit-uplift", "who answers to a treatment, by one model, by two, and by transformed classes"
+)
+def test_scikit_uplift(classifiers):
+    from sklift.models import ClassTransformation, SoloModel, TwoModels
+
+    rng = np.random.default_rng(0)
+    X, treatment = rng.normal(size=(1000, 3)), rng.integers(0, 2, 1000)
+    y = (rng.random(1000) < 1 / (1 + np.exp(-X[:, 0] - 2 * treatment * X[:, 1]))).astype(int)
+    for clf in classifiers:
+        for model in (
+            SoloModel(clone(clf)),
+            TwoModels(clone(clf), clone(clf)),
+            ClassTransformation(clone(clf)),
+        ):
+            uplift = model.fit(X, y, treatment).predict(X)
+            assert np.corrcoef(uplift, X[:, 1])[0, 1] > 0.6

@@ -7,12 +7,12 @@ from sklearn.metrics import log_loss
 
 
 @pytest.mark.library("mapie", "coverage of 90 % by sets of classes and by intervals")
-def test_mapie(classifiers, regressors, iris, diabetes):
+def test_mapie(all_classifiers, all_regressors, iris, diabetes):
     from mapie.classification import SplitConformalClassifier
     from mapie.regression import CrossConformalRegressor
 
     X, y = iris
-    for clf in classifiers:
+    for clf in all_classifiers:
         sets = SplitConformalClassifier(clf, confidence_level=0.9, prefit=False)
         sets.fit(X[:60], y[:60]).conformalize(X[60:110], y[60:110])
         labels, members = sets.predict_set(X[110:])
@@ -20,7 +20,7 @@ def test_mapie(classifiers, regressors, iris, diabetes):
         assert members[np.arange(40), y[110:], 0].mean() >= 0.8
         assert np.mean(labels == y[110:]) > 0.9
     X, y = diabetes
-    for reg in regressors:
+    for reg in all_regressors:
         intervals = CrossConformalRegressor(reg, confidence_level=0.9, cv=3, random_state=0)
         _, limits = intervals.fit_conformalize(X[:300], y[:300]).predict_interval(X[300:])
         low, high = limits[:, :, 0].T
@@ -28,18 +28,18 @@ def test_mapie(classifiers, regressors, iris, diabetes):
 
 
 @pytest.mark.library("crepes", "coverage of 90 % by sets and intervals")
-def test_crepes(classifiers, regressors, iris, diabetes):
+def test_crepes(all_classifiers, all_regressors, iris, diabetes):
     from crepes import WrapClassifier, WrapRegressor
 
     X, y = iris
-    for clf in classifiers:
+    for clf in all_classifiers:
         wrapped = WrapClassifier(clf)
         wrapped.fit(X[:60], y[:60])
         wrapped.calibrate(X[60:110], y[60:110], seed=0)
         sets = np.asarray(wrapped.predict_set(X[110:], confidence=0.9, seed=0, labels=False))
         assert sets[np.arange(40), y[110:]].mean() >= 0.8
     X, y = diabetes
-    for reg in regressors:
+    for reg in all_regressors:
         wrapped = WrapRegressor(reg)
         wrapped.fit(X[:200], y[:200])
         wrapped.calibrate(X[200:300], y[200:300], seed=0)
@@ -100,3 +100,15 @@ def test_netcal(classifiers, cancer):
             calibrated = calibrator.transform(test)
             assert ((calibrated >= 0) & (calibrated <= 1)).all()
             assert ECE(10).measure(calibrated, 1 - y[400:]) < 0.1
+
+
+@pytest.mark.library("deup", "the uncertainty of a number is larger where the error is")
+def test_deup(regressors):
+    from deup import DEUPRegressor
+
+    X = np.column_stack([np.linspace(-1, 1, 400), np.random.default_rng(1).normal(size=400)])
+    y = X[:, 0] + np.where(X[:, 0] > 0, 1, 0.05) * np.random.default_rng(0).normal(size=400)
+    for reg in regressors:
+        predicted, uncertainty = DEUPRegressor(base_model=reg).fit(X, y).predict(X, return_uncertainty=True)
+        assert np.mean((predicted[:200] - X[:200, 0]) ** 2) < 0.05
+        assert uncertainty[200:].mean() > 2 * uncertainty[:200].mean()

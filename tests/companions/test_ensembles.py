@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_score
 
 
@@ -21,7 +22,7 @@ def rare():
     "equal selection rates by ThresholdOptimizer and by reductions",
     note="ThresholdOptimizer raises for rows of float32 with pandas 3",
 )
-def test_fairlearn(classifiers):
+def test_fairlearn(all_classifiers):
     from fairlearn.metrics import demographic_parity_difference
     from fairlearn.postprocessing import ThresholdOptimizer
     from fairlearn.reductions import DemographicParity, ExponentiatedGradient
@@ -30,7 +31,7 @@ def test_fairlearn(classifiers):
     group = rng.integers(0, 2, 600)
     X = rng.normal(size=(600, 3)) + group[:, None]
     y = (X[:, 0] + 0.5 * rng.normal(size=600) > 0.5).astype(int)
-    for clf in classifiers:
+    for clf in all_classifiers:
         brief = clone(clf).set_params(**_brief(clf))
 
         def fair(rows, fitted):
@@ -161,6 +162,37 @@ def test_scikit_multilearn(classifiers, iris):
         for kind in (BinaryRelevance, LabelPowerset):
             both = kind(clone(clf), require_dense=[True, True]).fit(X[:100], labels[:100])
             assert np.mean(both.predict(X[100:]).toarray() == labels[100:]) > 0.9
+
+
+@pytest.mark.library("pdll", "classes and numbers, learnt from the differences of pairs of rows")
+def test_pdll(classifiers, regressors, iris, diabetes):
+    from pdll import PairwiseDifferenceClassifier, PairwiseDifferenceRegressor
+
+    X, y = iris
+    for clf in classifiers:
+        assert PairwiseDifferenceClassifier(clf).fit(X[:60], y[:60]).score(X[60:], y[60:]) > 0.9
+    X, y = X[:, :3], X[:, 3]
+    for reg in regressors:
+        assert PairwiseDifferenceRegressor(reg).fit(X[:60], y[:60]).score(X[60:], y[60:]) > 0.85
+
+
+@pytest.mark.library(
+    "pulearn", "a class of which one half of the rows is labelled, and no row of the other one"
+)
+def test_pulearn(classifiers, cancer):
+    from pulearn import BaggingPuClassifier, WeightedElkanotoPuClassifier
+
+    X, y = cancer
+    known = y * (np.arange(len(y)) % 2)
+    n = known.sum()
+    for clf in classifiers:
+        clf = clone(clf).set_params(**_brief(clf))
+        weighted = WeightedElkanotoPuClassifier(
+            clf, labeled=n, unlabeled=len(y) - n, hold_out_ratio=0.2, random_state=0
+        )
+        bags = BaggingPuClassifier(clf, n_estimators=3, random_state=0).fit(X, known)
+        assert np.mean((weighted.fit(X, known).predict(X) == 1) == y) > 0.85
+        assert roc_auc_score(y, bags.predict_proba(X)[:, 1]) > 0.95
 
 
 def _brief(net):

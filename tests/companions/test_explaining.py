@@ -15,16 +15,47 @@ def two_of_five():
 
 
 @pytest.mark.library("shap", "SHAP values add up to the prediction and name the features that count")
-def test_shap(classifiers, regressors, two_of_five):
+def test_shap(all_classifiers, all_regressors, two_of_five):
     import shap
 
     X, y = two_of_five
-    for net in (*classifiers, *regressors):
+    for net in (*all_classifiers, *all_regressors):
         net.fit(X, y)
-        predict = (lambda rows, net=net: net.predict_proba(rows)[:, 1]) if net in classifiers else net.predict
+        predict = (
+            (lambda rows, net=net: net.predict_proba(rows)[:, 1]) if net in all_classifiers else net.predict
+        )
         explained = shap.Explainer(predict, X[:50], seed=0)(X[:10])
         assert_allclose(explained.values.sum(axis=1) + explained.base_values, predict(X[:10]), atol=1e-5)
         assert set(np.abs(explained.values).mean(axis=0).argsort()[-2:]) == {0, 1}
+
+
+@pytest.mark.library(
+    "shapiq", "Shapley interactions add up to the prediction and name the features that count"
+)
+def test_shapiq(classifiers, two_of_five):
+    import shapiq
+
+    X, y = two_of_five
+    for clf in classifiers:
+        explainer = shapiq.TabularExplainer(
+            clf.fit(X, y), X[:50], index="k-SII", max_order=2, class_index=1, random_state=0
+        )
+        explained = explainer.explain(X[0], budget=32)
+        assert_allclose(explained.values.sum(), clf.predict_proba(X[:1])[0, 1], atol=1e-5)
+        assert set(np.abs(explained.get_n_order_values(1)).argsort()[-2:]) == {0, 1}
+
+
+@pytest.mark.library("PyALE", "accumulated local effects have the slopes that the data were made with")
+def test_pyale(regressors, two_of_five):
+    from PyALE import ale
+
+    X, _ = two_of_five
+    rows = pd.DataFrame(X, columns=list("abcde"))
+    for reg in regressors:
+        reg.fit(rows, X[:, 0] + 2 * X[:, 1])
+        for name, slope in {"a": 1, "b": 2, "c": 0}.items():
+            effects = ale(X=rows, model=reg, feature=[name], grid_size=10, plot=False)["eff"]
+            assert abs(np.polyfit(effects.index, effects, 1)[0] - slope) < 0.15
 
 
 @pytest.mark.library("lime", "the local explanation names the features that count")

@@ -17,14 +17,14 @@ def series():
 @pytest.mark.library(
     "skforecast", "the next year, recursively and directly; bootstrapped intervals; back-testing"
 )
-def test_skforecast(regressors, series):
+def test_skforecast(all_regressors, series):
     from skforecast.direct import ForecasterDirect
     from skforecast.model_selection import TimeSeriesFold, backtesting_forecaster
     from skforecast.recursive import ForecasterRecursive
 
     series = series.to_timestamp().asfreq("MS")
     past, future = series[:108], series[108:]
-    for reg in regressors:
+    for reg in all_regressors:
         recursive = ForecasterRecursive(estimator=clone(reg), lags=12)
         recursive.fit(past, store_in_sample_residuals=True)
         assert np.abs(recursive.predict(12) - future).mean() < 0.25

@@ -8,11 +8,8 @@ from sklearn.model_selection import cross_val_score
 
 
 def _rate(clf):
-    return (
-        "learning_rate"
-        if hasattr(clf, "learning_rate") and "epochs" in clf.get_params()
-        else "learning_rate_init"
-    )
+    names = ("optimizer__learning_rate", "learning_rate_init", "learning_rate")
+    return next(name for name in names if name in clf.get_params())
 
 
 @pytest.mark.library("scikit-optimize", "BayesSearchCV finds the rate that learns")
@@ -31,14 +28,14 @@ def test_scikit_optimize(classifiers, iris):
 
 
 @pytest.mark.library("optuna-integration", "OptunaSearchCV finds the rate that learns")
-def test_optuna_integration(classifiers, iris):
+def test_optuna_integration(all_classifiers, iris):
     import optuna
     from optuna.distributions import FloatDistribution
     from optuna_integration import OptunaSearchCV
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     X, y = iris
-    for clf in classifiers:
+    for clf in all_classifiers:
         space = {_rate(clf): FloatDistribution(1e-6, 1e-1, log=True)}
         search = OptunaSearchCV(clf, space, n_trials=6, cv=3, random_state=0).fit(X, y)
         assert search.best_score_ > 0.9
