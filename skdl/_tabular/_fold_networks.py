@@ -31,7 +31,7 @@ RISE = 0.05  # share of the steps in which the learning rate rises
 
 # Numbers of a layer's output in a step from which on two threads are faster than one: NumPy's functions
 # release the interpreter's lock, but to take it again costs some microseconds.
-_THREADED = 2**15
+_THREADED = 2**16
 _STEPS_OF_A_SLICE = 16  # that a thread makes for one fold before it takes the next one
 _SOME_PRODUCTS = 2**20  # so that BLAS has one thread, since there are threads here
 _CHUNK = 2**15  # weights that Adam changes at a time
@@ -365,17 +365,14 @@ class _Pass:
         return np.empty(shape, np.float32)
 
     def _prepare_backward(self, gradient):
-        sizes, empty = self.sizes, self._empty
-        self.g, n_flat = gradient, sizes.n_members * self.n_rows
-        self.d_hidden = [empty(n_flat, size) for size in sizes.hidden]
-        self.slopes = [empty(n_flat, size) for size in sizes.hidden[:1]] * len(sizes.hidden)
-        if len(set(sizes.hidden)) > 1:
-            self.slopes = [np.empty_like(each) for each in self.d_hidden]
-        self.d_scaled = np.empty_like(self.scaled)
+        sizes, n_flat = self.sizes, self.sizes.n_members * self.n_rows
+        self.g = gradient
+        self.d_hidden = [self._empty(n_flat, size) for size in sizes.hidden]
+        spare = {size: self._empty(n_flat, size) for size in sizes.hidden}
+        self.spare = [spare[size] for size in sizes.hidden]
         self.ones = np.ones((n_flat, 1), np.float32)
         if sizes.n_numeric:
-            self.d_angles = np.empty_like(self.angles)
-            self.d_waves = empty(sizes.n_numeric, N_WAVES, self.n_rows)
+            self.d_waves = self._empty(sizes.n_numeric, N_WAVES, self.n_rows)
 
     def forward(self, x):
         """Return outputs of shape (n_members, n_rows, n_units); logits for classes."""
@@ -428,33 +425,33 @@ class _Pass:
         d.sum(axis=1, keepdims=True, out=g["output_bias"])
         np.matmul(d, w["output"].transpose(0, 2, 1), out=self.d_hidden[-1].reshape(h.shape))
         flat = self.scaled.reshape(len(self.hidden[0]), -1)
-        inputs, d_inputs = [flat, *self.hidden[:-1]], [self.d_scaled.reshape(flat.shape), *self.d_hidden[:-1]]
+        inputs, d_inputs = [flat, *self.hidden[:-1]], [flat, *self.d_hidden[:-1]]
         for i in reversed(range(len(self.hidden))):
-            d, s, a, slope = self.d_hidden[i], self.sigmoids[i], self.hidden[i], self.slopes[i]
-            np.subtract(1, s, out=slope)
-            slope *= a
-            slope += s
-            d *= slope
+            d, s, a = self.d_hidden[i], self.sigmoids[i], self.hidden[i]
+            # The derivative of silu, s + a (1 - s), in the array of s. That of a is used no more.
+            np.subtract(1, s, out=self.spare[i])
+            self.spare[i] *= a
+            s += self.spare[i]
+            d *= s
             np.matmul(inputs[i].T, d, out=g[f"kernel_{i}"])
             np.matmul(self.ones.T, d, out=g[f"bias_{i}"])
             np.matmul(d, self.kernels[i].T, out=d_inputs[i])
-        np.multiply(self.d_scaled, self.features, out=self.scaled)
-        self.scaled.sum(axis=1, keepdims=True, out=g["scale"])
+        d_scaled = self.scaled  # whose array `flat` is
+        np.einsum("mri,ri->mi", d_scaled, self.features, out=g["scale"][:, 0])
         if self.sizes.n_numeric:
-            self._backward_waves()
+            self._backward_waves(d_scaled[:, :, self.sizes.n_features :])
 
-    def _backward_waves(self):
-        w, g, n_features = self.w, self.g, self.sizes.n_features
-        d = self.d_scaled[:, :, n_features:]
-        d *= w["scale"][:, :, n_features:]
+    def _backward_waves(self, d):
+        w, g = self.w, self.g
+        d *= w["scale"][:, :, self.sizes.n_features :]
         self.d_waves.reshape(-1, self.n_rows)[...] = d.sum(axis=0).T
-        ones = self.ones[: self.n_rows]
+        ones, d_angles = self.ones[: self.n_rows], self.cosines
         np.matmul(self.cosines, self.d_waves.transpose(0, 2, 1), out=g["waves"])
         np.matmul(self.d_waves, ones, out=g["waves_bias"])
-        np.matmul(w["waves"], self.d_waves, out=self.d_angles)
-        self.d_angles *= np.sin(self.angles, out=self.angles)
-        np.matmul(self.d_angles, -ones, out=g["phases"])
-        np.matmul(self.d_angles, -self.numbers[:, :, None], out=g["frequencies"])
+        np.matmul(w["waves"], self.d_waves, out=d_angles)
+        d_angles *= np.sin(self.angles, out=self.angles)
+        np.matmul(d_angles, -ones, out=g["phases"])
+        np.matmul(d_angles, -self.numbers[:, :, None], out=g["frequencies"])
 
 
 class _Adam:
@@ -466,8 +463,8 @@ class _Adam:
         variables, parts = state.network.variables(), state.parts(w)
         rates = np.concatenate([np.full(math.prod(v.shape), v.rate, np.float32) for v in variables])
         chunks = [slice(start, start + _CHUNK) for start in range(0, len(w), _CHUNK)]
-        arrays = w, self.gradient, sums, squares, rates, np.empty_like(w)
-        self.chunks = [tuple(each[chunk] for each in arrays) for chunk in chunks]
+        arrays, change = (w, self.gradient, sums, squares, rates), np.empty(_CHUNK, np.float32)
+        self.chunks = [(*(each[c] for each in arrays), change[: len(w[c])]) for c in chunks]
         self.kept = np.float32(state.weight_decay)
         self.decaying = [
             w[slice(*bounds)]

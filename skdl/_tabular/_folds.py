@@ -52,10 +52,10 @@ def stack_copies(rows, n_folds, random_state):
 
 
 # Multiplications of a training: some seconds for 1,000 rows, less than a minute for 20,000, on two cores.
-_BUDGET, _BUDGET_ROWS, _GROWTH = 1.6e10, 1000, 0.8
+_BUDGET, _BUDGET_ROWS, _GROWTH = 1e10, 1000, 0.8
 _LEAST_EPOCHS, MOST_EPOCHS = 5, 60
 _BATCH = 32, 256
-_MANY_ROWS, _NETWORKS = 10_000, (24, 18)
+_NETWORKS = 10
 
 
 def default_folds(n_rows):
@@ -63,13 +63,9 @@ def default_folds(n_rows):
     return 5 if n_rows <= 5000 else 3
 
 
-def default_members(n_folds, n_rows):
-    """Return the number of networks of a fold.
-
-    There are 24 or a little less in all, and 18 for more than 10,000 rows, where
-    epochs are worth more than networks.
-    """
-    return max(1, _NETWORKS[n_rows > _MANY_ROWS] // n_folds)
+def default_members(n_folds):
+    """Return the number of networks of a fold: 10 or a little less in all, since epochs are worth more."""
+    return max(1, _NETWORKS // n_folds)
 
 
 def default_batch_size(n_rows):

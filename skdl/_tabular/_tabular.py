@@ -65,8 +65,8 @@ _TEXTS = {
         Units of each hidden layer.""",
     "n_members": """int or "auto"
         Networks of each fold. They share all weights but a scaling of the features and the
-        output layer, and predict by their average. "auto" means as many as make 24 or a little
-        less in all folds, and 18 for more than 10,000 rows.""",
+        output layer, and predict by their average. "auto" means as many as make 10 or a little
+        less in all folds.""",
     "n_folds": """int or "auto"
         Each fold is held out from the training of ``n_members`` networks, which stop early by
         it; the networks of all folds are trained at the same time, and averaged. "auto" means
@@ -207,7 +207,7 @@ class _TabularMixin:
     def _count_members(self):
         if self.n_members != "auto":
             return int(self.n_members)
-        return default_members(self.n_folds_, self.feature_encoder_.n_samples_seen_)
+        return default_members(self.n_folds_)
 
     def _tabular_network(self):
         sizes, encoder = self.hidden_layer_sizes, self.feature_encoder_
