@@ -401,8 +401,14 @@ def test_misclassified_in_given_axes(digits):
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"X": np.zeros((2, 10))}, "Rows of 10 numbers are no square images; give image_shape"),
-        ({"image_shape": (3, 4)}, r"image_shape=\(3, 4\) has 12 pixels, but the rows of X have 16"),
+        (
+            {"X": np.zeros((2, 10))},
+            r"Rows of 10 numbers are no images of the shape \(3, 3\); give image_shape",
+        ),
+        (
+            {"image_shape": (3, 4)},
+            r"Rows of 16 numbers are no images of the shape \(3, 4\); give image_shape",
+        ),
         ({"X": np.zeros((2, 4, 4, 2))}, r"1, 3 or 4 channels.*\(4, 4, 2\)"),
         ({"y_true": [0]}, "inconsistent numbers of samples"),
         ({"y_true": [[0, 1], [1, 0]]}, "one label for each row"),

@@ -309,18 +309,12 @@ def _as_images(rows, shape):
     """Return an array of shape (n, height, width) or (n, height, width, channels)."""
     rows = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows)
     if shape is None and rows.ndim == 2:
-        side = math.isqrt(rows.shape[1])
-        if side * side != rows.shape[1]:
-            raise ValueError(
-                f"Rows of {rows.shape[1]} numbers are no square images; give image_shape=(height, width) or "
-                "(height, width, channels)."
-            )
-        shape = (side, side)
+        shape = (math.isqrt(rows.shape[1]),) * 2
     if shape is not None:
         if len(rows) and np.prod(shape) != rows[0].size:
             raise ValueError(
-                f"image_shape={tuple(shape)!r} has {np.prod(shape)} pixels, but the rows of X have "
-                f"{rows[0].size}; give a shape that fits."
+                f"Rows of {rows[0].size} numbers are no images of the shape {tuple(shape)}; give "
+                "image_shape=(height, width) or (height, width, channels)."
             )
         rows = rows.reshape(len(rows), *shape)
     if rows.ndim == 4 and rows.shape[3] == 1:
