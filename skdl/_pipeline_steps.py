@@ -18,7 +18,7 @@ from sklearn.utils.metadata_routing import _routing_enabled, get_routing_for_obj
 from sklearn.utils.validation import _check_method_params, _num_samples, check_consistent_length
 
 from skdl._routing import accepts_kwargs, has_param
-from skdl._targets import OneHotTarget, is_one_hot
+from skdl._targets._target import OneHotTarget, is_one_hot
 from skdl._warnings import warn
 
 VALIDATION_PARAMS = ("X_val", "y_val", "sample_weight_val")

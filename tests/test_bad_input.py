@@ -557,7 +557,7 @@ def test_metrics_that_cannot_compare_class_numbers_in_a_compiled_model():
         model.compile("sgd", SPARSE, weighted_metrics=["AUC"])
         return model
 
-    assert_refused(KerasClassifier(compiled), ValueError, "The metric AUC compares one column", X, Y)
+    assert_refused(KerasClassifier(compiled), ValueError, "The metric AUC does not fit the target", X, Y)
 
 
 @EVERY_CLASSIFIER

@@ -6,10 +6,9 @@ import pytest
 import tensorflow as tf
 
 from skdl import _dense
-from skdl._dense._activations import ACTIVATIONS
+from skdl._dense._formulas import ACTIVATIONS, LOSSES, SCORES, target_of, values_of
 from skdl._dense._optimizers import OPTIMIZERS, SCHEDULES, optimizer_step
 from skdl._dense._passes import passes
-from skdl._dense._row_losses import LOSSES, SCORES, target_of, values_of
 from skdl._targets._subset_accuracy import SubsetAccuracy
 
 ACTIVATION_SETTINGS = [(name, {}) for name in ACTIVATIONS]
@@ -35,7 +34,7 @@ def test_an_activation_and_its_derivative_are_kerass_also_at_kinks(name, setting
     tolerance = {"rtol": 2e-5, "atol": 2e-6} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-12}
     if name == "gelu" and dtype == "float64":
         tolerance = {"rtol": 1e-7, "atol": 1e-8}  # TensorFlow's erf
-    if name in ("squareplus", "gelu", "mish", "log_softmax", "silu"):
+    if name in ("gelu", "silu"):
         tolerance["atol"] *= 5  # differences of numbers of the size of z
     np.testing.assert_allclose(y, expected.numpy(), **tolerance)
     np.testing.assert_allclose(found, slope.numpy(), **tolerance)
@@ -44,18 +43,13 @@ def test_an_activation_and_its_derivative_are_kerass_also_at_kinks(name, setting
 def targets_and_predictions(name, rng, n=64, k=4):
     """Return target, prediction and Keras's function for a loss, with numbers outside of all limits."""
     p = rng.normal(size=(n, k))
-    if (
-        name in ("kl_divergence", "binary_crossentropy", "categorical_crossentropy", "poisson")
-        or "sparse" in name
-    ):
+    if name in ("binary_crossentropy", "categorical_crossentropy", "poisson") or "sparse" in name:
         p = rng.random((n, k))
         p[0] = [0.0, 1.0, 0.5, 1e-9]
     if name == "poisson":
         p += 0.1
     if "categorical" in name or "softmax" in name:
         t = np.eye(k)[rng.integers(0, k, n)]
-    elif "hinge" in name:
-        t = rng.choice([-1.0, 1.0], (n, k))
     elif "binary" in name or "sigmoid" in name or "subset" in name:
         t = rng.integers(0, 2, (n, k)).astype(float)
     else:
@@ -117,13 +111,13 @@ def one_layer(kind, n_inputs=3, n_units=3, dtype="float64", **config):
         optimizer=("SGD", {}),
         dtype=dtype,
     )
-    return _dense.initial_state(network, list(range(1, _dense.n_seeds(network) + 1)))
+    return _dense.initial_state(network, 1)
 
 
 LAYERS = [
     ("dense", {"units": 4, "bias_initializer": "ones"}),
     ("dense", {"units": 4, "use_bias": False}),
-    ("batch_normalization", {"gamma_initializer": {"class_name": "Constant", "config": {"value": 1.5}}}),
+    ("batch_normalization", {"beta_initializer": "ones"}),
     ("batch_normalization", {"center": False}),
     ("batch_normalization", {"scale": False}),
     ("dropout", {"rate": 0.4}),
@@ -165,15 +159,12 @@ OPTIMIZER_SETTINGS = [
     ("SGD", {"momentum": 0.9}),
     ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
     ("Adam", {}),
-    ("Adam", {"amsgrad": True, "clipnorm": 0.5}),
+    ("Adam", {"clipnorm": 0.5}),
     ("AdamW", {"epsilon": 1e-4}),
     ("Nadam", {"global_clipnorm": 0.5}),
-    ("Adamax", {"clipvalue": 0.1}),
-    ("Adagrad", {"initial_accumulator_value": 0.3}),
-    ("RMSprop", {"momentum": 0.5, "centered": True, "epsilon": 1e-3}),
+    ("RMSprop", {"clipvalue": 0.1}),
+    ("RMSprop", {"momentum": 0.5, "epsilon": 1e-3}),
     ("RMSprop", {"rho": 0.8}),
-    ("Lion", {}),
-    ("Adam", {"use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 7}),
 ]
 
 
@@ -195,7 +186,7 @@ def test_fifty_steps_of_an_optimizer_are_kerass(name, settings, floatx):
         optimizer=(name, settings),
         dtype=floatx,
     )
-    state = _dense.initial_state(network, [3])
+    state = _dense.initial_state(network, 3)
     theirs = getattr(keras.optimizers, name)(**settings)
     variables = [keras.Variable(array) for array in state.get_weights()]
     theirs.build(variables)
@@ -224,14 +215,6 @@ RATES = [
         "ExponentialDecay",
         {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.8, "staircase": True},
     ),
-    ("InverseTimeDecay", {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.8}),
-    (
-        "InverseTimeDecay",
-        {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.8, "staircase": True},
-    ),
-    ("PiecewiseConstantDecay", {"boundaries": [3, 9], "values": [0.1, 0.01, 0.001]}),
-    ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 10}),
-    ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 10, "power": 2.0, "cycle": True}),
     ("CosineDecay", {"initial_learning_rate": 0.1, "decay_steps": 10, "alpha": 0.1}),
     (
         "CosineDecay",
@@ -250,7 +233,7 @@ def test_a_learning_rate_follows_kerass_schedule(name, config):
         loss=("MeanSquaredError", {}),
         optimizer=("SGD", {"learning_rate": described}),
     )
-    state = _dense.initial_state(network, [1])
+    state = _dense.initial_state(network, 1)
     for step in range(30):
         state.iterations = step
         np.testing.assert_allclose(state.current_learning_rate(), float(schedule(step)), rtol=1e-6)

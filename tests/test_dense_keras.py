@@ -10,18 +10,14 @@ import pytest
 from skdl import _dense
 
 N_NETWORKS = int(os.environ.get("SKDL_DENSE_NETWORKS", 20))
-ACTIVATIONS = (
-    "relu leaky_relu relu6 celu elu selu softplus softsign squareplus soft_shrink sparse_plus silu gelu tanh "
-    "tanh_shrink sigmoid sparse_sigmoid hard_sigmoid hard_silu hard_tanh hard_shrink linear mish log_sigmoid "
-    "softmax log_softmax"
-).split()
+ACTIVATIONS = ("relu leaky_relu elu selu softplus silu gelu tanh sigmoid hard_sigmoid linear softmax").split()
 
 
 def pair(layer):
     return type(layer).__name__, layer.get_config()
 
 
-def described(model, loss, metrics, weighted_metrics, **kwargs):
+def described(model, loss, metrics, **kwargs):
     """Return the network that the parts of a compiled Keras model describe."""
     return _dense.network_of(
         model.input_shape[1:],
@@ -29,7 +25,6 @@ def described(model, loss, metrics, weighted_metrics, **kwargs):
         loss=loss,
         optimizer=pair(model.optimizer),
         metrics=metrics,
-        weighted_metrics=weighted_metrics,
         **kwargs,
     )
 
@@ -57,8 +52,6 @@ def random_optimizer(rng):
     if rng.random() < 0.3:
         common[rng.choice(["clipnorm", "global_clipnorm", "clipvalue"])] = float(rng.choice([0.01, 0.5]))
     if rng.random() < 0.2:
-        common |= {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": rng.choice([None, 7])}
-    if rng.random() < 0.2:
         common["weight_decay"] = 0.01
     schedules = keras.optimizers.schedules
     rate = rng.choice(
@@ -66,10 +59,7 @@ def random_optimizer(rng):
             1e-3,
             1e-2,
             schedules.ExponentialDecay(1e-2, 7, 0.8, staircase=bool(rng.random() < 0.5)),
-            schedules.PiecewiseConstantDecay([3, 9], [1e-2, 1e-3, 1e-4]),
             schedules.CosineDecay(1e-3, 20, warmup_target=1e-2, warmup_steps=5),
-            schedules.PolynomialDecay(1e-2, 10, power=2.0, cycle=True),
-            schedules.InverseTimeDecay(1e-2, 5, 0.5),
         ]
     )
     rate = float(rate) if isinstance(rate, float) else rate
@@ -79,18 +69,12 @@ def random_optimizer(rng):
             ("SGD", {"momentum": 0.9}),
             ("SGD", {"momentum": 0.9, "nesterov": True}),
             ("Adam", {}),
-            ("Adam", {"amsgrad": True}),
             ("AdamW", {}),
             ("Nadam", {}),
-            ("Adamax", {}),
-            ("Adagrad", {}),
             ("RMSprop", {}),
-            ("RMSprop", {"momentum": 0.5, "centered": True, "epsilon": 1e-3}),
-            ("Lion", {}),
+            ("RMSprop", {"momentum": 0.5, "epsilon": 1e-3}),
         ]
     )
-    if name == "Lion":
-        rate = 1e-4
     return getattr(keras.optimizers, name)(rate, **extra, **common)
 
 
@@ -108,7 +92,12 @@ def random_case(seed):
     for _ in range(rng.integers(0, 4)):
         units = int(rng.integers(1, 131))
         activation = str(rng.choice(ACTIVATIONS)) if rng.random() < 0.7 else "relu"
-        own = [keras.layers.ReLU(), keras.layers.ReLU(6), keras.layers.LeakyReLU(), keras.layers.ELU(0.5)]
+        own = [
+            keras.layers.ReLU(),
+            keras.layers.ReLU(negative_slope=0.1),
+            keras.layers.LeakyReLU(),
+            keras.layers.ELU(0.5),
+        ]
         has_own = rng.random() < 0.2
         layers.append(
             keras.layers.Dense(
@@ -132,7 +121,7 @@ def random_case(seed):
     k = {"binary": 1, "regression": int(rng.integers(1, 4))}.get(kind, int(rng.integers(2, 8)))
     if kind == "regression":
         y = rng.normal(size=(n, k)).astype("float32")
-        name = str(rng.choice(["MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh"]))
+        name = str(rng.choice(["MeanSquaredError", "MeanAbsoluteError", "Huber"]))
         loss, output = getattr(keras.losses, name)(), "linear"
         metrics = [keras.metrics.MeanSquaredError(), keras.metrics.RootMeanSquaredError()]
     elif kind in ("binary", "multilabel"):
@@ -156,8 +145,7 @@ def random_case(seed):
     x = rng.normal(size=(n, n_inputs)).astype("float32")
     x[rng.random(n) < 0.1] = 0  # where all units are at their kinks
     weight = rng.random(n).astype("float32") * 2 if rng.random() < 0.4 else None
-    weighted = [type(metrics[0])(name="accuracy")] if rng.random() < 0.3 and kind != "regression" else []
-    return rng, keras.Sequential(layers), loss, metrics, weighted, x, y, weight, batch_size, normalized
+    return rng, keras.Sequential(layers), loss, metrics, x, y, weight, batch_size, normalized
 
 
 @pytest.mark.parametrize("seed", range(N_NETWORKS))
@@ -167,23 +155,13 @@ def test_a_random_network_trains_as_in_keras(seed, request):
             change = getattr(keras.config, f"set_{what}")
             request.addfinalizer(partial(change, getattr(keras.config, what)()))
             change("float64")
-    rng, model, loss, metrics, weighted, x, y, weight, batch_size, normalized = random_case(seed)
-    loss_weight = rng.choice([None, None, 0.3])
-    model.compile(
-        random_optimizer(rng),
-        loss,
-        loss_weight,
-        metrics=metrics,
-        weighted_metrics=weighted,
-        jit_compile=False,
-    )
+    rng, model, loss, metrics, x, y, weight, batch_size, normalized = random_case(seed)
+    model.compile(random_optimizer(rng), loss, metrics=metrics, jit_compile=False)
     loss_config = {**loss.get_config(), **({"delta": 1.0} if type(loss).__name__ == "Huber" else {})}
     network = described(
         model,
         (type(loss).__name__, loss_config),
         [pair(m) for m in metrics],
-        [pair(m) for m in weighted],
-        loss_weights=loss_weight,
         dtype=keras.config.floatx(),
     )
     state = state_of(model, network)
@@ -191,7 +169,6 @@ def test_a_random_network_trains_as_in_keras(seed, request):
         order = rng.permutation(len(x))
         expected = keras_epoch(model, x, y, weight, order, batch_size)
         logs = _dense.train_epoch(state, x, y, weight, order, batch_size)
-        _dense.finish_training(state)
         assert list(logs) == list(expected)
         assert logs == pytest.approx(expected, rel=1e-2 if normalized else 1e-4, abs=1e-5)
     tolerance = {"rtol": 1e-2, "atol": 1e-2} if normalized else {"rtol": 1e-4, "atol": 1e-5}
@@ -219,12 +196,7 @@ OUTPUTS_AND_LOSSES = [
     ("hard_sigmoid", "CategoricalCrossentropy", {}),
     ("hard_sigmoid", "SparseCategoricalCrossentropy", {}),
     ("softplus", "Poisson", {}),
-    ("softmax", "KLDivergence", {}),
-    ("tanh", "Hinge", {}),
-    ("tanh", "SquaredHinge", {}),
-    ("softmax", "CategoricalHinge", {}),
     ("linear", "MeanAbsolutePercentageError", {}),
-    ("softplus", "MeanSquaredLogarithmicError", {}),
 ]
 
 
@@ -244,7 +216,7 @@ def test_a_loss_behind_an_output_is_kerass(output, name, settings):
     model.compile(
         keras.optimizers.SGD(0.1), getattr(keras.losses, name)(**settings), metrics=metrics, jit_compile=False
     )
-    network = described(model, (name, settings), [pair(metric) for metric in metrics], [])
+    network = described(model, (name, settings), [pair(metric) for metric in metrics])
     state = state_of(model, network)
     weight = rng.random(40).astype("float32")
     expected = keras_epoch(model, x, y, weight, np.arange(40), 16)

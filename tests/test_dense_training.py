@@ -91,7 +91,6 @@ CASES = {
     "sgd": {"optimizer": "sgd", "optimizer__momentum": 0.9, "optimizer__nesterov": True},
     "rmsprop": {"optimizer": "RMSprop", "learning_rate": 0.003},
     "adamw": {"optimizer": "adamw", "optimizer__weight_decay": 0.1, "optimizer__global_clipnorm": 0.5},
-    "averages": {"optimizer__use_ema": True, "optimizer__ema_momentum": 0.9},
     "stopping": {"early_stopping": True, "n_iter_no_change": 1, "learning_rate": 0.2, "epochs": 12},
     "held out": {"validation_split": 0.3, "batch_size": 7},
     "one batch": {"batch_size": -1, "shuffle": False},

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skdl import CNNClassifier, DNNClassifier, KerasClassifier, _dense
 from skdl._backend import keras
-from skdl._engine import _keras_fit, _program
+from skdl._engine import _program, _train
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(300, 8))
@@ -50,8 +50,8 @@ def interrupted(monkeypatch):
 
     monkeypatch.setattr(_dense, "train_epoch", counted(_dense.train_epoch))
     monkeypatch.setattr(_program.Pass, "run", counted(_program.Pass.run))
-    begin = counted(_keras_fit._FirstEpoch.on_epoch_begin)
-    monkeypatch.setattr(_keras_fit._FirstEpoch, "on_epoch_begin", begin)
+    begin = counted(_train._FirstEpoch.on_epoch_begin)
+    monkeypatch.setattr(_train._FirstEpoch, "on_epoch_begin", begin)
 
     def press():
         if begun.wait(120):

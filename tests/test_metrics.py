@@ -404,7 +404,7 @@ def test_each_head_has_its_own_form():
 def test_a_metric_that_does_not_fit_a_head_is_refused(metric):
     with pytest.raises(ValueError, match=r"The metric \w+ does not fit .*one column of 0 and 1"):
         of_heads(metrics={"b": [metric]}).fit(X, PAIRS)
-    with pytest.raises(ValueError, match=r"The metric AUC compares one column for each class"):
+    with pytest.raises(ValueError, match=r"The metric AUC does not fit .* not one column for each class"):
         of_heads(metrics=[["AUC"], None]).fit(X, PAIRS)
     with pytest.raises(ValueError, match=r'The metric "acc" is one of classes, but the target is num'):
         of_heads(metrics={"b": ["acc"]}, loss={"a": SPARSE(), "b": "mse"}).fit(X, PAIRS)

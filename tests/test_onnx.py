@@ -48,7 +48,7 @@ from skdl import (
     make_pipeline,
     to_onnx,
 )
-from skdl._dense._activations import ACTIVATIONS
+from skdl._dense._formulas import ACTIVATIONS
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(3, 2, (1000, 4))

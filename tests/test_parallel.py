@@ -22,7 +22,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
-from skdl import CNNClassifier, DNNClassifier, KerasClassifier, Pipeline, _scikeras
+from skdl import CNNClassifier, DNNClassifier, KerasClassifier, Pipeline
 from skdl._backend import keras
 
 BACKENDS = ["threading", "loky", "dask"]
@@ -328,20 +328,3 @@ def test_a_fork_works_before_tensorflow_starts_and_is_told_after():
         assert line.startswith(f"RuntimeError This process was forked from process {parent} after TensorFlow")
         assert "loky" in line
     assert (dense, shape) == ("ndarray", "(20,)")
-
-
-def test_threads_that_need_scikeras_at_a_time_get_it():
-    start, interval = threading.Barrier(6), sys.getswitchinterval()
-
-    def look_up(name):
-        start.wait()
-        return _scikeras.get_loss_class_function_or_string(name)
-
-    try:
-        sys.setswitchinterval(1e-6)
-        for _ in range(3):
-            _scikeras._imported.cache_clear()
-            with ThreadPoolExecutor(6) as pool:
-                assert len(set(pool.map(look_up, ["mse"] * 6))) == 1
-    finally:
-        sys.setswitchinterval(interval)

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 import skdl
 from skdl import KerasRegressor
 from skdl._backend import keras, private, seeded
-from skdl._engine import _probe
+from skdl._engine import _rules
 
 SOURCES = Path(skdl.__file__).parent
 X = np.linspace(-1, 1, 16).reshape(8, 2)
@@ -51,8 +51,7 @@ def network(**params):
 @pytest.fixture(autouse=True)
 def unknown(monkeypatch):
     """As in a new process."""
-    monkeypatch.setattr(_probe, "_verdict", _probe._UNKNOWN)
-    monkeypatch.setattr(_probe, "_told", False)
+    monkeypatch.setattr(_rules, "_told", False)
     skdl.clear_caches()
     yield
     skdl.clear_caches()
@@ -123,24 +122,6 @@ def test_where_a_name_is_missing_keras_trains_with_one_warning(monkeypatch):
     assert "tensorflow.python.gone" in first.engine_reason_
     with pytest.raises(ValueError, match="can't run this training: the compiled engine does not work"):
         network(engine="compiled").fit(X, Y)
-
-
-def test_with_other_releases_a_known_training_is_tried_first(monkeypatch):
-    monkeypatch.setattr(_probe, "TESTED", {("3.0", "2.0")})
-    layer = int(keras.layers.Dense(1).name.rpartition("_")[2] or 0)
-    assert _probe.why_unusable() is None
-    # The names of the user's layers are those that they would have been.
-    assert keras.layers.Dense(1).name == f"dense_{layer + 1}"
-    assert network().fit(X, Y).engine_ == "compiled"
-
-
-def test_with_other_releases_that_train_otherwise_keras_trains(monkeypatch, expected):
-    monkeypatch.setattr(_probe, "TESTED", {("3.0", "2.0")})
-    monkeypatch.setattr(_probe, "_trained", lambda by_program: np.full(2, by_program))
-    with pytest.warns(UserWarning, match=r"Install Keras 3\.0\.\* with TensorFlow 2\.0\.\*"):
-        trained = network().fit(X, Y)
-    assert "a linear model was trained to" in trained.engine_reason_
-    np.testing.assert_allclose(trained.predict(X), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_errors_of_the_users_code_are_no_missing_names():

@@ -10,8 +10,8 @@ import pytest
 from mypy import api
 
 import skdl
-from skdl._model import PREDICT_PARAMS
-from skdl._training import FIT_PARAMS
+from skdl._model._build import PREDICT_PARAMS
+from skdl._training._plan import FIT_PARAMS
 from skdl._typing import FitArguments, PredictArguments
 
 ROOT = Path(__file__).parent.parent

@@ -1432,14 +1432,7 @@ def test_weights_are_not_given_to_keras_behind_the_estimators_back(name):
         clf.set_params(**{f"fit__{name}": None}).fit(X, y)
 
 
-class Predictions(keras.callbacks.Callback):
-    seen = 0
-
-    def on_predict_end(self, logs=None):
-        type(self).seen += 1
-
-
-class Both(Predictions):
+class Both(keras.callbacks.Callback):
     """Acts on training and on predictions, and looks at its model in both."""
 
     def __init__(self):
@@ -1453,22 +1446,13 @@ class Both(Predictions):
         self.predictions += len(self.model.layers) == 2
 
 
-def test_a_callback_instance_is_called_in_predict_and_keeps_no_model():
+def test_callbacks_of_fit_and_of_predict_are_called_there_and_keep_no_model():
     mine, theirs, of_call = Both(), Both(), Both()
-    clf = classifier(callbacks=mine, predict__callbacks=[theirs]).fit(*IRIS)
+    clf = classifier(callbacks=mine, epochs=3, predict__callbacks=[theirs]).fit(*IRIS)
     clf.predict(IRIS[0], callbacks=[of_call])
-    assert [each.predictions for each in (mine, theirs, of_call)] == [1, 1, 1]
-    assert [each.model for each in (mine, theirs, of_call)] == [None, None, None]
-    with pytest.raises(ValueError, match="features"):
-        clf.predict(IRIS[0][:, :2])
-    assert mine.model is None
-
-
-def test_a_scorer_that_predicts_while_training_leaves_callbacks_to_the_training():
-    mine = Both()
-    classifier(callbacks=mine, epochs=3, early_stopping=True, scoring="accuracy").fit(*IRIS)
-    assert mine.predictions == 1 + 3  # the scorer is tried out before the first epoch
     assert mine.epochs == [(3, 2)] * 3
+    assert [each.predictions for each in (mine, theirs, of_call)] == [0, 1, 1]
+    assert [each.model for each in (mine, theirs, of_call)] == [None, None, None]
 
 
 def test_callbacks_are_copied_neither_by_fit_nor_by_predict():
@@ -1487,16 +1471,3 @@ def test_callbacks_are_copied_neither_by_fit_nor_by_predict():
     clf.predict(X)
     assert Copied.copies == 0
     assert clone(clf).callbacks[0] is not clf.callbacks[0]
-    with pytest.raises(TypeError, match="callbacks must be"):
-        clf.set_params(callbacks="early").predict(X)
-
-
-def test_callbacks_that_act_on_predict_are_called_there():
-    X, y = load_iris(return_X_y=True)
-    model = [keras.Input((4,)), keras.layers.Dense(3, activation="softmax")]
-    clf = KerasClassifier(
-        lambda: keras.Sequential(model), loss="sparse_categorical_crossentropy", callbacks=Predictions
-    ).fit(X, y)
-    before = Predictions.seen
-    clf.predict(X)
-    assert Predictions.seen == before + 1

@@ -20,12 +20,7 @@ def _has_started():
 
 @first_of_all
 def _follow_thread_limit(tf):
-    """Give TensorFlow's pools as many threads as the process may have.
-
-    joblib and Dask tell their workers by OMP_NUM_THREADS, which TensorFlow's own pools
-    do not look at: two workers on two cores would run four threads. What the user has
-    set stays, as do pools that run already.
-    """
+    """Give TensorFlow's pools the number of threads that joblib and Dask tell workers by OMP_NUM_THREADS."""
     limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if not limit.isdigit() or int(limit) == 0 or _has_started():
         return
@@ -52,13 +47,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def check_not_forked():
-    """Refuse to go on in a process in which TensorFlow would hang.
-
-    Raises
-    ------
-    RuntimeError
-        If this process was forked from one that had used TensorFlow.
-    """
+    """Refuse to go on in a process that was forked from one that had used TensorFlow, which would hang."""
     if _forked_from is not None:
         raise RuntimeError(
             f"This process was forked from process {_forked_from} after TensorFlow had started there, and "

@@ -1,8 +1,6 @@
 """Seeds that stay local."""
 
 import contextlib
-import functools
-import operator
 import random
 import threading
 
@@ -17,28 +15,12 @@ _seeding = threading.RLock()
 
 @contextlib.contextmanager
 def seeded(seed, *, user_code=True):
-    """Seed what runs inside, and put back all that it touches. For what is short: building and tracing.
+    """Seed building and tracing, put back all that they touch, and yield the seeds that the user's code sets.
 
-    Keras and TensorFlow draw from the seed in this thread alone, see `drawing_from`. A user's code may
-    draw from NumPy's and Python's global generators too. These belong to the process: they are seeded
-    for this time, under a lock, and get back their states after. What another thread draws from them
-    meanwhile, it draws again later.
-
-    A user's code may set a seed itself, by ``keras.utils.set_random_seed`` or one of the functions
-    that it calls. From there on all draw from that seed. What it would change for the process is put
-    back as well.
-
-    Parameters
-    ----------
-    seed : int
-        In ``[0, 2**32)``.
-    user_code : bool, default=True
-        Whether code that is not Keras's runs inside. Otherwise nothing global is seeded.
-
-    Yields
-    ------
-    list of int
-        The seeds that the user's code has set.
+    Keras and TensorFlow draw from the seed in this thread alone. A user's code (``user_code``) may draw from
+    NumPy's and Python's global generators too, which are seeded for this time, under a lock. Where it calls
+    ``keras.utils.set_random_seed`` or ``tf.random.set_seed``, Keras and TensorFlow draw from that seed from
+    there on.
     """
     set_by_user = []
     with drawing_from(seed) as seed_anew:
@@ -47,8 +29,8 @@ def seeded(seed, *, user_code=True):
             return
 
         def hear(seed):
-            set_by_user.append(seed)
-            seed_anew(seed)
+            set_by_user.append(int(seed))
+            seed_anew(int(seed))
 
         with _seeding, _global_states_kept():
             random.seed(seed)
@@ -59,15 +41,9 @@ def seeded(seed, *, user_code=True):
 
 @contextlib.contextmanager
 def drawing_from(seed):
-    """Let Keras and TensorFlow draw from a seed in this thread, without any lock.
+    """Let Keras and TensorFlow draw from a seed in this thread, without a lock; yield a function that seeds.
 
-    Where their private names are other ones, ``keras.utils.set_random_seed`` seeds these two for the
-    whole process.
-
-    Yields
-    ------
-    callable
-        Seeds anew.
+    Where their private names are missing, ``keras.utils.set_random_seed`` seeds them for the whole process.
     """
     try:
         local = private.keras_seeded(seed)
@@ -85,41 +61,17 @@ def _seed_process(seed):
 
 @contextlib.contextmanager
 def _heard(hear):
-    """Call a function with each seed that is set in this thread; TensorFlow's own stays unchanged."""
-    thread = threading.get_ident()
-    places = [(random, "seed"), (np.random, "seed"), (tf.random, "set_seed")]
-    before = [getattr(module, name) for module, name in places]
+    """Call a function with each seed that ``tf.random.set_seed`` gets in this thread, in place of it."""
+    thread, original = threading.get_ident(), tf.random.set_seed
 
-    def heard(module, function):
-        function = getattr(function, "__wrapped__", function)  # not that of a `seeded` around this one
+    def set_seed(seed):
+        (hear if threading.get_ident() == thread else original)(seed)
 
-        @functools.wraps(function)
-        def set_seed(*args, **kwargs):
-            own = threading.get_ident() == thread
-            if own:
-                hear(_as_integer(*args[:1], *kwargs.values()))
-            if not own or module is not tf.random:
-                function(*args, **kwargs)
-
-        return set_seed
-
-    for (module, name), function in zip(places, before, strict=True):
-        setattr(module, name, heard(module, function))
+    tf.random.set_seed = set_seed
     try:
         yield
     finally:
-        for (module, name), function in zip(places, before, strict=True):
-            setattr(module, name, function)
-
-
-def _as_integer(seed=None, *others):
-    """Return an integer for what may be given as a seed; another one each time for None."""
-    if seed is None:
-        return random.SystemRandom().getrandbits(31)
-    try:
-        return operator.index(seed)
-    except TypeError:
-        return random.Random(repr(seed)).getrandbits(31)
+        tf.random.set_seed = original
 
 
 @contextlib.contextmanager

@@ -102,11 +102,7 @@ def first_of_all(function):
 
 @first_of_all
 def _let_gpu_memory_grow(tf):
-    """Take a GPU's memory as it is needed, so that several processes can share it.
-
-    TensorFlow takes all of it at once otherwise. Left alone where the user has chosen,
-    or has started TensorFlow already.
-    """
+    """Take a GPU's memory as it is needed, for several processes, where the user has not chosen."""
     if "TF_FORCE_GPU_ALLOW_GROWTH" in os.environ:
         return
     for gpu in tf.config.list_physical_devices("GPU"):

@@ -65,15 +65,10 @@ def is_stateful(operation):
 
 
 def short_call_stacks():
-    """Leave libraries' files out of the call stack that TensorFlow keeps of each operation.
+    """Return a context that leaves libraries' files out of the call stacks that TensorFlow keeps.
 
-    For the hundreds of operations of a step TensorFlow 2.21 writes down some fifty frames each when it
-    first runs the function, and never frees these 3 MB. What remains is the user's own code, to which an
-    error refers, and skdl's: XLA crashes where nothing does.
-
-    Returns
-    -------
-    context manager
+    TensorFlow 2.21 never frees some fifty frames for each operation of a step, 3 MB in all. What remains is
+    the user's own code, to which an error refers, and skdl's: XLA crashes where nothing does.
     """
 
     class UserCode(_found("tensorflow.python.util.tf_stack", "StackTraceFilter")):
@@ -146,11 +141,7 @@ def direction_of(metric):
 
 def functional_classes():
     """Return the classes of models that add no behaviour to their layers."""
-    return keras.Sequential, _functional_class(), keras.Model
-
-
-def _functional_class():
-    return _found("keras.src.models.functional", "Functional")
+    return keras.Sequential, _found("keras.src.models.functional", "Functional"), keras.Model
 
 
 def restored_epoch(model):
@@ -212,18 +203,13 @@ _WITH_SEEDS = (
 
 
 def keras_seeded(seed):
-    """Let Keras and TensorFlow draw from a seed in this thread; others notice nothing.
+    """Return a context in which Keras and TensorFlow draw from a seed in this thread; it yields a seeder.
 
     Keras draws the seeds of layers and initialisers from Python's ``random``, and keeps a generator for
-    each thread. TensorFlow's operations take a seed each, which is asked for in one place, when they are
-    made. An operation that runs at once is put into a function of its own: its kernel would otherwise be
-    kept, and go on where an earlier operation with the same seeds stopped. Graphs that are traced meanwhile
-    are freed when nothing uses them, see `_register_gradient`.
-
-    Returns
-    -------
-    context manager
-        Enters with a function that seeds anew.
+    each thread. TensorFlow's operations take a seed each, when they are made. An operation that runs at once
+    is put into a function of its own: its kernel would otherwise be kept, and go on where an earlier one
+    with the same seeds stopped. Graphs that are traced meanwhile are freed when nothing uses them, see
+    `_register_gradient`.
     """
     import_keras()  # quietly, before any module of TensorFlow's
     seeds, operations = "tensorflow.python.framework.random_seed", "tensorflow.python.ops.gen_random_ops"

@@ -7,31 +7,16 @@ function is from: who reads a Keras model makes sure that they are Keras's own.
 
 import copy
 import math
-import re
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from skdl._dense._activations import ACTIVATIONS
+from skdl._dense._formulas import ACTIVATIONS, LOSSES, OF_LOGITS, SCORES
 from skdl._dense._optimizers import COMMON, OPTIMIZERS, SCHEDULES
-from skdl._dense._row_losses import LOSSES, OF_LOGITS, SCORES
 
 
 class NotDense(Exception):
     """A description that is not covered here, with the reason."""
-
-
-class Initializer(NamedTuple):
-    """How a variable starts.
-
-    ``kind`` is "constant" (``scale`` is the number), "uniform" (``scale`` is a pair of limits, or that of
-    Keras's ``VarianceScaling`` with ``mode``), or "unknown" (``scale`` is the name of what Keras draws).
-    """
-
-    kind: str
-    scale: object
-    mode: str | None = None
-    seed: int | None = None
 
 
 class Variable(NamedTuple):
@@ -39,7 +24,7 @@ class Variable(NamedTuple):
 
     name: str
     shape: tuple
-    initializer: Initializer
+    start: Any  # a number, "glorot_uniform", or None where Keras makes the first values otherwise
     l1: float = 0.0
     l2: float = 0.0
     trainable: bool = True
@@ -61,55 +46,29 @@ class Layer(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """A loss or a metric.
+    """A loss or a metric."""
 
-    ``function`` is a name in `skdl._dense._row_losses`. With ``logits`` it takes what goes into the last
-    layer, otherwise the output. With ``sparse`` the target has class numbers. With ``root`` the metric is the
-    square root of the mean.
-    """
-
-    function: str
-    name: str
-    logits: bool
-    sparse: bool
+    function: str  # a name in `skdl._dense._formulas`
+    name: str  # in logs
+    logits: bool  # whether it takes what goes into the last layer, not the output
+    sparse: bool  # whether the target has class numbers
     settings: dict
     smoothing: float = 0.0
-    weighted: bool = True
-    root: bool = False
+    root: bool = False  # whether the metric is the square root of the mean
 
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of layers with loss, metrics and optimizer; made by `network_of`.
+    """A chain of layers with loss, metrics and optimizer; made by `network_of`."""
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Of one row. Rows of more than one axis are made flat.
-    layers : tuple of Layer
-        The activation of one of Keras's dense layers is a layer of its own.
-    loss : Measure
-    loss_weight : float
-    metrics : tuple of Measure
-        In Keras's order, under the names that logs give them.
-    optimizer : str
-        Class name.
-    settings : dict
-        All settings of the optimizer.
-    dtype : {"float32", "float64"}
-    described : dict
-        The arguments of `network_of` that made it.
-    """
-
-    input_shape: tuple
-    layers: tuple
+    input_shape: tuple  # of one row; rows of more than one axis are made flat
+    layers: tuple  # the activation of one of Keras's dense layers is a layer of its own
     loss: Measure
-    loss_weight: float
-    metrics: tuple
-    optimizer: str
-    settings: dict
-    dtype: str
-    described: dict = field(compare=False)
+    metrics: tuple  # in Keras's order
+    optimizer: str  # class name
+    settings: dict  # of the optimizer
+    dtype: str  # "float32" or "float64"
+    described: dict = field(compare=False)  # the arguments of `network_of` that made it
 
     @property
     def n_units(self):
@@ -118,8 +77,8 @@ class Network:
 
     @property
     def variables(self):
-        """The variables of each layer, as a tuple of tuples."""
-        return tuple(layer.variables for layer in self.layers)
+        """The variables of all layers, in Keras's order."""
+        return [variable for layer in self.layers for variable in layer.variables]
 
     @property
     def n_products(self):
@@ -127,41 +86,10 @@ class Network:
         return sum(layer.n_inputs * layer.n_units for layer in self.layers if layer.kind == "dense")
 
 
-def network_of(
-    input_shape,
-    layers,
-    *,
-    loss,
-    optimizer,
-    metrics=(),
-    weighted_metrics=(),
-    loss_weights=None,
-    dtype="float32",
-):
-    """Return the network that Keras's words describe.
+def network_of(input_shape, layers, *, loss, optimizer, metrics=(), dtype="float32"):
+    """Return the network of class names and configurations, or raise NotDense if anything is not covered.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Of one row.
-    layers : list of (str, dict)
-        Class name and configuration of each layer, in order.
-    loss, optimizer : (str, dict)
-        A loss may be named by its function. An optimizer's configuration may have
-        ``exclude_from_weight_decay``: the positions of trainable variables.
-    metrics, weighted_metrics : list of (str, dict), default=()
-    loss_weights : float or None, default=None
-    dtype : {"float32", "float64"}, default="float32"
-        Of Keras, and of all layers.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    NotDense
-        If anything is not covered.
+    ``input_shape`` is that of one row. A loss may be named by its function.
     """
     described = copy.deepcopy(
         {
@@ -170,8 +98,6 @@ def network_of(
             "loss": loss,
             "optimizer": optimizer,
             "metrics": metrics,
-            "weighted_metrics": weighted_metrics,
-            "loss_weights": loss_weights,
             "dtype": dtype,
         }
     )
@@ -181,30 +107,23 @@ def network_of(
     loss = _measure(loss, layers, None)
     if loss.function in SCORES or loss.root:
         raise NotDense(f"The loss is {loss.name}.")
-    metrics = _metrics(metrics, weighted_metrics, layers, loss, dtype)
-    if not (loss_weights is None or isinstance(loss_weights, Real)):
-        raise NotDense(f"loss_weights is {loss_weights!r}.")
-    loss_weight = 1.0 if loss_weights is None else float(loss_weights)
-    optimizer, settings = _optimizer(optimizer)
-    return Network(
-        tuple(input_shape), layers, loss, loss_weight, metrics, optimizer, settings, dtype, described
-    )
+    metrics = _metrics(metrics, layers, loss, dtype)
+    return Network(tuple(input_shape), layers, loss, metrics, *_optimizer(optimizer), dtype, described)
 
 
 # Fields of configurations that are covered at these values alone.
 _ABSENT = (
     *("activity_regularizer", "kernel_constraint", "bias_constraint", "beta_constraint", "gamma_constraint"),
-    *("quantization_config", "lora_rank", "lora_alpha", "noise_shape", "ignore_class"),
-    *("loss_scale_factor", "gradient_accumulation_steps"),
+    *("beta_regularizer", "gamma_regularizer", "quantization_config", "lora_rank", "lora_alpha"),
+    *("max_value", "noise_shape", "ignore_class", "loss_scale_factor", "gradient_accumulation_steps"),
 )
 _FIXED = {
     **dict.fromkeys(_ABSENT, (None,)),
+    **dict.fromkeys(("synchronized", "renorm", "amsgrad", "centered", "use_ema"), (False,)),
     "trainable": (True,),
     "threshold": (0,),
     "axis": (-1, 1),
     "data_format": (None, "channels_last"),
-    "synchronized": (False,),
-    "renorm": (False,),
     "renorm_clipping": (None, {}),
     "renorm_momentum": (0.99,),
     "reduction": ("sum_over_batch_size", "mean"),
@@ -229,11 +148,9 @@ LAYERS = {
         "gamma_initializer": "ones",
         "moving_mean_initializer": "zeros",
         "moving_variance_initializer": "ones",
-        "beta_regularizer": None,
-        "gamma_regularizer": None,
     },
     "Activation": {"activation": None},
-    "ReLU": {"max_value": None, "negative_slope": 0.0},
+    "ReLU": {"negative_slope": 0.0},
     "LeakyReLU": {"negative_slope": 0.3},
     "ELU": {"alpha": 1.0},
     "Softmax": {},
@@ -265,9 +182,7 @@ def _described(given):
 def _layers(input_shape, described, dtype):
     if not input_shape or not all(isinstance(size, Integral) and size > 0 for size in input_shape):
         raise NotDense(f"The shape of a row is {input_shape}.")
-    layers, width, is_flat = [], 1, len(input_shape) == 1
-    for size in input_shape:
-        width *= int(size)
+    layers, width, is_flat = [], math.prod(map(int, input_shape)), len(input_shape) == 1
     for class_name, config in described:
         if class_name not in LAYERS:
             raise NotDense(f"There is a layer of class {class_name}.")
@@ -294,8 +209,8 @@ def _parts(class_name, s, width):
     """Return kind, width, variables and settings of the layers that one of Keras's stands for."""
 
     def variable(name, shape):
-        initializer, penalties = s[f"{name}_initializer"], _penalties(s.get(f"{name}_regularizer"))
-        return Variable(name, shape, _initializer(initializer), *penalties, not name.startswith("moving"))
+        penalties = _penalties(s.get(f"{name}_regularizer"))
+        return Variable(name, shape, _start(s[f"{name}_initializer"]), *penalties, name[:6] != "moving")
 
     if class_name in ("Flatten", "InputLayer"):
         return []
@@ -307,8 +222,6 @@ def _parts(class_name, s, width):
     if class_name == "BatchNormalization":
         names = {"gamma": s["scale"], "beta": s["center"], "moving_mean": True, "moving_variance": True}
         variables = [variable(name, (width,)) for name, has_it in names.items() if has_it]
-        if any(v.initializer.kind != "constant" for v in variables):
-            raise NotDense("BatchNormalization starts with random numbers.")
         settings = {key: float(s[key]) for key in ("momentum", "epsilon")}
         return [("batch_normalization", width, variables, settings)]
     if class_name == "Dropout":
@@ -317,12 +230,8 @@ def _parts(class_name, s, width):
         return [("dropout", width, [], s)] if s["rate"] else []
     if class_name == "Activation":
         return _activation(s["activation"], width)
-    if class_name == "ReLU":
-        most, slope = s.values()
-        if most not in (None, 6) or (most and slope):
-            raise NotDense(f"ReLU has max_value={most!r} and negative_slope={slope!r}.")
-        if not slope:
-            return _activation("relu6" if most else "relu", width)
+    if class_name == "ReLU" and not s["negative_slope"]:
+        return _activation("relu", width)
     name = {"ELU": "elu", "Softmax": "softmax"}.get(class_name, "leaky_relu")
     return [(name, width, [], {key: float(s[key]) for key in ("alpha", "negative_slope") if key in s})]
 
@@ -330,8 +239,8 @@ def _parts(class_name, s, width):
 def _activation(name, width):
     if name in (None, "linear"):
         return []
-    name = {"swish": "silu", "hard_swish": "hard_silu"}.get(name, name) if isinstance(name, str) else None
-    if name not in ACTIVATIONS:
+    name = "silu" if name == "swish" else name
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise NotDense("There is an activation that is not covered.")
     return [(name, width, [], {})]
 
@@ -349,38 +258,18 @@ def _penalties(regularizer):
     return float(s.get("l1", 0)), float(s.get("l2", 0))
 
 
-def _initializer(given):
-    """Return an initialiser; what is not drawn here is unknown, since weights may come from elsewhere."""
-    class_name, config = _described(given)
-    name = re.sub(r"(?:^|_)([a-z])", lambda match: match[1].upper(), str(class_name))
-    config = {key: value for key, value in config.items() if value is not None}
-    constant = {"Zeros": 0.0, "Ones": 1.0, "Constant": config.get("value", 0.0)}.get(name)
-    if isinstance(constant, Real):
-        return Initializer("constant", float(constant))
-    if name == "VarianceScaling" and config.pop("distribution", None) == "uniform":
-        scale = config.pop("scale", 1.0), config.pop("mode", "fan_in")
-    elif name == "RandomUniform":
-        scale = (config.pop("minval", -0.05), config.pop("maxval", 0.05)), None
-    else:
-        scaled = {
-            "GlorotUniform": (1.0, "fan_avg"),
-            "HeUniform": (2.0, "fan_in"),
-            "LecunUniform": (1.0, "fan_in"),
-        }
-        scale = scaled.get(name)
-    seed = config.pop("seed", None)
-    if scale is None or config or not (seed is None or isinstance(seed, Integral)):
-        return Initializer("unknown", name)
-    return Initializer("uniform", *scale, seed)
+def _start(initializer):
+    """Return the first value of a variable, "glorot_uniform", or None for what is not drawn here."""
+    class_name, config = _described(initializer)
+    name = str(class_name).lower().replace("_", "")
+    if name == "glorotuniform" and config.get("seed") is None:
+        return "glorot_uniform"
+    return {"zeros": 0.0, "ones": 1.0}.get(name)
 
 
 # Classes of losses and metrics, and the functions that they stand for.
 MEASURES = {name.title().replace("_", ""): name for name in (*LOSSES, *SCORES) if name not in OF_LOGITS}
-MEASURES |= {
-    "KLDivergence": MEASURES.pop("KlDivergence"),
-    "LogCoshError": "log_cosh",
-    "RootMeanSquaredError": "mean_squared_error",
-}
+MEASURES |= {"RootMeanSquaredError": "mean_squared_error"}
 _PARAMETERS = {
     "huber": {"delta": 1.0},
     "binary_crossentropy": {"from_logits": False, "label_smoothing": 0.0},
@@ -421,20 +310,15 @@ def _measure(described, layers, dtype):
     )
 
 
-def _metrics(plain, weighted, layers, loss, dtype):
+def _metrics(described, layers, loss, dtype):
     """Return the metrics under the names that Keras gives (``CompileMetrics.result``)."""
-    metrics, n_named = [], {}
-    for is_weighted, given in ((False, plain), (True, weighted)):
-        for described in given:
-            metric = _measure(described, layers, dtype)
-            if metric.sparse != loss.sparse or metric.name == "loss":
-                raise NotDense(f"The metric {metric.name} does not fit the loss.")
-            name = metric.name
-            if is_weighted and name in n_named:
-                name = f"weighted_{name}"
-            n = n_named.get(name, 0)
-            n_named[name] = n + 1
-            metrics.append(metric._replace(name=f"{name}_{n}" if n else name, weighted=is_weighted))
+    metrics, names = [], []
+    for metric in (_measure(each, layers, dtype) for each in described):
+        if metric.sparse != loss.sparse or metric.name == "loss":
+            raise NotDense(f"The metric {metric.name} does not fit the loss.")
+        n = names.count(metric.name)
+        names.append(metric.name)
+        metrics.append(metric._replace(name=f"{metric.name}_{n}" if n else metric.name))
     return tuple(metrics)
 
 
@@ -455,7 +339,4 @@ def _schedule(given):
     class_name, config = _described(given)
     if class_name not in SCHEDULES:
         raise NotDense(f"The learning rate is {given!r}.")
-    s = settings_of(class_name, config, SCHEDULES[class_name][1])
-    if class_name == "PiecewiseConstantDecay":
-        s["boundaries"] = [int(boundary) for boundary in s["boundaries"]]
-    return class_name, s
+    return class_name, settings_of(class_name, config, SCHEDULES[class_name][1])

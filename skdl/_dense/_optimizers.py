@@ -1,15 +1,9 @@
-"""Optimizers, on one flat array of all weights.
+"""Optimizers, on one flat array of all weights, and schedules of the learning rate.
 
 Keras 3.15: ``keras/src/optimizers/<name>.py``, what they have in common in ``base_optimizer.py`` and
-``keras/src/backend/tensorflow/optimizer.py``. Numbers of a step (powers of the betas, for example) are
-computed in the float type of the weights, as there: ``1 - 0.999`` in float32 is off by 5e-5 of itself.
-
-`OPTIMIZERS` gives for each name a `Rule`. Its ``step(s, lr, t, state)`` returns, for settings ``s`` and step
-``t``, counted from 1, a function ``update(w, g, *slots)``. This changes the weights ``w`` and the optimizer's
-arrays in place; ``g`` is the gradient.
-
-`SCHEDULES` gives functions of the step, for learning rates that depend on it: in float32, as
-``keras/src/optimizers/schedules/learning_rate_schedule.py``.
+``keras/src/backend/tensorflow/optimizer.py``; ``keras/src/optimizers/schedules/learning_rate_schedule.py``.
+Numbers of a step (powers of the betas, for example) are computed in the float type of the weights, as there:
+``1 - 0.999`` in float32 is off by 5e-5 of itself.
 """
 
 import math
@@ -21,29 +15,10 @@ import numpy as np
 _f = np.float32
 
 
-def _elapsed(step, s):
-    share = _f(step) / _f(s["decay_steps"])
-    return np.floor(share) if s["staircase"] else share
-
-
 def _exponential(step, s):
-    return _f(s["initial_learning_rate"]) * _f(s["decay_rate"]) ** _elapsed(step, s)
-
-
-def _inverse_time(step, s):
-    return _f(s["initial_learning_rate"]) / (1 + _f(s["decay_rate"]) * _elapsed(step, s))
-
-
-def _piecewise(step, s):
-    return _f(s["values"][np.searchsorted(s["boundaries"], step)])
-
-
-def _polynomial(step, s):
-    step, n, last = _f(step), _f(s["decay_steps"]), _f(s["end_learning_rate"])
-    if s["cycle"]:
-        n *= np.ceil(step / n) if step else 1
-    left = 1 - min(step, n) / n
-    return (_f(s["initial_learning_rate"]) - last) * left ** _f(s["power"]) + last
+    share = _f(step) / _f(s["decay_steps"])
+    share = np.floor(share) if s["staircase"] else share
+    return _f(s["initial_learning_rate"]) * _f(s["decay_rate"]) ** share
 
 
 def _cosine(step, s):
@@ -58,22 +33,23 @@ def _cosine(step, s):
 
 
 _DECAY = {"initial_learning_rate": None, "decay_steps": None}
-_RATE = {**_DECAY, "decay_rate": None, "staircase": False}
 
 # A function of the step, counted from 0, and of the settings; the settings, with Keras's defaults.
 SCHEDULES = {
-    "ExponentialDecay": (_exponential, _RATE),
-    "InverseTimeDecay": (_inverse_time, _RATE),
-    "PiecewiseConstantDecay": (_piecewise, {"boundaries": None, "values": None}),
-    "PolynomialDecay": (_polynomial, {**_DECAY, "end_learning_rate": 1e-4, "power": 1.0, "cycle": False}),
+    "ExponentialDecay": (_exponential, {**_DECAY, "decay_rate": None, "staircase": False}),
     "CosineDecay": (_cosine, {**_DECAY, "alpha": 0.0, "warmup_target": None, "warmup_steps": 0}),
 }
 
 
 class Rule(NamedTuple):
-    """Settings with Keras's defaults; names of the slots, in the groups of Keras's variables; the step."""
+    """An optimizer.
 
-    defaults: dict
+    ``slots(settings)`` returns the numbers of arrays in each group of Keras's variables.
+    ``step(settings, learning_rate, t, state)`` returns for step ``t``, counted from 1, a function
+    ``update(w, g, *slots)`` that changes weights and slots in place, given the gradient ``g``.
+    """
+
+    defaults: dict  # Keras's
     slots: Callable
     step: Callable
 
@@ -103,8 +79,8 @@ def _adam(s, lr, t, state):
     power_1, power_2 = _cast(s["beta_1"], one) ** one(t), _cast(s["beta_2"], one) ** one(t)
     alpha = lr * one(math.sqrt(1 - power_2)) / (1 - power_1)
 
-    def update(w, g, m, v, largest=None):
-        # The default of many: m += (g - m) * (1 - beta_1), v += (g * g - v) * (1 - beta_2), and
+    def update(w, g, m, v):
+        # m += (g - m) * (1 - beta_1), v += (g * g - v) * (1 - beta_2), and
         # w -= m * alpha / (sqrt(v) + epsilon), with two arrays for what is between.
         a = g - m
         a *= 1 - s["beta_1"]
@@ -113,7 +89,7 @@ def _adam(s, lr, t, state):
         a -= v
         a *= 1 - s["beta_2"]
         v += a
-        b = np.sqrt(v if largest is None else np.maximum(largest, v, out=largest))
+        b = np.sqrt(v)
         b += s["epsilon"]
         np.multiply(m, alpha, out=a)
         a /= b
@@ -139,42 +115,14 @@ def _nadam(s, lr, t, state):
     return update
 
 
-def _adamax(s, lr, t, state):
-    # Kingma and Ba 2015, section 7.1, with an epsilon.
-    one = type(lr)
-    correction = 1 - _cast(s["beta_1"], one) ** one(t)
-
-    def update(w, g, m, u):
-        m += (g - m) * (1 - s["beta_1"])
-        np.maximum(s["beta_2"] * u, np.abs(g), out=u)
-        w -= lr * m / (correction * (u + s["epsilon"]))
-
-    return update
-
-
-def _adagrad(s, lr, t, state):
-    def update(w, g, total):
-        total += g * g
-        w -= lr * g / np.sqrt(total + s["epsilon"])
-
-    return update
-
-
 def _rmsprop(s, lr, t, state):
     rho, momentum = s["rho"], s["momentum"]
 
-    def update(w, g, v, *more):
+    def update(w, g, v, m=None):
         v *= rho
         v += (1 - rho) * g * g
-        variance = v
-        if s["centered"]:
-            mean = more[-1]
-            mean *= rho
-            mean += (1 - rho) * g
-            variance = v - mean * mean
-        change = lr * g / np.sqrt(variance + s["epsilon"])
-        if momentum > 0:
-            m = more[0]
+        change = lr * g / np.sqrt(v + s["epsilon"])
+        if m is not None:
             m *= momentum
             m += change
             change = m
@@ -183,80 +131,40 @@ def _rmsprop(s, lr, t, state):
     return update
 
 
-def _lion(s, lr, t, state):
-    # Chen et al. 2023, Symbolic discovery of optimization algorithms.
-    beta_1, beta_2 = _cast(s["beta_1"], type(lr)), _cast(s["beta_2"], type(lr))
-
-    def update(w, g, m):
-        w -= lr * np.sign(beta_1 * m + (1 - beta_1) * g)
-        m *= beta_2
-        m += (1 - beta_2) * g
-
-    return update
-
-
-def _adam_slots(s):
-    return [("momentum", "velocity"), ("velocity_hat",)][: 2 if s["amsgrad"] else 1]
-
-
-def _rmsprop_slots(s):
-    kept = {"velocity": True, "momentum": s["momentum"] > 0, "average_gradient": s["centered"]}
-    return [(name,) for name, is_kept in kept.items() if is_kept]
-
-
 _RATE = {"learning_rate": 0.001}
 _BETAS = {**_RATE, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
-_ADAM = {**_BETAS, "amsgrad": False}
-_ADAGRAD = {**_RATE, "initial_accumulator_value": 0.1, "epsilon": 1e-7}
-_RMSPROP = {**_RATE, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False}
+_RMSPROP = {**_RATE, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7}
 _SGD = {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
 
 OPTIMIZERS = {
-    "SGD": Rule(_SGD, lambda s: [("momentum",)] if s["momentum"] else [], _sgd),
-    "Adam": Rule(_ADAM, _adam_slots, _adam),
-    "AdamW": Rule({**_ADAM, "weight_decay": 0.004}, _adam_slots, _adam),
-    "Nadam": Rule(_BETAS, lambda s: [("momentum", "velocity")], _nadam),
-    "Adamax": Rule(_BETAS, lambda s: [("momentum", "norm")], _adamax),
-    "Adagrad": Rule(_ADAGRAD, lambda s: [("accumulator",)], _adagrad),
-    "RMSprop": Rule(_RMSPROP, _rmsprop_slots, _rmsprop),
-    "Lion": Rule({**_RATE, "beta_1": 0.9, "beta_2": 0.99}, lambda s: [("momentum",)], _lion),
+    "SGD": Rule(_SGD, lambda s: [1] if s["momentum"] else [], _sgd),
+    "Adam": Rule(_BETAS, lambda s: [2], _adam),
+    "AdamW": Rule({**_BETAS, "weight_decay": 0.004}, lambda s: [2], _adam),
+    "Nadam": Rule(_BETAS, lambda s: [2], _nadam),
+    "RMSprop": Rule(_RMSPROP, lambda s: [1, 1] if s["momentum"] > 0 else [1], _rmsprop),
 }
 
-# What all optimizers have (``base_optimizer.py``).
+# What all optimizers have (``base_optimizer.py``). Those of averages have no effect without ``use_ema``.
 COMMON = {
     "weight_decay": None,
     "clipnorm": None,
     "global_clipnorm": None,
     "clipvalue": None,
-    "use_ema": False,
     "ema_momentum": 0.99,
     "ema_overwrite_frequency": None,
-    "exclude_from_weight_decay": (),
 }
 
 
-def _clipping(s, gradient, parts):
-    """Return a function that limits the gradient in place, or None."""
+def _clip(s, gradient, parts):
+    """Limit a gradient in place; ``parts`` are those of the variables."""
     if s["clipnorm"]:
-
-        def clip():
-            for part in parts:
-                part *= s["clipnorm"] / max(_norm(part), s["clipnorm"])
-
+        for part in parts:
+            part *= s["clipnorm"] / max(_norm(part), s["clipnorm"])
     elif s["global_clipnorm"]:
-
-        def clip():
-            norm, limit = _norm(gradient), s["global_clipnorm"]
-            np.multiply(gradient, limit * np.minimum(1 / norm, 1 / limit) + (norm - norm), out=gradient)
-
+        norm, limit = _norm(gradient), s["global_clipnorm"]
+        np.multiply(gradient, limit * np.minimum(1 / norm, 1 / limit) + (norm - norm), out=gradient)
     elif s["clipvalue"]:
-
-        def clip():
-            np.clip(gradient, -s["clipvalue"], s["clipvalue"], out=gradient)
-
-    else:
-        return None
-    return clip
+        np.clip(gradient, -s["clipvalue"], s["clipvalue"], out=gradient)
 
 
 def _norm(array):
@@ -276,40 +184,21 @@ def optimizer_step(state, gradient):
     """Return a function that applies the gradient, which it may change, to a state in place."""
     w, s = state.weights, state.network.settings
     one, step_of = w.dtype.type, OPTIMIZERS[state.network.optimizer].step
-    clip = _clipping(s, gradient, state.views(gradient))
-    decayed = [part for i, part in enumerate(state.views(w)) if i not in s["exclude_from_weight_decay"]]
+    of_variables = state.views(gradient)
     parts = [slice(start, start + _CHUNK) for start in range(0, len(w), _CHUNK)]
     chunks = [(w[part], gradient[part], *state.slots[:, part]) for part in parts]
     negligible = np.finfo(w.dtype).tiny * _ROOM
 
     def step():
         lr = one(state.current_learning_rate())
-        if clip:
-            clip()
+        _clip(s, gradient, of_variables)
         if s["weight_decay"] is not None:
-            for part in decayed:
-                part -= part * _cast(s["weight_decay"], one) * lr
+            np.subtract(w, w * _cast(s["weight_decay"], one) * lr, out=w)
         update = step_of(s, lr, state.iterations + 1, state)
         for chunk in chunks:
             update(*chunk)
         if state.iterations % _STEPS_BETWEEN == 0:
             state.slots[np.abs(state.slots) < negligible] = 0
-        if s["use_ema"]:
-            _average(s, state)
         state.iterations += 1
 
     return step
-
-
-def _average(s, state):
-    """Move the averages of the weights, and put them in place of the weights where it is time to."""
-    share = 1 - s["ema_momentum"] if state.iterations else 1
-    state.averages += (state.weights - state.averages) * share
-    if s["ema_overwrite_frequency"] and (state.iterations + 1) % s["ema_overwrite_frequency"] == 0:
-        state.weights[...] = state.averages
-
-
-def finish_training(state):
-    """Put the averages in place of the weights, if there are any, as Keras does at the end of ``fit``."""
-    if state.averages is not None:
-        state.weights[...] = state.averages

@@ -1,6 +1,6 @@
-"""One layer, forwards and backwards.
+"""Each layer forwards, with and without training, and backwards.
 
-Each function below returns ``forward(x, i)`` and ``backward(g)`` of a layer. ``forward`` takes the layer's
+A function for a kind of layer returns ``forward(x, i)`` and ``backward(g)``. ``forward`` takes the layer's
 input and the number of the step among those that masks were drawn for, and returns the output. ``backward``
 takes the gradient with respect to the output, which it may change, writes the gradients of the layer's
 weights, and returns the gradient with respect to the input.
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skdl._dense._activations import ACTIVATIONS
-from skdl._dense._random import uniform
+from skdl._dense._formulas import ACTIVATIONS
+from skdl._dense._state import uniform
 
 
 class _Arrays(NamedTuple):
@@ -156,3 +156,20 @@ def passes(state, gradient, masks, batch_size):
         is_first = is_first and not trained
         made.append((forward, None if is_first else backward))
     return made
+
+
+def forward(state, x):
+    """Return the input of the last layer and its output, without training."""
+    weights, moving = iter(state.views(state.weights)), iter(state.moving())
+    for layer in state.network.layers:
+        before = x
+        arrays = {v.name: next(weights if v.trainable else moving) for v in layer.variables}
+        if layer.kind == "dense":
+            x = x @ arrays["kernel"]
+            x += arrays.get("bias", 0)
+        elif layer.kind == "batch_normalization":
+            scale = arrays.get("gamma", 1) / np.sqrt(arrays["moving_variance"] + layer.settings["epsilon"])
+            x = x * scale + (arrays.get("beta", 0) - arrays["moving_mean"] * scale)
+        elif layer.kind != "dropout":
+            x = ACTIVATIONS[layer.kind][0](x, **layer.settings)
+    return before, x

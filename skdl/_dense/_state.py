@@ -1,61 +1,39 @@
 """All that training changes: weights, statistics, the optimizer's arrays, the states of random generators."""
 
 import math
+import random
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from skdl._dense._network import Network, NotDense, network_of
 from skdl._dense._optimizers import OPTIMIZERS, SCHEDULES
-from skdl._dense._random import uniform
 
 
 @dataclass
 class State:
-    """A network with its weights, and where its training stands.
-
-    Parameters
-    ----------
-    network : Network
-    weights : ndarray of shape (n_weights,)
-        All trainable weights in Keras's order, flat.
-    statistics : ndarray
-        Moving means and variances in Keras's order, flat.
-    slots : ndarray of shape (n_slots, n_weights)
-        The arrays of the optimizer.
-    averages : ndarray of shape (n_weights,) or None
-        Of the weights, where the optimizer has ``use_ema``.
-    draws : ndarray of int64 of shape (n_dropout, 2)
-        State of each dropout layer's seed generator: a seed, and how often it drew.
-    iterations : int
-        Steps made.
-    learning_rate : float or None
-        None where it follows a schedule.
-    momentum_product : float
-        Of Nadam.
-    """
+    """A network with its weights, and where its training stands."""
 
     network: Network
-    weights: np.ndarray
-    statistics: np.ndarray
-    slots: np.ndarray
-    averages: np.ndarray | None
-    draws: np.ndarray
-    iterations: int
-    learning_rate: float | None
-    momentum_product: float = 1.0
+    weights: np.ndarray  # all trainable weights in Keras's order, flat
+    statistics: np.ndarray  # moving means and variances in Keras's order, flat
+    slots: np.ndarray  # the arrays of the optimizer, of shape (n_slots, n_weights)
+    draws: np.ndarray  # for each dropout layer, a seed and how often it drew
+    iterations: int  # steps made
+    learning_rate: float | None  # None where it follows a schedule
+    momentum_product: float = 1.0  # of Nadam
 
     def views(self, flat):
         """Return the parts of an array of all trainable weights, in their shapes."""
-        return _parts(flat, [v.shape for v in _variables(self.network) if v.trainable])
+        return _parts(flat, [v.shape for v in self.network.variables if v.trainable])
 
     def moving(self):
         """Return views of the moving means and variances."""
-        return _parts(self.statistics, [v.shape for v in _variables(self.network) if not v.trainable])
+        return _parts(self.statistics, [v.shape for v in self.network.variables if not v.trainable])
 
     def _arrays(self):
         trained, moving = iter(self.views(self.weights)), iter(self.moving())
-        return [next(trained if v.trainable else moving) for v in _variables(self.network)]
+        return [next(trained if v.trainable else moving) for v in self.network.variables]
 
     def get_weights(self):
         """Return copies of all weights and statistics, in the order of ``model.get_weights()``."""
@@ -67,10 +45,9 @@ class State:
             array[...] = given
 
     def _optimizer_arrays(self):
-        arrays = [] if self.averages is None else self.views(self.averages)
-        slots = iter(self.slots)
-        for group in _slots(self.network):
-            of_slots = [self.views(next(slots)) for _ in group]
+        slots, arrays = iter(self.slots), []
+        for n in _slots(self.network):
+            of_slots = [self.views(next(slots)) for _ in range(n)]
             arrays += [array for of_variable in zip(*of_slots, strict=True) for array in of_variable]
         return arrays
 
@@ -113,10 +90,6 @@ class State:
         vars(self).update(state, network=network_of(**state["network"]))
 
 
-def _variables(network):
-    return [variable for layer in network.layers for variable in layer.variables]
-
-
 def _slots(network):
     return OPTIMIZERS[network.optimizer].slots(network.settings)
 
@@ -134,79 +107,97 @@ def _parts(flat, shapes):
 def blank_state(network):
     """Return the state of a network before its first step, with zeros for weights, statistics and seeds."""
     dtype, settings = np.dtype(network.dtype), network.settings
-    n_weights = sum(v.size for v in _variables(network) if v.trainable)
-    n_statistics = sum(v.size for v in _variables(network)) - n_weights
-    n_slots, start = sum(map(len, _slots(network))), settings.get("initial_accumulator_value", 0)
+    n_weights = sum(v.size for v in network.variables if v.trainable)
+    n_statistics = sum(v.size for v in network.variables) - n_weights
     rate = settings["learning_rate"]
     return State(
         network,
         weights=np.zeros(n_weights, dtype),
         statistics=np.zeros(n_statistics, dtype),
-        slots=np.full((n_slots, n_weights), np.float32(start), dtype),
-        averages=np.zeros(n_weights, dtype) if settings["use_ema"] else None,
+        slots=np.zeros((sum(_slots(network)), n_weights), dtype),
         draws=np.zeros((sum(layer.kind == "dropout" for layer in network.layers), 2), np.int64),
         iterations=0,
         learning_rate=float(dtype.type(rate)) if isinstance(rate, float) else None,
     )
 
 
-def n_seeds(network):
-    """Return how many seeds `initial_state` takes."""
-    initializers = [v.initializer for v in _variables(network) if v.initializer.kind == "uniform"]
-    dropouts = [layer.settings["seed"] for layer in network.layers if layer.kind == "dropout"]
-    return [*(i.seed for i in initializers), *dropouts].count(None)
+def initial_state(network, seed):
+    """Return the state of a network that Keras has just built under a seed; raise NotDense where it can't."""
+    state, draw, weights, draws = blank_state(network), random.Random(seed), [], []
 
+    def next_seed():
+        return draw.randint(1, 10**9)  # as make_default_seed in keras/src/random/seed_generator.py
 
-def initial_state(network, seeds=()):
-    """Return the state of a network that Keras has just built.
-
-    Parameters
-    ----------
-    network : Network
-    seeds : sequence of int, default=()
-        One for each initialiser that draws and each dropout layer, in the order of the layers, without
-        those that have a seed of their own. Keras draws these from Python's global generator.
-
-    Returns
-    -------
-    State
-
-    Raises
-    ------
-    NotDense
-        If an initialiser draws what is not drawn here.
-    """
-    if len(seeds) != n_seeds(network):
-        raise ValueError(f"The network takes {n_seeds(network)} seeds, but {len(seeds)} were given.")
-    state, seeds = blank_state(network), iter(seeds)
-    weights, draws = [], []
     for layer in network.layers:
-        weights += [_initial_values(v, seeds, state.weights.dtype) for v in layer.variables]
+        for variable in layer.variables:
+            if variable.start is None:
+                raise NotDense(f"Keras draws the first values of a {variable.name}.")
+            is_drawn = variable.start == "glorot_uniform"
+            weights.append(_glorot_uniform(variable, next_seed(), state) if is_drawn else variable.start)
         if layer.kind == "dropout":
-            seed = layer.settings["seed"]
-            draws.append((next(seeds) if seed is None else seed, 0))
+            own = layer.settings["seed"]
+            draws.append((next_seed() if own is None else own, 0))
     state.set_weights(weights)
     state.draws[...] = np.reshape(draws, (-1, 2))
     return state
 
 
-def _initial_values(variable, seeds, dtype):
-    """Return the first values of a variable, as Keras's initialisers make them."""
-    kind, scale, mode, seed = variable.initializer
-    if kind == "unknown":
-        raise NotDense(f"The initializer {scale} is drawn by Keras.")
-    if kind == "constant":
-        return np.full(variable.shape, np.float32(scale), dtype)
-    if mode is None:
-        low, high = scale
-    else:
-        # keras/src/initializers/random_initializers.py: compute_fans and VarianceScaling.
-        fans = variable.shape[0], variable.shape[-1]
-        fan = {"fan_in": fans[0], "fan_out": fans[1], "fan_avg": sum(fans) / 2}[mode]
-        high = np.sqrt(3 * (scale / max(1.0, fan)))
-        low = -high
+def _glorot_uniform(variable, seed, state):
+    # keras/src/initializers/random_initializers.py: compute_fans and VarianceScaling.
+    fan = (variable.shape[0] + variable.shape[-1]) / 2
     # TensorFlow makes float32 of Python's numbers before it casts them.
-    low, high = dtype.type(np.float32(low)), dtype.type(np.float32(high))
-    seed = next(seeds) if seed is None else seed
-    numbers = uniform(np.array([(seed, 0)], np.int64), variable.size, dtype)
-    return (numbers * (high - low) + low).reshape(variable.shape)
+    limit = state.weights.dtype.type(np.float32(np.sqrt(3 * (1.0 / max(1.0, fan)))))
+    numbers = uniform(np.array([(seed, 0)], np.int64), variable.size, state.weights.dtype)
+    return (numbers * (limit + limit) - limit).reshape(variable.shape)
+
+
+# Random numbers: ``tf.random.stateless_uniform`` to the bit. Philox 4x32 with ten rounds: Salmon et al. 2011,
+# Parallel random numbers: as easy as 1, 2, 3. TensorFlow 2.21 makes key and counter from a seed in
+# ``tensorflow/core/kernels/stateless_random_ops_v2.cc``, and floats from bits in
+# ``tensorflow/core/lib/random/random_distributions_utils.h``.
+_FACTORS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)[:, None, None]
+_KEY_STEPS = np.array([0x9E3779B9, 0xBB67AE85], np.uint64)[:, None, None]
+_SCRAMBLE = np.array([0x3EC8F720, 0x02461E29], np.uint64)[:, None, None]
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+def _philox(even, odd, key):
+    """Encrypt counters in place, of shape (2, streams, blocks): words 0 and 2, and words 1 and 3."""
+    products = np.empty_like(even)
+    for _ in range(10):
+        np.multiply(even, _FACTORS, out=products)
+        np.bitwise_xor(odd, key, out=even)
+        np.right_shift(products[::-1], _HALF, out=odd)
+        np.bitwise_xor(even, odd, out=even)
+        np.bitwise_and(products[::-1], _LOW, out=odd)
+        key = (key + _KEY_STEPS) & _LOW
+
+
+def _words(seeds, n):
+    """Return the first ``n`` words of 32 bits for each seed, of shape (len(seeds), n)."""
+    even = np.mod(seeds, 2**31 - 2).astype(np.uint64).T[:, :, None]
+    odd = np.zeros_like(even)
+    _philox(even, odd, _SCRAMBLE)
+    key, n_blocks = np.concatenate([even[:1], odd[:1]]), -(-n // 4)
+    counters = np.empty((2, 2, len(seeds), n_blocks), np.uint64)
+    counters[0, 0], counters[1, 0] = np.arange(n_blocks, dtype=np.uint64), 0
+    counters[0, 1], counters[1, 1] = even[1], odd[1]
+    _philox(*counters, key)
+    words = np.empty((len(seeds), n_blocks, 2, 2), np.uint32)
+    for i, j in np.ndindex(2, 2):
+        words[:, :, i, j] = counters[j, i]
+    return words.reshape(len(seeds), -1)[:, :n]
+
+
+def uniform(seeds, n, dtype):
+    """Return the first ``n`` numbers in [0, 1) for each seed.
+
+    ``seeds`` are pairs of int64: states of Keras's seed generators, or ``(s, 0)`` for an integer seed ``s``.
+    """
+    if np.dtype(dtype) == np.float32:
+        bits = _words(seeds, n) & np.uint32(0x7FFFFF)
+        bits |= np.uint32(0x3F800000)
+        return bits.view(np.float32) - np.float32(1)
+    words = _words(seeds, 2 * n).astype(np.uint64)
+    bits = (words[:, 0::2] & np.uint64(0xFFFFF)) << _HALF | words[:, 1::2] | np.uint64(0x3FF << 52)
+    return bits.view(np.float64) - 1.0

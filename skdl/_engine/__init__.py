@@ -3,7 +3,8 @@
 import importlib
 
 _MODULES = {
-    "batches": "_keras_fit",
+    "HookCallback": "_train",
+    "batches": "_train",
     "clear_caches": "_program",
     "compilations": "_program",
     "forward": "_forward",

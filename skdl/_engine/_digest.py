@@ -32,8 +32,8 @@ _STATE_IN_VARIABLES = frozenset(
 class Graph:
     """The graph of a traced function, and those of the functions that it calls.
 
-    ``has_state`` tells whether it has a state besides the variables that it captures. Calls of Python
-    count: they see the objects of the model that was traced.
+    ``has_state`` tells whether it has a state besides the variables that it captures. A call of Python is
+    one, since it sees the objects of the model that was traced.
     """
 
     def __init__(self, concrete):

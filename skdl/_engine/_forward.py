@@ -6,54 +6,21 @@ import numpy as np
 
 from skdl._arrays import n_rows, take
 from skdl._backend import drawing_from, keras, private, tf
-from skdl._engine import _probe
 from skdl._engine._digest import alike
-from skdl._engine._program import Program, programs_of, traced
-from skdl._engine._rules import all_layers
-from skdl._engine._tensors import Layout, tensors
+from skdl._engine._program import Layout, Program, programs_of, tensors, traced
+from skdl._engine._rules import all_layers, unavailable
 
 # Bounds of the rows of one pass: enough to make its overhead small, few enough to keep
 # the memory of a prediction constant. Between them, what the layers put out for these
 # rows takes about so many bytes.
 _ROWS, _BYTES = (128, 2**14), 2**24
 
-# Layers and activations that treat each row alone when they predict.
-layers = keras.layers
-_ROWS_ALONE = (
-    *(layers.InputLayer, layers.Dense, layers.Activation, layers.BatchNormalization, layers.Flatten),
-    *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.GaussianNoise),
-    *(layers.Conv1D, layers.Conv2D, layers.MaxPooling1D, layers.MaxPooling2D, layers.Embedding),
-    *(layers.AveragePooling1D, layers.AveragePooling2D, layers.GlobalAveragePooling2D),
-    *(layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.Reshape, layers.LayerNormalization),
-    *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Concatenate),
-    *(layers.Normalization, layers.Discretization, layers.CategoryEncoding, layers.Hashing),
-    *(layers.TextVectorization, layers.StringLookup, layers.IntegerLookup),
-    *(layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D),
-    *(layers.LSTM, layers.GRU, layers.SimpleRNN, layers.MultiHeadAttention),
-)
-_ELEMENTWISE = tuple(
-    getattr(keras.activations, name)
-    for name in "elu gelu linear mish relu relu6 selu sigmoid silu softmax softplus softsign tanh".split()
-)
-
 
 def forward(model, x, *, batch_size=None, step=None):
-    """Return the outputs of a model for all rows of ``x``, without training behaviour.
+    """Return the outputs of a model for nested rows, as ``keras.Model.predict``, at a hundredth of its cost.
 
-    Parameters
-    ----------
-    model : keras.Model
-    x : array, sparse matrix, or list or dict of arrays
-    batch_size : int, default=None
-        Rows of one pass; None means as many as take some 16 MB where rows are treated alone.
-    step : int, default=None
-        Rows of one pass where ``batch_size`` is None and a row's outputs may depend on other rows.
-        None where the caller knows that they do not.
-
-    Returns
-    -------
-    ndarray, or list or dict of ndarray
-        As ``keras.Model.predict`` returns them, at a hundredth of its cost per call.
+    ``batch_size`` is the number of rows of a pass. Where it is None, ``step`` is, if a row's outputs may
+    depend on other rows; else a pass takes some 16 MB.
     """
     n = n_rows(x)
     block = int(batch_size or (step if step and not _treats_rows_alone(model) else None) or _block(model))
@@ -96,17 +63,19 @@ def _row_alone(part, kinds):
         # A graph may have operations of ``keras.ops`` besides layers.
         operations = getattr(part, "operations", ())
         return type(part) in kinds and all(isinstance(each, keras.Layer) for each in operations)
-    if isinstance(part, layers.InputLayer):
+    if isinstance(part, keras.layers.InputLayer):
         return part.batch_shape[0] is None
-    if isinstance(part, layers.RNN) and part.stateful:
+    if isinstance(part, keras.layers.Lambda | keras.layers.Wrapper | keras.layers.EinsumDense):
         return False
-    return type(part) in _ROWS_ALONE and getattr(part, "activation", None) in (None, *_ELEMENTWISE)
+    if getattr(part, "stateful", False) or 0 in np.ravel(getattr(part, "axis", -1)):
+        return False
+    function = getattr(part, "activation", None) or keras.activations.linear
+    return all(each.__module__.startswith("keras.src.") for each in (type(part), function))
 
 
 def _predict_step(model, row):
     """Return a compiled ``predict_step``, or the model's own where it can't be compiled."""
-    eager = model.run_eagerly or tf.config.functions_run_eagerly() or not model.built
-    if eager or _probe.why_unusable() is not None:
+    if model.run_eagerly or tf.config.functions_run_eagerly() or not model.built:
         return lambda x: model.predict_step(_as_keras(x))
     layout = Layout(tensors(row))
     # Keras makes it once after ``compile``, and traces it at the first prediction.
@@ -127,7 +96,7 @@ def _predict_step(model, row):
         except Exception as error:
             # What can't be traced runs step by step, and raises there what is wrong with it.
             if isinstance(error, private.Unavailable):
-                _probe.unavailable(error)
+                unavailable(error)
             return lambda x: model.predict_step(_as_keras(x))
     program = kept[layout.key]
     return lambda x: program(*tf.nest.flatten(x))

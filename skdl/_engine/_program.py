@@ -16,15 +16,60 @@ from numbers import Integral
 
 import numpy as np
 
-from skdl._arrays import LargeRows, take
+from skdl._arrays import ALIGNMENT, LARGE, LargeRows, aligned, is_own, take
 from skdl._backend import keras, private, tf
 from skdl._engine._digest import Graph
-from skdl._engine._tensors import tensors
 
 # Of a function that has run, measured: graph, kernels and buffers.
 _BYTES_PER_NODE = 8192
 # Bytes of functions kept for further models, by this estimate.
 _LIMIT = 2**25
+
+
+def tensors(data):
+    """Return nested arrays as nested tensors, floats in Keras's float type; `LargeRows` as they are."""
+    return tf.nest.map_structure(_tensor, data)
+
+
+def _tensor(array):
+    if isinstance(array, LargeRows):
+        return array
+    array = np.asarray(array)
+    dtype = keras.config.floatx() if array.dtype.kind == "f" else None
+    if array.nbytes < LARGE or array.dtype.kind not in "fiu" or dtype == "bfloat16":
+        return tf.convert_to_tensor(array, dtype)
+    # TensorFlow 2.21 casts into one copy and copies that into memory of small pages, which
+    # takes as long as some trainings. NumPy asks for large pages, and TensorFlow takes such
+    # memory as it is where it is aligned.
+    dtype = np.dtype(dtype or array.dtype.newbyteorder("="))
+    fits = array.dtype == dtype and array.flags.c_contiguous and array.flags.writeable
+    if not (fits and is_own(array) and array.ctypes.data % ALIGNMENT == 0):
+        copy = aligned(array.shape, dtype)
+        np.copyto(copy, array, casting="same_kind")
+        array = copy
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def packed(x, y, sample_weight):
+    """Return data as Keras's ``train_step`` takes them."""
+    if sample_weight is not None:
+        return x, y, sample_weight
+    return (x, y) if y is not None else (x,)
+
+
+class Layout:
+    """Structure and types of nested tensors of any number of rows; equal layouts have equal keys."""
+
+    def __init__(self, data):
+        self._structure = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), data
+        )
+        self.specs = tf.nest.flatten(self._structure)
+        self.key = repr(self._structure)
+
+    def nested(self, flat):
+        """Return flat tensors as nested ones."""
+        return tf.nest.pack_sequence_as(self._structure, flat)
 
 
 class _Store:
@@ -60,26 +105,12 @@ _store = _Store()
 
 
 class Program:
-    """A traced function with the variables of its model.
+    """A traced function from tensors of some ``specs`` to nested tensors, with the variables of its model.
 
-    Parameters
-    ----------
-    function : callable
-        From tensors to nested tensors.
-    specs : list of tf.TensorSpec
-        Of its arguments.
-    variables : list of keras.Variable
-        All that it may read or write, in an order that is the same for models that compute the same.
-    kind : {"training", "validation", "forward"}
-        What is counted by `compilations`.
-
-    Attributes
-    ----------
-    has_state : bool
-        Whether the function has a state of its own, as random operations have. It is then compiled for
-        its model alone.
-    digest : bytes or None
-        Equal for functions that compute the same; None where it is compiled for its model alone.
+    ``variables`` are all that it may read or write, in an order that is the same for models that compute the
+    same. ``kind`` is "training", "validation" or "forward", for `compilations`. Functions with equal digests
+    compute the same. The digest is None where the function is compiled for its model alone, since it captures
+    other resources or has a state of its own (``has_state``), as random operations have.
     """
 
     def __init__(self, function, specs, variables, *, kind):
@@ -130,14 +161,9 @@ def programs_of(function):
 
 
 def traced(key, variables, trace):
-    """Return a program, or what has one, for a model.
+    """Return a program, or a pass, for a model: a known one of an equal key, or what ``trace`` returns.
 
-    Parameters
-    ----------
-    key : hashable or None
-        Equal for models that compute the same, if this is known.
-    variables : list of keras.Variable
-    trace : callable () -> Program or Pass
+    ``key`` is equal for models that compute the same; None where this is not known.
     """
     with _store.lock:
         known = _store.of_alike.get(key)
@@ -212,12 +238,9 @@ _SECONDS, _FIRST_STEPS, _FASTER = 0.5, 8, 8
 
 
 class Pass:
-    """One pass through data, a batch at a time, by a method of a model: "train_step" or "test_step".
+    """One pass through data, a batch at a time, by a method of a model: "train_step" or "test_step"."""
 
-    With ``stop_on_nan`` it ends after the batch that made the loss NaN or infinite.
-    """
-
-    def __init__(self, model, method, layout, variables, *, stop_on_nan=False):
+    def __init__(self, model, method, layout, variables):
         step = _step(model, method, layout)
         logs = step.get_concrete_function().structured_outputs
         # Keras takes the logs of the last step, unless the metrics of the model have their names.
@@ -225,24 +248,20 @@ class Pass:
         self._takes_metrics = not isinstance(logs, dict) or set(logs) == set(metrics)
         last = [] if self._takes_metrics else tf.nest.flatten(logs)
         self._names = None if self._takes_metrics else tf.nest.map_structure(lambda _: 0, logs)
-        looks = stop_on_nan and isinstance(logs, dict) and "loss" in logs
 
         def loop(order, size, *flat):
-            def body(i, go_on, last):
+            def body(i, last):
                 rows = order[i * size : (i + 1) * size]
                 logs = step(*(tf.gather(tensor, rows) for tensor in flat))
-                go_on = tf.math.is_finite(logs["loss"]) if looks else go_on
-                return i + 1, go_on, tf.nest.flatten(logs) if last else []
+                return i + 1, tf.nest.flatten(logs) if last else []
 
-            start = [tf.zeros([n or 0 for n in each.shape], each.dtype) for each in last]
-            i, go_on, last_logs = tf.while_loop(
-                lambda i, go_on, _: go_on & (i * size < tf.size(order)),
+            return tf.while_loop(
+                lambda i, _: i * size < tf.size(order),
                 body,
-                (tf.constant(0), tf.constant(True), start),
-                shape_invariants=(tf.TensorShape(()), tf.TensorShape(()), [each.shape for each in last]),
+                (tf.constant(0), [tf.zeros([n or 0 for n in each.shape], each.dtype) for each in last]),
+                shape_invariants=(tf.TensorShape(()), [each.shape for each in last]),
                 parallel_iterations=1,
             )
-            return i, go_on, last_logs
 
         specs = [tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32), *layout.specs]
         kind = "training" if method == "train_step" else "validation"
@@ -267,14 +286,12 @@ class Pass:
             rows, which = flat, part
             if width:
                 rows, which = tensors(take(flat, part)), np.arange(len(part), dtype=np.int32)
-            made, go_on, last = self.program(tensors(which), tf.constant(batch_size), *rows)
+            made, last = self.program(tensors(which), tf.constant(batch_size), *rows)
             made = int(made)  # waits for it
             seconds = time.perf_counter() - started
             in_time = int(made * _SECONDS / max(seconds, 1e-6))
             self._most_steps = min(max(in_time, 1), _FASTER * self._most_steps)
             visited, n_steps = visited + len(part), n_steps + made
-            if not go_on:  # the loss is not finite
-                break
         return n_steps, last
 
     def logs(self, model, last):

@@ -1,9 +1,12 @@
 """Rules that tell, from the arguments alone, whether the compiled engine can run a training."""
 
+import threading
+
 import numpy as np
 
 from skdl._arrays import LargeRows, leaves
 from skdl._backend import keras, private, tf
+from skdl._warnings import warn
 
 _OWN_LOOP = ("fit", "evaluate", "make_train_function", "make_test_function")
 _BATCH_HOOKS = (
@@ -27,7 +30,6 @@ def why_not(
     validation_data=None,
     batch_size,
     callbacks=(),
-    verbose=0,
     **fit_args,
 ):
     """Return the reason why the compiled engine cannot run a training, or None; parameters as of `train`.
@@ -40,8 +42,7 @@ def why_not(
     if not isinstance(batch_size, int | np.integer) or batch_size < 1:
         return f"batch_size is {batch_size!r}"
     for name, value in fit_args.items():
-        known = (value is default or value == default for default in _DEFAULTS.get(name, ()))
-        if name not in ("validation_freq", "validation_batch_size") and not any(known):
+        if not any(value is default or value == default for default in _DEFAULTS.get(name, ())):
             return f"fit is called with {name}={value!r}"
     reason = _why_not_data({"x": x, "y": y, "sample_weight": sample_weight})
     if reason is None and validation_data is not None:
@@ -69,31 +70,24 @@ def _why_not_model(model):
         return "a keras.distribution is set"
     if model.optimizer is None:
         return "the model has no optimizer"
-    if keras.config.max_steps_per_epoch() is not None:
-        return f"keras.config.max_steps_per_epoch() is {keras.config.max_steps_per_epoch()}"
+    if keras.config.max_epochs() is not None or keras.config.max_steps_per_epoch() is not None:
+        return "keras.config limits the number of epochs or steps"
     return None
 
 
 def _why_not_data(parts):
     """Return why nested arrays, by their names, cannot become tensors as they are, or None."""
-    parts = {name: data for name, data in parts.items() if data is not None}
+    rows = {}
     for name, data in parts.items():
-        arrays = leaves(data)
-        if not arrays:
-            return f"{name} holds no array"
-        for array in arrays:
+        for array in [] if data is None else leaves(data):
             if not isinstance(array, np.ndarray | tf.Tensor | LargeRows):
                 return f"{name} holds a {type(array).__name__}, not an array"
             if np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind not in "fiubO":
                 return f"{name} holds data of type {array.dtype}"
-            if not array.shape:
-                return f"{name} holds a scalar"
-        if len({array.shape[0] for array in arrays}) > 1:
-            return f"the arrays of {name} differ in their number of rows"
-    rows = {name: leaves(data)[0].shape[0] for name, data in parts.items()}
-    if len(set(rows.values())) > 1:
+            rows.setdefault(tuple(array.shape[:1]), name)
+    if len(rows) > 1:
         return f"numbers of rows differ: {rows}"
-    return "there are no rows" if 0 in rows.values() else None
+    return None if all(n and n[0] for n in rows) else "there are no rows"
 
 
 def _why_not_callback(callback):
@@ -150,3 +144,21 @@ def all_layers(model):
         for layer in model.layers
         for part in (layer, *(all_layers(layer) if isinstance(layer, keras.Model) else ()))
     ]
+
+
+_telling, _told = threading.Lock(), False
+
+
+def unavailable(error):
+    """Return why Keras trains where a private name of it or of TensorFlow is missing; warn the first time."""
+    global _told
+    versions = f"Keras {keras.version()} and TensorFlow {tf.__version__}"
+    reason = f"the compiled engine does not work with {versions} ({error})"
+    with _telling:
+        first, _told = not _told, True
+    if first:
+        warn(
+            f"{reason[0].upper()}{reason[1:]}, so keras.Model.fit trains, which gives the same results more "
+            "slowly. Install Keras 3.15.* with TensorFlow 2.21.*, or a newer version of skdl.",
+        )
+    return reason

@@ -14,15 +14,15 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
-from skdl import _model, _training
-from skdl._arrays import LargeRows, large_rows, leaves, take
+from skdl._arrays import LargeRows, large_rows, take
 from skdl._backend import check_not_forked, floatx, seeded
 from skdl._dense import NotDense, State
-from skdl._estimators._checks import check_row_shape, check_rows, text_error
 from skdl._estimators._estimator_state import SEEDS, EstimatorState
+from skdl._model import _build, _compile, _inputs, _outputs
 from skdl._persistence import copied
-from skdl._targets import Target, encoder_metadata
-from skdl._training import FIT_PARAMS, Holdout, Plan, Rows, encoded
+from skdl._targets._target import Target, encoder_metadata
+from skdl._training import _fit, _hooks, _scoring
+from skdl._training._plan import FIT_PARAMS, Holdout, Plan, Rows, encoded, validation_rows
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -122,9 +122,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
 
     def _plan(self, validation, arguments):
         """Return the validation rows that a call of `fit` gives, or None, and the plan of the training."""
-        _model.check_arguments("fit", arguments, self._fit_arguments)
+        _build.check_arguments("fit", arguments, self._fit_arguments)
         settings = self._fit_settings(arguments)
-        validation = _training.validation_rows(*validation, settings.get("validation_data"))
+        validation = validation_rows(*validation, settings.get("validation_data"))
         plan = Plan.of(
             settings,
             callbacks=self._make_callbacks("callbacks", "fit__callbacks", given=arguments.get("callbacks")),
@@ -138,13 +138,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         return getattr(self, "loss", None)
 
     def _split_validation(self, X, y, groups=None):
-        """Choose the rows to hold out; `skdl.Pipeline` asks for them before its first step.
-
-        Returns
-        -------
-        tuple of ndarray (train_rows, validation_rows), or None
-            Sorted positions of the rows; None where no rows are to be held out.
-        """
+        """Return sorted positions of rows to train on and to hold out, or None, for `skdl.Pipeline`."""
         holdout = Holdout.of(self._fit_settings({}), self._draw_seed)
         if holdout is None:
             return None
@@ -159,7 +153,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     def _check_data(self, X, y=None, *, reset=False):
         """Check X and y; learn number, shape and type of the features with ``reset``, else compare them."""
         name = type(self).__name__
-        check_rows(
+        _inputs.check_rows(
             X,
             name,
             n_rows=None if y is None else _num_samples(y),
@@ -199,49 +193,31 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
                 X = validate_data(self, X, reset=reset, **how)
         except ValueError as error:
             if "could not convert string to float" in str(error):
-                raise text_error(error, type(self).__name__) from error
+                raise _inputs.text_error(error, type(self).__name__) from error
             raise
         if reset:
             self.X_shape_, self.X_dtype_ = X.shape, X.dtype
-        else:
-            check_row_shape(X, self.X_shape_, type(self).__name__)
+        elif X.shape[1:] != self.X_shape_[1:]:
+            raise ValueError(
+                f"X has rows of shape {X.shape[1:]}, but {type(self).__name__} was fitted on rows of shape "
+                f"{self.X_shape_[1:]}."
+            )
         return X
 
     def _check_target(self, y):
         name = type(self).__name__
         return self._target_kind.validate(y, name, own_encoder=self._is_overridden("target_encoder"))
 
-    def _check_and_split(self, data, validation, plan, builds, classes, groups):
-        """Check the data, build the network if asked to, and return rows to train on and to validate on."""
-        if builds and self._is_overridden("_initialize"):  # as in scikeras, where it takes X and y
-            X, y = self._initialize(data.X, data.y)
-            builds = False
-        else:
-            X, y = self._check_data(data.X, data.y, reset=builds)
-        train, held_out = plan.split(Rows(X, y, data.weight), self._strata_of, groups)
-        if builds:
-            self._build_network(train, y, classes)
-        self._target.check_learnable(train.y, type(self).__name__, classes)
-        if validation is not None:
-            held_out = Rows(*self._check_data(validation.X, validation.y), validation.weight)
-            held_out = held_out.checked_weight()
-            self._target.check_known(held_out.y)
-        return train, held_out
+    def _checked_validation(self, validation):
+        """Return the validation rows that a user gives, checked against those of `fit`."""
+        rows = Rows(*self._check_data(validation.X, validation.y), validation.weight).checked_weight()
+        self._target.check_known(rows.y)
+        return rows
 
     # Build.
 
     def _build_network(self, train, y, classes=None):
-        """Fit the encoders and build the network.
-
-        Parameters
-        ----------
-        train : Rows
-            Rows to train on.
-        y : ndarray or None
-            Target of all rows, whose labels a classifier knows.
-        classes : ndarray, default=None
-            All classes, where ``y`` may lack some.
-        """
+        """Fit the encoders to the rows to train on and to the labels of all, and build the network."""
         if y is not None:
             self.target_type_ = self._type_of_target(y if classes is None else classes)
             self.y_dtype_, self.y_ndim_ = y.dtype, y.ndim
@@ -262,8 +238,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
                 return
         check_not_forked()
         spec, builder = self._spec(), self._find_builder()
-        with seeded(build_seed, user_code=_model.runs_user_code(spec, builder)) as set_by_builder:
-            self.model_ = _model.build(spec, builder, self._get_metadata())
+        with seeded(build_seed, user_code=_build.runs_user_code(spec, builder)) as set_by_builder:
+            self.model_ = _build.build(spec, builder, self._get_metadata())
         if set_by_builder and self.random_state is None:
             self._seed = set_by_builder[-1] % SEEDS
 
@@ -275,7 +251,11 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         return self.target_encoder
 
     def _find_builder(self):
-        return _model.find_builder(type(self).__name__, getattr(self, "_keras_build_fn", None))
+        return _build.find_builder(type(self).__name__, getattr(self, "_keras_build_fn", None))
+
+    def _as_inputs(self, train, held_out, data, validation):
+        """Return rows as the inputs of a model that is new, for a subclass whose features may be columns."""
+        return train, held_out
 
     def _compile_network(self, x):
         """Compile the model unless it is compiled, and check that it fits the target and the row x."""
@@ -286,12 +266,12 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         if any(self.model_ is getattr(self, name, None) for name in ("model", "build_fn")):
             self.model_ = copied(self.model_)
         model = self.model_
-        _model.check_input(model, x)
+        _outputs.check_input(model, x)
         expected = vars(self).get("n_outputs_expected_")
-        shapes = _model.output_shapes(model, x, seed=self._seed, expected=expected)
+        shapes = _outputs.output_shapes(model, x, seed=self._seed, expected=expected)
         names = getattr(model, "output_names", None)
         fit_metrics = functools.partial(target.fitting_metrics, shapes=shapes, names=names)
-        _model.compile_model(model, self._spec(), fit_metrics)
+        _compile.compile_model(model, self._spec(), fit_metrics)
         target.match(model.loss, shapes)
 
     @validated
@@ -426,49 +406,53 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
 
     def _fit(self, data, validation, plan, *, continues, classes=None, groups=None):
         """Check and split the data, build the network, train it, and keep what was learnt."""
-        continues = continues and self.initialized_
+        builds = not (continues and self.initialized_)
         task = self._init_callback_context(max_subtasks=plan.epochs)
         metadata = None if data.weight is None else {"sample_weight": data.weight}
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
-        with self._restored_on_error(trains_model=continues):
-            train, held_out = self._check_and_split(data, validation, plan, not continues, classes, groups)
-            task_data = _training.callback_data(data.X, data.y, metadata, train.where())
+        with self._restored_on_error(trains_model=not builds):
+            own = builds and self._is_overridden("_initialize")  # as in scikeras, where it builds
+            X, y = self._initialize(data.X, data.y) if own else self._check_data(data.X, data.y, reset=builds)
+            train, held_out = plan.split(Rows(X, y, data.weight), self._strata_of, groups)
+            if builds and not own:
+                self._build_network(train, y, classes)
+            self._target.check_learnable(train.y, type(self).__name__, classes)
+            if validation is not None:
+                held_out = self._checked_validation(validation)
+            if builds:
+                train, held_out = self._as_inputs(train, held_out, data, validation)
+            task_data = _hooks.callback_data(data.X, data.y, metadata, train.where())
             scored = None
             if held_out is not None:
                 scored = (data if validation is None else validation), held_out
             self._compile_network(encoded(self.feature_encoder_, take(train.X, slice(0, 1))))
-            train, held_out = self._encode(train, held_out, plan)
-            train, held_out, plan = self._prepare_training(train, held_out, plan)
+            train, held_out, plan = self._encode(train, held_out, plan)
             network = self._network_to_train(train, plan)
-            criterion = _training.Criterion.of(plan.scoring, network, self)
+            criterion = _scoring.Criterion.of(plan.scoring, network, self)
             summarize = functools.partial(
-                _training.history_attributes,
+                _scoring.history_attributes,
                 earlier=self._history() if plan.initial_epoch else {},
                 validates=plan.validates,
                 criterion=criterion,
             )
             hooks = self._hooks(criterion, plan, scored, task, task_data, summarize)
-            outcome = self._train(network, train, held_out, plan, hooks, is_new=not continues)
+            outcome = self._train(network, train, held_out, plan, hooks, is_new=builds)
             self.engine_, self.engine_reason_ = outcome.engine, outcome.reason
             self.callbacks_ = plan.callbacks
             vars(self).update(summarize(outcome.history))
             self._check_trained(train.X)
         best = None if plan.patience is None else self.best_epoch_
-        _training.report(outcome, plan, type(self).__name__, self._network, self.history_, best)
+        _scoring.report(outcome, plan, type(self).__name__, self._network, self.history_, best)
         task.call_on_fit_task_end(estimator=self, reconstruction_attributes=self._copied_network, **task_data)
         return self
 
     def _encode(self, train, held_out, plan):
-        """Return rows as the model takes them, weighted by class, with weights of mean one."""
+        """Return rows as the model takes them, weighted by class, with weights of mean one, and the plan."""
         if plan.class_weight is not None:
             train = train.weighted(self._target.class_weights(train.y, plan.class_weight))
         train = train.of_mean_weight_one().encode(self.feature_encoder_, self._target)
         if held_out is not None:
             held_out = held_out.of_mean_weight_one().encode(self.feature_encoder_, self._target)
-        return train, held_out
-
-    def _prepare_training(self, train, held_out, plan):
-        """Return encoded rows and the plan, for a subclass that changes them when it knows both."""
         return train, held_out, plan
 
     def _network_to_train(self, train, plan):
@@ -478,7 +462,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             try:
                 n_columns = np.shape(train.y)[-1] if np.ndim(train.y) == 2 else 1
                 state = self._dense_network(n_columns).copy()
-                reason = _training.why_not_numpy(state, train, plan)
+                reason = _fit.why_not_numpy(state, train, plan)
                 if reason is None:
                     return state
             except NotDense as error:
@@ -494,15 +478,15 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         """Return the hooks, which act between the epochs."""
         hooks = []
         if criterion.scorer is not None and scored is not None:
-            hooks.append(_training.ValidationScore(criterion, self, *scored))
+            hooks.append(_hooks.ValidationScore(criterion, self, *scored))
         if getattr(self, "_skl_callbacks", None):
 
             def reconstruct(history):
                 return {**self._copied_network(), **summarize(history)}
 
-            hooks.append(_training.EpochTasks(self, task, reconstruct, task_data))
+            hooks.append(_hooks.EpochTasks(self, task, reconstruct, task_data))
         if plan.patience is not None:
-            hooks.append(_training.EarlyStopping(criterion, plan.patience))
+            hooks.append(_hooks.EarlyStopping(criterion, plan.patience))
         return hooks
 
     def _train(self, network, train, held_out, plan, hooks, is_new):
@@ -510,9 +494,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         args = {"seed": self._seed, "hooks": hooks}
         if isinstance(network, State):
             keep = functools.partial(self._keep_network, model=vars(self).get("model_"))
-            return _training.train_dense(network, train, held_out, plan, **args, set_network=keep)
-        plain = _model.plain_params(self._spec(), self._find_builder()) if is_new else None
-        return _training.train_model(network, train, held_out, plan, **args, plain=plain)
+            return _fit.train_dense(network, train, held_out, plan, **args, set_network=keep)
+        plain = _build.plain_params(self._spec(), self._find_builder()) if is_new else None
+        return _fit.train_model(network, train, held_out, plan, **args, plain=plain)
 
     def _check_trained(self, x):
         """Raise an error if the outputs for the encoded rows x show that the network is wrong."""
@@ -524,18 +508,16 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         check_is_fitted(self)
         X, _ = self._check_data(X)
         x = encoded(self.feature_encoder_, X)
-        _model.check_arguments("predict", kwargs, _model.PREDICT_PARAMS)
+        _build.check_arguments("predict", kwargs, _build.PREDICT_PARAMS)
         routed = {name: value for name, value in self._params_for("predict").items() if "__" not in name}
         callbacks = []
-        if any(map(_model.acts_on_predict, leaves(getattr(self, "callbacks", None) or []))):
-            callbacks += [each for each in self._make_callbacks("callbacks") if _model.acts_on_predict(each)]
         if routed.get("callbacks") or kwargs.get("callbacks"):
-            callbacks += self._make_callbacks("predict__callbacks", given=kwargs.get("callbacks"))
+            callbacks = self._make_callbacks("predict__callbacks", given=kwargs.get("callbacks"))
         outputs = self._outputs(x, **{**routed, **kwargs, "callbacks": callbacks})
-        n = _model.count_nan(outputs)
+        n = _outputs.count_nan(outputs)
         if n:
             # NaN would be decoded as the first class.
-            reason = _training.divergence_message(self._network, self._history()) or (
+            reason = _scoring.divergence_message(self._network, self._history()) or (
                 "Its weights are finite: are there very large values in X?"
             )
             raise ValueError(f"{type(self).__name__} predicts NaN for {n} of {X.shape[0]} rows. {reason}")
@@ -543,12 +525,12 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
 
     def _outputs(self, x, **args):
         """Return the outputs of the network for encoded rows."""
-        if self.engine in ("auto", "numpy") and not _model.asks_keras(**args):
+        if self.engine in ("auto", "numpy") and not _outputs.asks_keras(**args):
             try:
-                return _model.dense_outputs(self._dense_network(), x)
+                return _outputs.dense_outputs(self._dense_network(), x)
             except NotDense:
                 pass
-        return _model.predict_outputs(self.model_, x, step=self._rows_of_a_step(), **args)
+        return _outputs.predict_outputs(self.model_, x, step=self._rows_of_a_step(), **args)
 
     def _rows_of_a_step(self):
         """Return how many rows to predict at once, where the model looks across them: as in training."""

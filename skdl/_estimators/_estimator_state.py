@@ -13,11 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdl._backend import check_not_forked
 from skdl._dense import NotDense
-from skdl._model import ModelSpec, keras_model, make_callbacks, read_state, write_state
+from skdl._model._build import ModelSpec
+from skdl._model._compile import make_callbacks
+from skdl._model._dense_state import keras_model, read_state, write_state
 from skdl._onnx import NetworkParts, functional_model, network_parts, output_units, register_if_used
 from skdl._persistence import Packed, copied, copies_in, holds_keras
 from skdl._routing import PREFIXES, as_python, nearest, route_params
-from skdl._training import fit_settings
+from skdl._training._plan import fit_settings
 
 SEEDS = np.iinfo(np.int32).max
 # What scikit-learn keeps on an estimator during a fit. A copy for a callback can be fitted itself.
@@ -61,17 +63,9 @@ class EstimatorState(BaseEstimator):
         "evaluate": "call score(X, y), or a metric of scikit-learn",
         "save": "save an estimator by skdl.save(estimator, path), its Keras model alone by model_.save(path)",
         "compile": "an estimator compiles its model in fit, by the parameters optimizer, loss and metrics",
-        "predict_classes": "call predict(X), which returns classes",
         **{
-            name: f"the Keras model of a fitted estimator is model_: use model_.{use}"
-            for name, use in {
-                "layers": "layers",
-                "summary": "summary()",
-                "get_weights": "get_weights()",
-                "set_weights": "set_weights(weights)",
-                "save_weights": "save_weights(path)",
-                "load_weights": "load_weights(path)",
-            }.items()
+            use.removesuffix("()"): f"the Keras model of a fitted estimator is model_: use model_.{use}"
+            for use in "layers summary() get_weights() set_weights() save_weights() load_weights()".split()
         },
     }
 

@@ -10,20 +10,11 @@ from sklearn.metrics import accuracy_score, r2_score
 from skdl._arrays import float_type, n_rows, take
 from skdl._backend import keras
 from skdl._estimators._base import KerasEstimator, validated
-from skdl._model import ends_in_probabilities, widened
-from skdl._targets import (
-    ClassifierLabelEncoder,
-    DiscreteTarget,
-    NumberTarget,
-    OneHotTarget,
-    RegressorTargetEncoder,
-    check_probabilities,
-    is_one_hot,
-    probabilities,
-    read_loss,
-    takes_one_hot,
-)
-from skdl._training import FIT_PARAMS, Rows
+from skdl._model._outputs import widened
+from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder
+from skdl._targets._output import check_probabilities, probabilities, read_loss, takes_one_hot
+from skdl._targets._target import DiscreteTarget, NumberTarget, OneHotTarget, is_one_hot
+from skdl._training._plan import FIT_PARAMS, Rows
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 from skdl._warnings import warn
 
@@ -202,7 +193,7 @@ class KerasClassifierMixin(ClassifierMixin):
             return
         loss, in_rows = self._trained_loss(), self._in_rows()
         name, from_logits = read_loss(loss)
-        if (from_logits and not name.startswith("binary")) or ends_in_probabilities(self.model_, in_rows):
+        if from_logits and not name.startswith("binary"):
             return
         step, n = self._rows_of_a_step(), n_rows(x)
         rows = n if step == -1 else min(n, -(-_CHECKED_ROWS // step) * step)

@@ -7,29 +7,6 @@ from numbers import Integral, Real
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
-from skdl._backend import keras, keras_is_imported
-
-
-class InstanceOfKeras(HasMethods):
-    """An instance of a class of Keras, such as "optimizers.Optimizer". Does not import Keras."""
-
-    def __init__(self, name):
-        super().__init__("get_config")
-        self.name = name
-
-    def is_satisfied_by(self, val):
-        """Return whether a value is an instance of the class."""
-        if not keras_is_imported():
-            return False
-        kind = keras
-        for part in self.name.split("."):
-            kind = getattr(kind, part)
-        return isinstance(val, kind)
-
-    def __str__(self):
-        return f"an instance of 'keras.{self.name}'"
-
-
 # Names of keras.activations.
 _ACTIVATIONS = (
     *("celu", "elu", "exponential", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish"),
@@ -43,8 +20,8 @@ CLASS_WEIGHT = [dict, list, StrOptions({"balanced"}), None]
 
 # Parameters of training that every estimator has.
 TRAINING_CONSTRAINTS = {
-    "optimizer": [str, dict, callable, InstanceOfKeras("optimizers.Optimizer")],
-    "metrics": [str, dict, list, tuple, callable, InstanceOfKeras("metrics.Metric"), None],
+    "optimizer": [str, dict, callable, HasMethods(["get_config", "apply"])],
+    "metrics": [str, dict, list, tuple, callable, None],
     "epochs": [Interval(Integral, 1, None, closed="left")],
     "batch_size": _BATCH_SIZE,
     "shuffle": ["boolean"],
@@ -53,7 +30,7 @@ TRAINING_CONSTRAINTS = {
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "scoring": [str, callable],
     "engine": [StrOptions({"auto", "numpy", "compiled", "keras"})],
-    "callbacks": [list, tuple, dict, callable, InstanceOfKeras("callbacks.Callback"), None],
+    "callbacks": [list, tuple, dict, callable, HasMethods(["on_epoch_end", "set_model"]), None],
     "warm_start": ["boolean"],
     "verbose": ["boolean", Options(Integral, {0, 1, 2}), StrOptions({"auto"})],
     "random_state": ["random_state"],
@@ -66,12 +43,8 @@ NETWORK_CONSTRAINTS = {
 }
 NETWORK_ESTIMATOR_CONSTRAINTS = {
     **TRAINING_CONSTRAINTS,
-    "loss": [str, callable, InstanceOfKeras("losses.Loss")],
-    "learning_rate": [
-        Interval(Real, 0, None, closed="neither"),
-        InstanceOfKeras("optimizers.schedules.LearningRateSchedule"),
-        None,
-    ],
+    "loss": [str, callable],
+    "learning_rate": [Interval(Real, 0, None, closed="neither"), callable, None],
 }
 
 # Name -> type and description, for every kind of estimator.

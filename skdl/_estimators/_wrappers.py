@@ -10,20 +10,22 @@ from sklearn.utils.validation import _num_samples
 
 from skdl._backend import keras
 from skdl._estimators._base import KerasEstimator
-from skdl._estimators._checks import check_rows, is_list_of_inputs, text_error
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
 from skdl._estimators._shared_params import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
-from skdl._model import (
+from skdl._model._build import find_builder
+from skdl._model._inputs import (
     adapt_layers,
     assign_columns,
+    check_rows,
     column_types,
     columns_of,
-    find_builder,
     is_frame,
+    is_list_of_inputs,
     takes_one_array,
     takes_text,
+    text_error,
 )
-from skdl._targets import takes_one_hot
+from skdl._targets._output import takes_one_hot
 from skdl._typing import (
     Callbacks,
     ClassWeight,
@@ -185,9 +187,8 @@ class BaseWrapper(KerasEstimator):
             )
         return table
 
-    def _check_and_split(self, data, validation, plan, builds, classes, groups):
-        train, held_out = super()._check_and_split(data, validation, plan, builds, classes, groups)
-        if not builds or self._is_overridden("feature_encoder"):
+    def _as_inputs(self, train, held_out, data, validation):
+        if self._is_overridden("feature_encoder"):
             return train, held_out
         takes_names = getattr(self.model_, "inputs", None) and not takes_one_array(self.model_)
         if not self._has_columns and is_frame(data.X) and takes_names:
@@ -210,10 +211,10 @@ class BaseWrapper(KerasEstimator):
         return train, held_out
 
     def _encode(self, train, held_out, plan):
-        train, held_out = super()._encode(train, held_out, plan)
+        train, held_out, plan = super()._encode(train, held_out, plan)
         if self.adapt and "model_" in vars(self):
             adapt_layers(self.model_, train.X)  # before anything scores the model
-        return train, held_out
+        return train, held_out, plan
 
 
 @documented

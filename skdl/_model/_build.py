@@ -2,16 +2,15 @@
 
 import functools
 import inspect
+import json
 import weakref
 from dataclasses import dataclass
-
-import numpy as np
 
 from skdl._backend import keras, tf
 from skdl._model._compile import compile_kwargs, compile_params
 from skdl._persistence import copied, copies_in
 from skdl._routing import PREFIXES, accepts_kwargs, has_param, nearest, route_params
-from skdl._training import FIT_PARAMS
+from skdl._training._plan import FIT_PARAMS
 from skdl._typing import PredictArguments
 from skdl._warnings import warn
 
@@ -105,22 +104,17 @@ def runs_user_code(spec, builder):
 
 
 def plain_params(spec, builder):
-    """Return the parameters of loss and metrics where skdl builds a model from numbers and names, or None.
+    """Return the parameters of loss and metrics where skdl builds a model from numbers and names, else None.
 
-    None means that objects of the user's take part. Keras's configurations of losses and metrics lack some of
-    their parameters.
+    Keras's configurations of losses and metrics lack some of them.
     """
-    if runs_user_code(spec, builder) or not _holds_no_object(spec.params):
+    try:
+        json.dumps(spec.params)
+    except TypeError:  # objects of the user's take part
+        return None
+    if runs_user_code(spec, builder):
         return None
     return sorted((k, repr(v)) for k, v in spec.params.items() if k.startswith(("loss__", "metrics__")))
-
-
-def _holds_no_object(value):
-    if isinstance(value, dict):
-        return all(map(_holds_no_object, (*value.keys(), *value.values())))
-    if isinstance(value, list | tuple):
-        return all(map(_holds_no_object, value))
-    return value is None or isinstance(value, str | bool | int | float | np.number)
 
 
 def build(spec, builder, meta):

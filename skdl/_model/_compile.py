@@ -8,14 +8,7 @@ import re
 from skdl._backend import keras, private
 from skdl._persistence import copied, remade
 from skdl._routing import nearest, route_params
-from skdl._scikeras import (
-    get_loss_class_function_or_string,
-    get_metric_class,
-    get_optimizer_class,
-    loss_name,
-    try_to_convert_strings_to_classes,
-    unflatten_params,
-)
+from skdl._targets._output import read_loss
 
 _CROSS_ENTROPY = ("crossentropy", "logloss", "nll", "nllloss")
 _CROSS_ENTROPY_HINT = (
@@ -40,10 +33,10 @@ def compile_kwargs(params):
     if isinstance(optimizer, keras.optimizers.Optimizer):
         kwargs["optimizer"] = _copy_with(optimizer, routed["optimizer"])
     else:
-        kwargs["optimizer"] = _make("optimizer", optimizer, routed["optimizer"], get_optimizer_class)
+        kwargs["optimizer"] = _make("optimizer", optimizer, routed["optimizer"], _optimizer_class)
     if routed["loss"] and isinstance(loss, str):
         loss = _loss_class(loss)
-    loss = _make("loss", loss, routed["loss"], get_loss_class_function_or_string)
+    loss = _make("loss", loss, routed["loss"], keras.losses.get)
     kwargs["loss"] = keras.tree.map_structure(_instance_of_partial, loss)
     kwargs["metrics"] = _metrics(kwargs.get("metrics"), routed["metrics"])
     if kwargs.get("weighted_metrics") is not None:
@@ -53,9 +46,21 @@ def compile_kwargs(params):
 
 def _loss_class(name):
     """Return the class of a loss of Keras, which takes parameters; the name where there is none."""
-    stem = name.replace("_", "").lower()
-    classes = (each for each in vars(keras.losses).values() if isinstance(each, type))
-    return next((each for each in classes if each.__name__.lower() == stem), name)
+    return _classes(keras.losses).get(name.replace("_", "").lower(), name)
+
+
+def _optimizer_class(name):
+    # keras.optimizers.get would make one, with variables.
+    return _classes(keras.optimizers).get(name.lower()) or type(keras.optimizers.get(name))
+
+
+def _classes(module):
+    return {name.lower(): each for name, each in vars(module).items() if isinstance(each, type)}
+
+
+def _metric(name):
+    # Keras chooses these by the shapes of target and output.
+    return name if name in ("acc", "accuracy", "ce", "crossentropy") else keras.metrics.get(name)
 
 
 def _instance_of_partial(loss):
@@ -64,7 +69,7 @@ def _instance_of_partial(loss):
 
 
 def _metrics(items, params):
-    metrics = _make("metric", items, params, get_metric_class)
+    metrics = _make("metric", items, params, _metric)
     named = {value for name, value in params.items() if name.rpartition("__")[2] == "name"}
 
     def own(metric, item):
@@ -92,7 +97,7 @@ def _make(kind, items, params, find):
     ``find`` returns the class or function of a name.
     """
     try:
-        items = try_to_convert_strings_to_classes(items, find)
+        items = _looked_up(items, find)
     except ValueError as error:
         module = {"loss": keras.losses, "metric": keras.metrics, "optimizer": keras.optimizers}[kind]
         valid = sorted(name for name in dir(module) if not name.startswith("_"))
@@ -104,11 +109,11 @@ def _make(kind, items, params, find):
             f"or an instance. {error}"
         ) from error
     try:
-        return unflatten_params(items=items, params=params)
+        return _instances(items, params)
     except (TypeError, ValueError) as error:
         hint = ""
         if inspect.isclass(items):
-            valid = _init_params(items)
+            valid = set(inspect.signature(items).parameters)
             unknown = sorted(name for name in params if name.partition("__")[0] not in valid)
             if unknown:
                 hint = f" {items.__name__} has no parameter {unknown[0]!r}.{nearest(unknown[0], valid)}"
@@ -118,15 +123,39 @@ def _make(kind, items, params, find):
         ) from error
 
 
-def _init_params(cls):
-    """Return the names that a class and its parents take in ``__init__``."""
-    return {
-        name
-        for klass in cls.__mro__
-        if "__init__" in vars(klass) and klass is not object
-        for name, parameter in inspect.signature(klass.__init__).parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    } - {"self"}
+def _looked_up(items, find):
+    """Return a name, perhaps nested in lists and dicts, with what it stands for."""
+    if isinstance(items, str):
+        return find(items)
+    if isinstance(items, list | tuple):
+        return type(items)(_looked_up(each, find) for each in items)
+    return {key: _looked_up(each, find) for key, each in items.items()} if isinstance(items, dict) else items
+
+
+def _instances(items, params, common=()):
+    """Return the objects that classes, perhaps nested in lists and dicts, make with parameters.
+
+    ``params`` are named as in scikeras: ``0__momentum`` is for the first item of a list, ``learning_rate``
+    for all items, ``learning_rate__decay_steps`` for a class that is the argument ``learning_rate``, and
+    ``0`` the first positional argument. ``common`` are those of all items of the list around.
+    """
+
+    def routed(name):
+        return route_params(params, destination=str(name), pass_filter=())
+
+    own = {name: value for name, value in params.items() if "__" not in name}
+    if isinstance(items, list | tuple):
+        return type(items)(_instances(each, routed(i), own) for i, each in enumerate(items))
+    if isinstance(items, dict):
+        return {key: _instances(each, routed(key), own) for key, each in items.items()}
+    arguments = {**dict(common), **own}
+    if inspect.isclass(items):
+        arguments = {name: _instances(value, routed(name)) for name, value in arguments.items()}
+        positions = sorted((name for name in arguments if name.isdigit()), key=int)
+        return items(*[arguments.pop(name) for name in positions], **arguments)
+    if arguments:
+        raise TypeError(f"{items!r} is no class, so it takes no parameters, but there are {arguments}.")
+    return items
 
 
 def _copy_with(instance, params):
@@ -162,7 +191,7 @@ def compile_model(model, spec, fit_metrics):
         _exchange_metrics(model, fit_metrics)
     loss, compiled = spec.params.get("loss"), model.loss
     if all(isinstance(each, str | keras.losses.Loss | type) for each in (loss, compiled)):
-        if loss != spec.defaults["loss"] and loss_name(loss) != loss_name(compiled):
+        if loss != spec.defaults["loss"] and read_loss(loss)[0] != read_loss(compiled)[0]:
             raise ValueError(
                 f"loss={loss!r}, but the model is compiled with {compiled!r}, and the target may not fit "
                 "it. Give the same loss, or leave model.compile to the estimator."
@@ -210,18 +239,6 @@ def make_callbacks(items, params):
             f"these; got {callback!r} of type {type(callback).__name__}."
         )
     return [callback]
-
-
-def acts_on_predict(callback):
-    """Return whether a callback, or a class of them, overrides a method for ``keras.Model.predict``."""
-    names = [name for name in dir(keras.callbacks.Callback) if name.startswith("on_predict")]
-    # `make_callbacks` refuses what is no callback.
-    return any(_function(callback, name) is not getattr(keras.callbacks.Callback, name) for name in names)
-
-
-def _function(callback, name):
-    method = getattr(callback, name, None)
-    return getattr(method, "__func__", method)
 
 
 def _callback_with(callback, params):

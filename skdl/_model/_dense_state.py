@@ -1,7 +1,5 @@
 """Conversion between Keras models and the dense networks of `skdl._dense`, which are trained in NumPy."""
 
-import random
-import re
 import types
 
 import numpy as np
@@ -11,25 +9,14 @@ from skdl._arrays import leaves
 from skdl._backend import check_not_forked, floatx, keras, keras_is_imported, private, seeded
 from skdl._dense import NotDense
 from skdl._routing import route_params
-from skdl._targets import SHORT_NAMES
-
-
-def _names(classes):
-    """Return the class for each name that Keras accepts."""
-    short = {name: cls for name, cls in SHORT_NAMES.items() if cls in classes}
-    return {
-        **{cls: cls for cls in classes},
-        **{re.sub(r"([A-Z][a-z])", r"_\1", cls).strip("_").lower(): cls for cls in classes},
-        **short,
-        **{name.upper(): cls for name, cls in short.items()},
-    }
-
+from skdl._targets._output import SHORT_NAMES
 
 # Metrics whose class Keras chooses by the shapes of target and output.
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
+_MEASURES = SHORT_NAMES | {cls.lower(): cls for cls in _dense.MEASURES}
 _KNOWN = {
-    "losses": _names(_dense.MEASURES),
-    "metrics": {**_names(_dense.MEASURES), **{name: name for name in _BY_SHAPE}},
+    "losses": _MEASURES,
+    "metrics": _MEASURES | {name: name for name in _BY_SHAPE},
     "optimizers": {cls.lower(): cls for cls in _dense.OPTIMIZERS},
 }
 
@@ -41,7 +28,7 @@ def described(kind, item, params=None):
     """
     params = {name: _plain(value) for name, value in (params or {}).items()}
     if isinstance(item, str):
-        name = _KNOWN[kind].get(item.lower() if kind == "optimizers" else item)
+        name = _KNOWN[kind].get(item.lower().replace("_", ""))
         if name is None:
             raise NotDense(f"{item!r} is not one of the {kind} of dense networks")
         return name, params
@@ -132,13 +119,6 @@ def _named(arguments):
     return {**arguments, "activation": name}
 
 
-def initial_state(network, seed):
-    """Return the initial state of a network, with the weights that Keras draws under a seed."""
-    # As keras.src.random.make_default_seed of Keras 3.15.
-    draw = random.Random(seed)
-    return _dense.initial_state(network, [draw.randint(1, 10**9) for _ in range(_dense.n_seeds(network))])
-
-
 def keras_model(state, seed):
     """Return the compiled Keras model of a dense network, built under a seed, with the state's weights."""
     check_not_forked()
@@ -149,9 +129,7 @@ def keras_model(state, seed):
     model.compile(
         optimizer=getattr(keras.optimizers, name).from_config(dict(config)),
         loss=_made("losses", described["loss"]),
-        loss_weights=described["loss_weights"],
         metrics=[_made("metrics", each) for each in described["metrics"]],
-        weighted_metrics=[_made("metrics", each) for each in described["weighted_metrics"]] or None,
     )
     write_state(state, model)
     return model
@@ -206,21 +184,17 @@ def _network_of(model, n_columns):
     layers = [layer for layer in model.layers if type(layer) is not keras.layers.InputLayer]
     _check_chain(model, layers)
     metrics, weighted = private.given_metrics(model) or (None, None)
-    n_units = model.output_shape[-1]
-    described_parts = {
-        "loss": described("losses", model.loss),
-        "optimizer": described("optimizers", model.optimizer),
-        "metrics": _read_metrics(metrics, n_columns, n_units),
-        "weighted_metrics": _read_metrics(weighted, n_columns, n_units),
-    }
-    config = _compile_config(model)
-    if model.run_eagerly or model.steps_per_execution != 1 or config["jit_compile"] is True:
+    if weighted or _compile_config(model)["loss_weights"] is not None:
+        raise NotDense("the model is compiled with weighted_metrics or loss_weights")
+    if model.run_eagerly or model.steps_per_execution != 1 or _compile_config(model)["jit_compile"] is True:
         raise NotDense("the model is compiled with run_eagerly, steps_per_execution or jit_compile")
+    n_units = model.output_shape[-1]
     return _dense.network_of(
         model.input_shape[1:],
         [(type(layer).__name__, layer.get_config()) for layer in layers],
-        **described_parts,
-        loss_weights=config["loss_weights"],
+        loss=described("losses", model.loss),
+        optimizer=described("optimizers", model.optimizer),
+        metrics=[_read_metric(each, n_columns, n_units) for each in keras.tree.flatten(metrics or [])],
         dtype=keras.config.floatx(),
     )
 
@@ -232,12 +206,8 @@ def _compile_config(model):
         raise NotDense("the model has no configuration of compile") from error
 
 
-def _read_metrics(metrics, n_columns, n_units):
-    """Return class name and configuration of metrics, as Keras chooses them for a target and an output."""
-    return [_read_metric(metric, n_columns, n_units) for metric in keras.tree.flatten(metrics or [])]
-
-
 def _read_metric(metric, n_columns, n_units):
+    """Return class name and configuration of a metric, as Keras chooses it for a target and an output."""
     name, config = described("metrics", metric, {"name": metric} if isinstance(metric, str) else {})
     if name not in _BY_SHAPE:
         return name, config

@@ -1,7 +1,8 @@
-"""The columns of a DataFrame as the inputs of a model, and the layers that learn from them first."""
+"""What X may be, columns of a DataFrame as inputs of a model, and layers that learn from them first."""
 
 import math
 import weakref
+from collections.abc import Iterator
 from numbers import Number
 
 import numpy as np
@@ -11,6 +12,60 @@ from sklearn.utils import assert_all_finite
 from skdl._arrays import LargeRows, without_sparse
 from skdl._backend import keras
 from skdl._warnings import warn
+
+# Base classes of data sets of TensorFlow, Keras and PyTorch, by name, so that none of them is imported.
+_STREAMS = {"DatasetV2", "PyDataset", "DataLoader"}
+
+
+def check_rows(X, estimator, *, n_rows=None, row_shape=None, takes_dict=False):
+    """Refuse X that Keras takes, but that is no array with a row for each sample.
+
+    ``n_rows`` is the number of rows of the target, ``row_shape`` the shape of the rows in `fit`, if known.
+    """
+    takes = f"{estimator} takes one array, DataFrame or sparse matrix with a row for each sample"
+    if isinstance(X, dict) and not takes_dict:
+        raise TypeError(
+            f"X is a dict with the keys {list(X)}, but {takes}. Put its arrays side by side, such as "
+            "np.column_stack(list(X.values())), and let the model or a feature_encoder divide the columns."
+        )
+    if isinstance(X, Iterator) or _STREAMS & {cls.__name__ for cls in type(X).__mro__}:
+        raise TypeError(
+            f"X is a {type(X).__name__}, which gives batches, but {takes}. Collect the batches first: "
+            "np.concatenate([x for x, y in X]), and y alike; or call partial_fit(x, y) with each of them."
+        )
+    if isinstance(X, list | tuple) and _are_inputs(X, n_rows, row_shape):
+        raise ValueError(
+            f"X is a {type(X).__name__} of {len(X)} arrays with {X[0].shape[0]} rows each, as several inputs "
+            f"of a model are given to Keras, but {takes}. Put them side by side by np.column_stack, and let "
+            "the model or a feature_encoder divide the columns."
+        )
+
+
+def is_list_of_inputs(X, n_rows):
+    """Return whether X is a list of NumPy's arrays, one for each of several inputs of a model."""
+    if not isinstance(X, list | tuple) or len(X) < 2 or not all(isinstance(each, np.ndarray) for each in X):
+        return False
+    return _are_inputs(X, n_rows, X[0].shape[1:])
+
+
+def _are_inputs(items, n_rows, row_shape):
+    """Return whether the items of a list are the inputs of a model, not rows."""
+    shapes = [getattr(each, "shape", ()) for each in items]
+    if not shapes or not all(shapes) or len({shape[0] for shape in shapes}) > 1:
+        return False
+    if n_rows is not None:
+        return len(shapes) != n_rows == shapes[0][0]
+    return row_shape is not None and any(shape[1:] == row_shape for shape in shapes)
+
+
+def text_error(error, estimator):
+    """Return the error to raise for features with text, from scikit-learn's."""
+    return ValueError(
+        f"X holds text, but {estimator} hands numbers to its model ({error}). Turn the text into numbers in "
+        "a Pipeline before it: categories by OrdinalEncoder or OneHotEncoder, sentences by TfidfVectorizer, "
+        "or by a layer such as TextVectorization in FunctionTransformer(lambda X: layer(X).numpy()). "
+        "TabularClassifier and TabularRegressor take columns of categories as they are."
+    )
 
 
 def is_frame(X):
@@ -35,22 +90,7 @@ def _type_name(first):
 def columns_of(X, estimator):
     """Return a DataFrame, or a dict of arrays, as a structured array with a field for each column.
 
-    Parameters
-    ----------
-    X : DataFrame, or dict of str to array of n_samples rows
-    estimator : str
-        Name of the estimator's class, for messages.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        Text is in fields of objects. A column whose cells are arrays of one shape is a field of that shape.
-
-    Raises
-    ------
-    ValueError
-        If there are no rows, a value is missing or infinite, a name is no text, or arrays differ in their
-        shape or number.
+    Text is in fields of objects. A column whose cells are arrays of one shape is a field of that shape.
     """
     names = list(X.columns) if is_frame(X) else list(X)
     if not names or not all(isinstance(name, str) and name for name in names):
@@ -148,38 +188,19 @@ def takes_text(model):
 
 
 class InputColumns(TransformerMixin, BaseEstimator):
-    """Make the inputs of a model of columns.
-
-    Parameters
-    ----------
-    columns : dict of str to list of str
-        Of each input.
-    specs : dict of str to tuple (shape, dtype), or None
-        Of `input_specs`. With None an input has a row of numbers for each sample, or text.
-    form : {"dict", "list", "one"}
-        How the model takes its inputs.
-    """
+    """Make the inputs of a model of columns."""
 
     def __init__(self, columns, specs, form):
-        self.columns = columns
-        self.specs = specs
-        self.form = form
+        self.columns = columns  # the names of those of each input
+        self.specs = specs  # as of `input_specs`; None for a row of numbers for each sample, or text
+        self.form = form  # how the model takes its inputs: "dict", "list" or "one"
 
     def fit(self, X, y=None):
         """Do nothing; all is known."""
         return self
 
     def transform(self, X):
-        """Return the inputs for rows of columns.
-
-        Parameters
-        ----------
-        X : structured ndarray of shape (n_samples,), of `columns_of`
-
-        Returns
-        -------
-        dict or list of ndarray, or ndarray
-        """
+        """Return the inputs for rows of `columns_of`."""
         inputs = {}
         for name, columns in self.columns.items():
             shape, dtype = self.specs[name] if self.specs else (None, None)
@@ -234,25 +255,10 @@ def _shaped(arrays, shape, columns, name):
 
 
 def assign_columns(model, names, inputs):
-    """Say which columns become which input of a model.
+    """Return the `InputColumns` of a model; refuse an input without columns, and a column without an input.
 
-    Parameters
-    ----------
-    model : keras.Model
-    names : list of str
-        Columns of X.
-    inputs : dict of str to str or list of str, or None
-        Columns of inputs, as the user gave them. Other inputs get the column of their name. Columns of the
-        names "0", "1" and so on, and a single column, are the inputs in their order.
-
-    Returns
-    -------
-    InputColumns
-
-    Raises
-    ------
-    ValueError
-        If an input has no column, or a column no input.
+    ``inputs`` names columns of inputs, as the user gave them, or is None. Other inputs get the column of
+    their name. Columns of the names "0", "1" and so on, and a single column, are the inputs in their order.
     """
     specs = input_specs(model)
     given = {name: [each] if isinstance(each, str) else list(each) for name, each in (inputs or {}).items()}
@@ -294,14 +300,7 @@ _adapted = weakref.WeakSet()
 
 
 def adapt_layers(model, x):
-    """Adapt the preprocessing layers of a model that were not adapted, in the order in which they act.
-
-    Parameters
-    ----------
-    model : keras.Model
-    x : array, or list or dict of arrays
-        The rows to train on, encoded.
-    """
+    """Adapt preprocessing layers that were not adapted, in their order, to the encoded rows to train on."""
     if input_specs(model) is None or model in _adapted:
         return
     _adapted.add(model)

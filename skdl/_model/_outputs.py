@@ -5,7 +5,6 @@ import numpy as np
 from skdl import _dense
 from skdl._arrays import LargeRows, leaves, n_rows, without_sparse
 from skdl._backend import check_not_forked, keras, private, seeded
-from skdl._training import check_steps
 
 
 def check_input(model, x):
@@ -49,19 +48,6 @@ def output_shapes(model, x, *, seed, expected=None):
     return [output.shape for output in outputs]
 
 
-def ends_in_probabilities(model, in_rows):
-    """Return whether the last layer makes the outputs probabilities; False where it is not known.
-
-    ``in_rows`` means that those of a row must add up to one, unless there is one unit.
-    """
-    if type(model) is not keras.Sequential or len(model.outputs) != 1:
-        return False
-    activation = getattr(model.layers[-1], "activation", None)
-    if activation is keras.activations.softmax or isinstance(model.layers[-1], keras.layers.Softmax):
-        return True
-    return activation is keras.activations.sigmoid and (not in_rows or model.output_shape[-1] == 1)
-
-
 def asks_keras(*, callbacks=(), steps=None, verbose=0, batch_size=None):
     """Return whether arguments of a prediction need ``keras.Model.predict``."""
     return bool(callbacks or verbose or steps is not None)
@@ -81,22 +67,18 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **arg
     """
     check_not_forked()
     batch_size, step = (n_rows(x) if size == -1 else size for size in (batch_size, step))
-    check_steps(model, n_rows(x), batch_size or step or 32, "rows to predict")
     from skdl import _engine  # which imports TensorFlow
 
     if not asks_keras(callbacks=callbacks, **args):
         return _engine.forward(model, x, batch_size=batch_size, step=step)
-    # A scorer may predict in the middle of a training, to which the callbacks belong.
-    before = [(private.watched_model(each), getattr(each, "params", None)) for each in callbacks]
     try:
         size = batch_size or step
         if isinstance(x := without_sparse(x), LargeRows):
             x, size = _engine.batches(x, size or 32), None
         return model.predict(x, **{"verbose": 0, **args}, callbacks=callbacks, batch_size=size)
     finally:
-        for callback, (watched, params) in zip(callbacks, before, strict=True):
-            private.set_watched_model(callback, watched)
-            callback.params = params
+        for callback in callbacks:
+            private.set_watched_model(callback, None)
 
 
 def count_nan(outputs):

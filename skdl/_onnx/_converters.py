@@ -15,7 +15,7 @@ from sklearn.preprocessing import (
 from skdl._backend import keras
 from skdl._onnx._onnx_network import OPSETS, Graph, NetworkParts, add_network, output_units
 from skdl._persistence import copied
-from skdl._targets import output_function
+from skdl._targets._output import output_function
 
 
 def network_parts(network, target, loss, classes):

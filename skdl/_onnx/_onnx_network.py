@@ -99,7 +99,7 @@ def activation(graph, kind, z, dtype, **settings):
     return _FORMULAS[kind](add, z, one, **settings)
 
 
-# As in `skdl._dense._activations`. With an alpha of 1, as in Keras, celu is Elu.
+# As in `skdl._dense._formulas`. With an alpha of 1, as in Keras, celu is Elu.
 _OPERATORS = {
     **{"celu": ("Elu", {"alpha": 1.0}), "exponential": ("Exp", {}), "relu": ("Relu", {})},
     **{"softplus": ("Softplus", {}), "softsign": ("Softsign", {})},

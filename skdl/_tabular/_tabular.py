@@ -15,7 +15,7 @@ from skdl._dense import NotDense
 from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
 from skdl._estimators._shared_params import CLASS_WEIGHT, SIZES, TRAINING_CONSTRAINTS, documented
-from skdl._model import asks_keras
+from skdl._model._outputs import asks_keras
 from skdl._onnx import NetworkParts, add_average, add_neighbors, add_table
 from skdl._tabular import _fold_networks
 from skdl._tabular._encoder import TableEncoder, TableReader, as_table
@@ -29,8 +29,9 @@ from skdl._tabular._folds import (
     stack_folds,
 )
 from skdl._tabular._neighbors import MOST_ROWS, Neighbors
-from skdl._targets import StandardizedTargetEncoder
-from skdl._training import Holdout, Rows, train_dense
+from skdl._targets._encoders import StandardizedTargetEncoder
+from skdl._training._fit import train_dense
+from skdl._training._plan import Holdout, Rows
 from skdl._typing import (
     ArrayLike,
     Callbacks,
@@ -252,8 +253,9 @@ class _TabularMixin:
     def _compile_network(self, x):
         """Do nothing: the model fits, and `_compile` compiles it when the number of rows is known."""
 
-    def _prepare_training(self, train, held_out, plan):
+    def _encode(self, train, held_out, plan):
         """Put the rows of all folds side by side, settle the plan by their number, and compile."""
+        train, held_out, plan = super()._encode(train, held_out, plan)
         train = train.take(train.used())  # class_weight may set weights to 0
         start = self._constant_output(train)
         self.neighbors_ = None

@@ -68,15 +68,22 @@ _CROSSENTROPY = {
     "labels": "BinaryCrossentropy",
 }
 _BY_SHAPE = {"accuracy": _ACCURACY, "acc": _ACCURACY, "crossentropy": _CROSSENTROPY, "ce": _CROSSENTROPY}
-# What to use instead of refused metrics, by the end of their names.
-_INSTEAD = {
-    "Accuracy": dict.fromkeys(_ACCURACY, '"accuracy"'),
-    "Crossentropy": _CROSSENTROPY,
-    "KLDivergence": _CROSSENTROPY,
-    "IoU": {"binary": "BinaryIoU", "labels": "BinaryIoU"},
-    "Hinge": {"binary": "Hinge", "labels": "Hinge"},
-}
 
+# What a network is trained on, by the form of its target, and what to use instead of a refused metric.
+_WANTED = {
+    "binary": ("one column of 0 and 1", '"accuracy" or "AUC"'),
+    "codes": (
+        "a class number, not one column for each class",
+        'loss="categorical_crossentropy", for which the labels are encoded as columns; or leave the metric '
+        'out, and score by scikit-learn, as with scoring="roc_auc_ovr" or "f1_macro"',
+    ),
+    "one-hot": (
+        "one column for each class, not a class number",
+        '"accuracy", "AUC", or the metric without "sparse"',
+    ),
+    "labels": ("one column of 0 and 1 for each label", '"accuracy" or "AUC"'),
+    "numbers": ("numbers", '"mean_absolute_error" or "r2_score"'),
+}
 _BY_CLASS = ("IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU")
 # Losses of numbers, for models of several outputs.
 _LOSSES_OF_NUMBERS = (
@@ -197,27 +204,7 @@ def _check_form(name, config, form, loss):
         )
     if target in _FORMS[name]:
         return
-    if target == "codes":
-        raise ValueError(
-            f"The metric {name} compares one column for each class, but {with_loss} a class number. Give "
-            'loss="categorical_crossentropy", for which the labels are encoded as columns; or leave the '
-            'metric out, and score by scikit-learn, as with scoring="roc_auc_ovr" or "f1_macro".'
-        )
-    if name.startswith("Sparse") and target == "one-hot":
-        raise ValueError(
-            f"The metric {name} takes a class number, but {with_loss} one column for each class. Give the "
-            'metric without "sparse", such as "accuracy".'
-        )
-    what = {
-        "binary": "one column of 0 and 1",
-        "one-hot": "one column for each class",
-        "labels": "one column of 0 and 1 for each label",
-        "numbers": "numbers",
-    }[target]
-    instead = '"mean_absolute_error" or "r2_score"' if target == "numbers" else '"accuracy" or "AUC"'
-    for end, by_form in _INSTEAD.items():
-        if name.endswith(end):
-            instead = by_form.get(target, instead)
+    what, instead = _WANTED[target]
     raise ValueError(f"The metric {name} does not fit the target: {with_loss} {what}. Give {instead}.")
 
 

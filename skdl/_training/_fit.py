@@ -31,24 +31,16 @@ class Outcome:
 
 def train_model(model, train, held_out, plan, *, seed, hooks, plain=None):
     """Train a compiled Keras model in place on encoded rows; for ``plain`` see `skdl._engine.train`."""
-    # These import TensorFlow.
-    from skdl import _engine
-    from skdl._training._keras_callbacks import BackupCompanion, HookCallback
+    from skdl import _engine  # which imports TensorFlow
 
     batch_size, validation_batch_size = plan.batch_sizes(train.n)
-    check_steps(model, train.n, batch_size, "rows to train on")
-    validation = {}
+    validation = None
     if held_out is not None:
-        check_steps(model, held_out.n, validation_batch_size, "rows to validate on")
-        validation = {"validation_data": held_out.as_keras(), "validation_batch_size": validation_batch_size}
+        validation = (held_out.X, held_out.y, held_out.weight)[: 2 + (held_out.weight is not None)]
     first, last = (
-        HookCallback([each for each in hooks if each.precedes_callbacks is precedes])
+        _engine.HookCallback([each for each in hooks if each.precedes_callbacks is precedes])
         for precedes in (True, False)
     )
-    callbacks = [first, *plan.callbacks, last]
-    backup = BackupCompanion.of(plan.callbacks, plan.epoch_numbers, hooks)
-    if backup is not None:
-        callbacks = [first, backup, *plan.callbacks, last, backup]
     try:
         history = _engine.train(
             model,
@@ -60,11 +52,12 @@ def train_model(model, train, held_out, plan, *, seed, hooks, plain=None):
             initial_epoch=plan.initial_epoch,
             shuffle=plan.shuffle,
             seed=seed,
-            callbacks=callbacks,
+            callbacks=[first, *plan.callbacks, last],
             verbose=plan.verbose,
             engine=plan.engine,
             plain=plain,
-            **validation,
+            validation_data=validation,
+            validation_batch_size=validation_batch_size,
             **plan.fit_args,
         )
     finally:
@@ -74,30 +67,7 @@ def train_model(model, train, held_out, plan, *, seed, hooks, plain=None):
             # Else the user's callbacks would keep the model alive, and be pickled with it.
             for callback in plan.callbacks:
                 private.set_watched_model(callback, None)
-    values = history.history if backup is None else backup.whole(history.history)
-    return Outcome(history.engine, history.reason, values, history.epoch, history.interrupted)
-
-
-def check_steps(model, n, size, rows):
-    """Refuse ``n`` rows in steps of a size that a stateful layer does not take; ``rows`` names them."""
-    stateful = [layer.name for layer in _layers(model) if getattr(layer, "stateful", False)]
-    fixed = {tensor.shape[0] for tensor in getattr(model, "inputs", None) or ()} - {None}
-    if not stateful or len(fixed) != 1:
-        return
-    (fixed,) = fixed
-    if size != fixed or n % fixed:
-        raise ValueError(
-            f"The layer {stateful[0]!r} keeps a state for each of {fixed} rows, so each step must have "
-            f"{fixed}; got {n} {rows} in steps of {size}. Set batch_size={fixed}, and give a multiple of "
-            f"{fixed} rows, or set stateful=False."
-        )
-
-
-def _layers(model):
-    for layer in getattr(model, "layers", ()):
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
+    return Outcome(history.engine, history.reason, history.history, history.epoch, history.interrupted)
 
 
 def why_not_numpy(state, train, plan):
@@ -151,8 +121,6 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, funct
                 break
     except KeyboardInterrupt:
         outcome.interrupted = True
-    if functions is _dense:
-        _dense.finish_training(state)
     for hook in hooks:
         hook.end()
     set_network(state)

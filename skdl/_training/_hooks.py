@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from skdl._arrays import LargeRows, large_rows
-from skdl._training._rows import is_every_row
+from skdl._training._plan import is_every_row
 from skdl._training._scoring import all_finite, check_monitored
 
 
@@ -45,8 +45,7 @@ class EarlyStopping(EpochHook):
 
     def __init__(self, criterion, patience):
         self.monitor, self.mode, self.patience = f"val_{criterion.name}", criterion.mode, patience
-        self.best, self.wait, self.best_epoch, self.stopped_epoch = None, 0, 0, 0
-        self.best_weights = None
+        self.best, self.best_weights, self.wait = None, None, 0
 
     def epoch_end(self, epoch, logs):
         """Keep the weights of the best epoch, and return whether to stop."""
@@ -54,14 +53,10 @@ class EarlyStopping(EpochHook):
         if self.monitor not in logs:  # an epoch without validation
             return False
         if self._improves(logs):
-            self.best, self.best_epoch, self.wait = logs[self.monitor], epoch, 0
-            self.best_weights = self.network.get_weights()
+            self.best, self.best_weights, self.wait = logs[self.monitor], self.network.get_weights(), 0
             return False
         self.wait += 1
-        if self.wait < self.patience or epoch == 0:
-            return False
-        self.stopped_epoch = epoch
-        return True
+        return self.wait >= self.patience and epoch > 0
 
     def _improves(self, logs):
         values = [logs[name] for name in ("loss", "val_loss", self.monitor) if name in logs]

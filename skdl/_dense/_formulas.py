@@ -1,24 +1,118 @@
-"""Losses and metrics of rows, and the derivatives of the losses.
+"""Activations, losses and metrics of rows, and their derivatives.
 
-Keras 3.15: ``keras/src/losses/losses.py``, the cross-entropies in ``keras/src/backend/tensorflow/nn.py``, and
-``keras/src/metrics/accuracy_metrics.py``. Names are those of Keras's functions, and "softmax_crossentropy"
-and "sigmoid_crossentropy" for cross-entropies of logits.
+Keras 3.15: ``keras/src/activations/activations.py``, ``keras/src/losses/losses.py``,
+``keras/src/metrics/accuracy_metrics.py``, and ``keras/src/backend/tensorflow/nn.py``. At a kink the
+derivative is TensorFlow's, since inputs of exactly zero are frequent: rows of zeros, units that are all off.
 
-`LOSSES` gives for each name two functions of target ``t`` and prediction ``p``, both of shape (n, k).
-``values(t, p)`` returns the loss of each row, and ``gradient(t, p)`` the derivative of the sum of these with
-respect to ``p``. Where Keras limits a number to an interval, its derivative is zero outside.
+`ACTIVATIONS` gives for each name ``function(z, **settings)`` and ``backward(g, z, y, **settings)``, which
+returns the gradient ``g`` with respect to the values ``y`` times the derivative at ``z``.
+
+`LOSSES` gives for each name two functions of target ``t`` and prediction ``p``, both of shape (n, k):
+``values(t, p)`` returns the loss of each row, and ``gradient(t, p)`` the derivative of their sum with
+respect to ``p``. "softmax_crossentropy" and "sigmoid_crossentropy" are cross-entropies of logits. `SCORES`
+are metrics alone.
 """
 
-import numpy as np
+import math
 
-from skdl._dense._activations import log_softmax, sigmoid, softmax, softplus
+import numpy as np
+from scipy.special import erf
 
 # keras.config.epsilon()
 EPSILON = 1e-7
 
 
+def sigmoid(z):
+    """Return the logistic function."""
+    return 1 / (1 + np.exp(-z))
+
+
+def softplus(z):
+    """Return ``log(1 + exp(z))``."""
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+def softmax(z):
+    """Return the softmax of each row."""
+    y = np.exp(z - np.maximum.reduce(z, axis=1, keepdims=True))
+    y /= np.add.reduce(y, axis=1, keepdims=True)
+    return y
+
+
+def log_softmax(z):
+    """Return the logarithm of the softmax of each row."""
+    z = z - z.max(axis=1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+def _of_numbers(function, derivative):
+    """Return an activation of single numbers; ``derivative(z, y)`` may use its value."""
+
+    def backward(g, z, y, **settings):
+        g *= derivative(z, y, **settings)
+        return g
+
+    return function, backward
+
+
+def _softmax_backward(g, z, y):
+    return y * (g - np.add.reduce(g * y, axis=1, keepdims=True))
+
+
+def _elu(z, alpha=1.0):
+    return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
+
+
+def _elu_derivative(z, y, alpha=1.0):
+    # As TensorFlow, which looks at the sign of the value where alpha is 1.
+    return np.where(z > 0, 1, y + alpha) if alpha != 1 else np.where(y < 0, y + 1, 1)
+
+
+# Klambauer et al. 2017, Self-Normalizing Neural Networks.
+_SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+# Hendrycks and Gimpel 2016, Gaussian Error Linear Units.
+def _gelu(z):
+    return 0.5 * z * (1 + erf(z * math.sqrt(0.5)))
+
+
+def _gelu_derivative(z, y):
+    return 0.5 * (1 + erf(z * math.sqrt(0.5))) + z * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+
+
+def _silu_derivative(z, y):
+    return sigmoid(z) * (1 + z * (1 - sigmoid(z)))
+
+
+# TensorFlow keeps the slope in float32.
+def _leaky_relu(z, negative_slope=0.2):
+    return np.where(z > 0, z, z * np.float32(negative_slope))
+
+
+def _leaky_relu_derivative(z, y, negative_slope=0.2):
+    return np.where(z > 0, np.float32(1), np.float32(negative_slope))
+
+
+ACTIVATIONS = {
+    "elu": _of_numbers(_elu, _elu_derivative),
+    "gelu": _of_numbers(_gelu, _gelu_derivative),
+    "hard_sigmoid": _of_numbers(lambda z: np.clip(z + 3, 0, 6) / 6, lambda z, y: ((z > -3) & (z < 3)) / 6),
+    "leaky_relu": _of_numbers(_leaky_relu, _leaky_relu_derivative),
+    "relu": _of_numbers(lambda z: np.maximum(z, 0), lambda z, y: y > 0),
+    "selu": _of_numbers(
+        lambda z: _SCALE * _elu(z, _ALPHA), lambda z, y: np.where(y < 0, y + _SCALE * _ALPHA, _SCALE)
+    ),
+    "sigmoid": _of_numbers(sigmoid, lambda z, y: y * (1 - y)),
+    "silu": _of_numbers(lambda z: z * sigmoid(z), _silu_derivative),
+    "softmax": (softmax, _softmax_backward),
+    "softplus": _of_numbers(softplus, lambda z, y: sigmoid(z)),
+    "tanh": _of_numbers(np.tanh, lambda z, y: 1 - y * y),
+}
+
+
 def _mean(value, slope):
-    """Return an entry of the table for the mean over the columns of a value with a derivative."""
+    """Return a loss that is the mean over the columns of a value with a derivative."""
 
     def values(t, p, **settings):
         return value(t, p, **settings).mean(axis=1)
@@ -29,25 +123,13 @@ def _mean(value, slope):
     return values, gradient
 
 
-def _log1(a):
-    return np.log(np.maximum(a, EPSILON) + 1)
-
-
-def _squared_log_slope(t, p):
-    return 2 * (_log1(p) - _log1(t)) * (p >= EPSILON) / (np.maximum(p, EPSILON) + 1)
-
-
 def _huber(t, p, delta):
     error = np.abs(p - t)
     return np.where(error <= delta, 0.5 * error**2, delta * error - 0.5 * delta**2)
 
 
-def _log_cosh(t, p):
-    return (p - t) + softplus(-2 * (p - t)) - np.log(2).astype(p.dtype)
-
-
 def _clipped(p):
-    """Return probabilities within Keras's interval, and which of them were."""
+    """Return probabilities within Keras's interval, and which of them were; outside, derivatives are zero."""
     return np.clip(p, EPSILON, 1 - EPSILON), (p >= EPSILON) & (p <= 1 - EPSILON)
 
 
@@ -90,27 +172,6 @@ def _class_crossentropy_gradient(t, p):
     return (softmax(np.log(q)) - t) * inside / q
 
 
-def _divergence(t, p):
-    t, p = np.clip(t, EPSILON, 1), np.clip(p, EPSILON, 1)
-    return (t * np.log(t / p)).sum(axis=1)
-
-
-def _divergence_gradient(t, p):
-    return -np.clip(t, EPSILON, 1) / np.clip(p, EPSILON, 1) * ((p >= EPSILON) & (p <= 1))
-
-
-def _margin(t, p):
-    return ((1 - t) * p).max(axis=1) - (t * p).sum(axis=1) + 1
-
-
-def _categorical_hinge_gradient(t, p):
-    wrong = (1 - t) * p
-    largest = wrong == wrong.max(axis=1, keepdims=True)
-    # Where several are the largest, TensorFlow divides the gradient between them.
-    share = largest / largest.sum(axis=1, keepdims=True, dtype=p.dtype)
-    return (share * (1 - t) - t) * (_margin(t, p) >= 0)[:, None]
-
-
 # Cross-entropies of what goes into a softmax or sigmoid.
 OF_LOGITS = ("softmax_crossentropy", "sigmoid_crossentropy")
 
@@ -121,16 +182,8 @@ LOSSES = {
         lambda t, p: 100 * np.abs(t - p) / np.maximum(np.abs(t), EPSILON),
         lambda t, p: 100 * np.sign(p - t) / np.maximum(np.abs(t), EPSILON),
     ),
-    "mean_squared_logarithmic_error": _mean(lambda t, p: np.square(_log1(p) - _log1(t)), _squared_log_slope),
     "huber": _mean(_huber, lambda t, p, delta: np.clip(p - t, -delta, delta)),
-    "log_cosh": _mean(_log_cosh, lambda t, p: np.tanh(p - t)),
     "poisson": _mean(lambda t, p: p - t * np.log(p + EPSILON), lambda t, p: 1 - t / (p + EPSILON)),
-    "hinge": _mean(lambda t, p: np.maximum(1 - t * p, 0), lambda t, p: -t * (1 - t * p >= 0)),
-    "squared_hinge": _mean(
-        lambda t, p: np.square(np.maximum(1 - t * p, 0)), lambda t, p: -2 * t * np.maximum(1 - t * p, 0)
-    ),
-    "categorical_hinge": (lambda t, p: np.maximum(_margin(t, p), 0), _categorical_hinge_gradient),
-    "kl_divergence": (_divergence, _divergence_gradient),
     "binary_crossentropy": _mean(_binary_crossentropy, _binary_crossentropy_slope),
     "categorical_crossentropy": (_categorical_crossentropy, _categorical_crossentropy_gradient),
     "sparse_categorical_crossentropy": (_class_crossentropy, _class_crossentropy_gradient),
@@ -138,8 +191,7 @@ LOSSES = {
     "softmax_crossentropy": (_softmax_crossentropy, _softmax_crossentropy_gradient),
 }
 
-
-# What is a metric alone, and better where it is larger.
+# Metrics alone, better where they are larger.
 SCORES = {
     "binary_accuracy": lambda t, p, threshold: ((p > threshold) == t).mean(axis=1),
     "categorical_accuracy": lambda t, p: t.argmax(axis=1) == p.argmax(axis=1),
@@ -173,6 +225,4 @@ def target_of(measure, y, n_units, dtype):
     if measure.smoothing:
         of_two = measure.function in ("binary_crossentropy", "sigmoid_crossentropy")
         t = t * (1 - measure.smoothing) + measure.smoothing * (0.5 if of_two else 1 / n_units)
-    if measure.function in ("hinge", "squared_hinge") and ((t == 0) | (t == 1)).all():
-        t = 2 * t - 1
     return t
