@@ -44,6 +44,10 @@ LESSONS = {
         "A text and numbers of a DataFrame as the inputs of one network; what each column is worth.",
         "frames",
     ),
+    "larger_than_memory": (
+        "A memory map, an HDF5 dataset: rows are read as the training needs them.",
+        "larger_than_memory",
+    ),
     "tabular": ("A raw table with text, categories and gaps, without preparation.", "tabular_calibration"),
 }
 

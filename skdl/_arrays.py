@@ -13,7 +13,7 @@ LARGE, ALIGNMENT = 2**22, 64
 # Numbers above which data stay where they are: 200 MB in float32.
 _LARGEST = 50_000_000
 # Numbers of a block of consecutive rows, and how many blocks are shuffled together.
-_BLOCK, _TOGETHER = 2**19, 16
+_BLOCK, _TOGETHER = 2**18, 16
 
 
 def take(data, rows):

@@ -505,6 +505,17 @@ def test_verbose_prints_what_keras_prints(cancer, capsys):
         assert re.match(r"4/4 .* accuracy: [\d.]+ - loss: [\d.]+ - val_accuracy: [\d.]+ - val_loss: ", line)
 
 
+@pytest.mark.parametrize("engine", ["numpy", "compiled", "keras"])
+def test_verbose_shows_how_far_an_epoch_is(capsys, monkeypatch, engine):
+    monkeypatch.setattr("skdl._training._hooks._EACH", 0)
+    X = np.random.default_rng(0).random((60_000, 20)).astype("float32")
+    net(engine=engine, verbose=1, epochs=1, batch_size=100).fit(X, X[:, 0] > 0.5)
+    steps = [int(step) for step in re.findall(r"(\d+)/600", capsys.readouterr().out)]
+    assert steps == sorted(steps)
+    assert any(0 < step < 600 for step in steps)
+    assert steps[-1] == 600
+
+
 def test_verbose_and_callbacks_go_together(cancer, capsys, engine):
     log = Events()
     net(engine=engine, verbose=2).set_callbacks(log).fit(*cancer)

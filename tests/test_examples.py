@@ -25,6 +25,7 @@ QUICK = {
     "plot_credit_default",
     "plot_first_steps",
     "plot_iris",
+    "plot_larger_than_memory",
     "plot_onnx",
 }
 # The files that --data takes, under the names that their publishers gave them.

@@ -52,11 +52,12 @@ def one_blas_thread(n_products):
 
 
 @np.errstate(all="ignore")
-def train_epoch(state, x, y, weight, order, batch_size):
+def train_epoch(state, x, y, weight, order, batch_size, report=None):
     """Train a state in place for one epoch, and return loss and metrics as Keras's logs.
 
     ``y`` has class numbers where the loss takes these, ``weight`` a number for each row or is None, ``order``
-    has the rows as they are visited. Loss and metrics are those before each step.
+    has the rows as they are visited. Loss and metrics are those before each step. ``report``, if any,
+    is called with the number of steps made, from time to time.
     """
     network, dtype, n_units = state.network, state.weights.dtype, state.network.n_units
     dropouts = [layer for layer in network.layers if layer.kind == "dropout"]
@@ -93,6 +94,8 @@ def train_epoch(state, x, y, weight, order, batch_size):
 
             n = len(rows)
             sums = sums + _sums(network, logits[:n], output[:n], targets, weights)
+            if report is not None:
+                report(-(-(first + n) // batch_size))
     return _logs(network, sums, penalties / sums[0, 1])
 
 

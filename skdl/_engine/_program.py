@@ -231,7 +231,7 @@ def clear_caches() -> None:
 
 
 # Numbers of large data that are read for one call of a program.
-_READ = 2**22
+_READ = 2**21
 # Seconds of one call of a program, so that it can be interrupted from the keyboard. The first call makes
 # few steps, and each further one at most eight times as many as the one before. The result is the same.
 _SECONDS, _FIRST_STEPS, _FASTER = 0.5, 8, 8
@@ -275,7 +275,7 @@ class Pass:
         other.program = self.program.of(variables)
         return other
 
-    def run(self, order, batch_size, data):
+    def run(self, order, batch_size, data, report=None):
         """Visit rows of data in some order; return how many steps were made, and the last one's logs."""
         flat, visited, n_steps, last = tf.nest.flatten(data), 0, 0, None
         width = sum(math.prod(each.row_shape) for each in flat if isinstance(each, LargeRows))
@@ -292,6 +292,8 @@ class Pass:
             in_time = int(made * _SECONDS / max(seconds, 1e-6))
             self._most_steps = min(max(in_time, 1), _FASTER * self._most_steps)
             visited, n_steps = visited + len(part), n_steps + made
+            if report is not None:
+                report(n_steps)
         return n_steps, last
 
     def logs(self, model, last):

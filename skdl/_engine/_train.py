@@ -174,6 +174,13 @@ class _CompiledFit:
             steps=-(-self.n // int(settings.batch_size)),
             model=model,
         )
+        bars = [each for each in callbacks.callbacks if isinstance(each, keras.callbacks.ProgbarLogger)]
+
+        def report(n_steps):
+            for bar in bars:
+                bar.on_train_batch_end(n_steps - 1, dict(sorted(model.get_metrics_result().items())))
+
+        self._report = report if bars else None
         model.stop_training = False
         callbacks.on_train_begin()
         # A callback that restores a training may have set where to go on.
@@ -205,7 +212,7 @@ class _CompiledFit:
         order = epoch_order(self.data[0], seed=settings.seed, epoch=epoch, shuffle=settings.shuffle)
         if self.model.stop_training:  # Keras looks at it after each batch
             order = order[:batch_size]
-        n_steps, last = self.training.run(order, batch_size, self.data)
+        n_steps, last = self.training.run(order, batch_size, self.data, self._report)
         logs = self.training.logs(self.model, last)
         for callback in settings.callbacks:
             if type(callback) is keras.callbacks.TerminateOnNaN:  # a loss that is NaN remains so

@@ -94,11 +94,13 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, funct
     ``functions`` is the module with ``train_epoch`` and ``evaluate`` for the state.
     """
     batch_size, _ = plan.batch_sizes(train.n)
-    x, y, weight = without_sparse(train.X), train.y, train.weight
+    x, y, weight, reports = without_sparse(train.X), train.y, train.weight, {}
     if held_out is not None:
         validation = without_sparse(held_out.X), held_out.y, held_out.weight
     if plan.verbose:
-        hooks = [*hooks, Progress(plan, n_steps=-(-train.n // batch_size))]
+        hooks = [*hooks, progress := Progress(plan, n_steps=-(-train.n // batch_size))]
+        if functions is _dense:  # that of the folds has no blocks of steps
+            reports = {"report": progress.report}
     outcome = Outcome("numpy")
     for hook in hooks:
         hook.begin(state)
@@ -107,7 +109,7 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, funct
             for hook in hooks:
                 hook.epoch_begin(epoch)
             order = epoch_order(x, seed=seed, epoch=epoch, shuffle=plan.shuffle)
-            logs = functions.train_epoch(state, x, y, weight, order, batch_size)
+            logs = functions.train_epoch(state, x, y, weight, order, batch_size, **reports)
             if held_out is not None and plan.validates(index):
                 values = functions.evaluate(state, *validation)
                 logs |= {f"val_{name}": value for name, value in values.items()}

@@ -12,6 +12,9 @@ from skdl._arrays import LargeRows, large_rows
 from skdl._training._plan import is_every_row
 from skdl._training._scoring import all_finite, check_monitored
 
+# Seconds between two reports of the steps that were made.
+_EACH = 0.5
+
 
 class EpochHook:
     """Base of the hooks, which are called between the epochs of a training."""
@@ -168,7 +171,14 @@ class Progress(EpochHook):
     def epoch_begin(self, epoch):
         """Print the number of the epoch."""
         print(f"Epoch {epoch + 1}/{self.last}")
-        self._started = time.perf_counter()
+        self._started = self._reported = time.perf_counter()
+
+    def report(self, n_steps):
+        """Print how many steps were made, each half a second."""
+        now = time.perf_counter()
+        if self.verbose != 2 and now > self._reported + _EACH:
+            self._reported, done = now, 20 * n_steps // self.n_steps
+            print(f"\r{n_steps}/{self.n_steps} {'━' * done}{'─' * (20 - done)}", end="\r", flush=True)
 
     def epoch_end(self, epoch, logs):
         """Print its duration, losses and metrics."""
