@@ -8,6 +8,13 @@ import re
 from skdl._backend import keras, private
 from skdl._persistence import copied, remade
 from skdl._routing import nearest, route_params
+from skdl._scikeras import (
+    get_loss_class_function_or_string,
+    get_metric_class,
+    get_optimizer_class,
+    try_to_convert_strings_to_classes,
+    unflatten_params,
+)
 from skdl._targets._output import read_loss
 
 _CROSS_ENTROPY = ("crossentropy", "logloss", "nll", "nllloss")
@@ -33,10 +40,10 @@ def compile_kwargs(params):
     if isinstance(optimizer, keras.optimizers.Optimizer):
         kwargs["optimizer"] = _copy_with(optimizer, routed["optimizer"])
     else:
-        kwargs["optimizer"] = _make("optimizer", optimizer, routed["optimizer"], _optimizer_class)
+        kwargs["optimizer"] = _make("optimizer", optimizer, routed["optimizer"], get_optimizer_class)
     if routed["loss"] and isinstance(loss, str):
         loss = _loss_class(loss)
-    loss = _make("loss", loss, routed["loss"], keras.losses.get)
+    loss = _make("loss", loss, routed["loss"], get_loss_class_function_or_string)
     kwargs["loss"] = keras.tree.map_structure(_instance_of_partial, loss)
     kwargs["metrics"] = _metrics(kwargs.get("metrics"), routed["metrics"])
     if kwargs.get("weighted_metrics") is not None:
@@ -46,21 +53,8 @@ def compile_kwargs(params):
 
 def _loss_class(name):
     """Return the class of a loss of Keras, which takes parameters; the name where there is none."""
-    return _classes(keras.losses).get(name.replace("_", "").lower(), name)
-
-
-def _optimizer_class(name):
-    # keras.optimizers.get would make one, with variables.
-    return _classes(keras.optimizers).get(name.lower()) or type(keras.optimizers.get(name))
-
-
-def _classes(module):
-    return {name.lower(): each for name, each in vars(module).items() if isinstance(each, type)}
-
-
-def _metric(name):
-    # Keras chooses these by the shapes of target and output.
-    return name if name in ("acc", "accuracy", "ce", "crossentropy") else keras.metrics.get(name)
+    classes = {key.lower(): each for key, each in vars(keras.losses).items() if isinstance(each, type)}
+    return classes.get(name.replace("_", "").lower(), name)
 
 
 def _instance_of_partial(loss):
@@ -69,7 +63,7 @@ def _instance_of_partial(loss):
 
 
 def _metrics(items, params):
-    metrics = _make("metric", items, params, _metric)
+    metrics = _make("metric", items, params, get_metric_class)
     named = {value for name, value in params.items() if name.rpartition("__")[2] == "name"}
 
     def own(metric, item):
@@ -97,7 +91,7 @@ def _make(kind, items, params, find):
     ``find`` returns the class or function of a name.
     """
     try:
-        items = _looked_up(items, find)
+        items = try_to_convert_strings_to_classes(items, find)
     except ValueError as error:
         module = {"loss": keras.losses, "metric": keras.metrics, "optimizer": keras.optimizers}[kind]
         valid = sorted(name for name in dir(module) if not name.startswith("_"))
@@ -109,7 +103,7 @@ def _make(kind, items, params, find):
             f"or an instance. {error}"
         ) from error
     try:
-        return _instances(items, params)
+        return unflatten_params(items=items, params=params)
     except (TypeError, ValueError) as error:
         hint = ""
         if inspect.isclass(items):
@@ -121,41 +115,6 @@ def _make(kind, items, params, find):
             f"The {kind} {getattr(items, '__name__', items)!r} can't be made with the parameters "
             f"{params!r}.{hint} {error}"
         ) from error
-
-
-def _looked_up(items, find):
-    """Return a name, perhaps nested in lists and dicts, with what it stands for."""
-    if isinstance(items, str):
-        return find(items)
-    if isinstance(items, list | tuple):
-        return type(items)(_looked_up(each, find) for each in items)
-    return {key: _looked_up(each, find) for key, each in items.items()} if isinstance(items, dict) else items
-
-
-def _instances(items, params, common=()):
-    """Return the objects that classes, perhaps nested in lists and dicts, make with parameters.
-
-    ``params`` are named as in scikeras: ``0__momentum`` is for the first item of a list, ``learning_rate``
-    for all items, ``learning_rate__decay_steps`` for a class that is the argument ``learning_rate``, and
-    ``0`` the first positional argument. ``common`` are those of all items of the list around.
-    """
-
-    def routed(name):
-        return route_params(params, destination=str(name), pass_filter=())
-
-    own = {name: value for name, value in params.items() if "__" not in name}
-    if isinstance(items, list | tuple):
-        return type(items)(_instances(each, routed(i), own) for i, each in enumerate(items))
-    if isinstance(items, dict):
-        return {key: _instances(each, routed(key), own) for key, each in items.items()}
-    arguments = {**dict(common), **own}
-    if inspect.isclass(items):
-        arguments = {name: _instances(value, routed(name)) for name, value in arguments.items()}
-        positions = sorted((name for name in arguments if name.isdigit()), key=int)
-        return items(*[arguments.pop(name) for name in positions], **arguments)
-    if arguments:
-        raise TypeError(f"{items!r} is no class, so it takes no parameters, but there are {arguments}.")
-    return items
 
 
 def _copy_with(instance, params):
