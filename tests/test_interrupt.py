@@ -153,10 +153,15 @@ class Subclassed(keras.Model):
         return self.out(self.hidden(x))
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
-@pytest.mark.parametrize("build", [with_dropout, lambda: Subclassed()], ids=["sequential", "subclassed"])
 @pytest.mark.parametrize(
-    "fault", [{"scoring": "unknown"}, {"callbacks": [Raise()]}], ids=["setting", "callback"]
+    ("build", "fault", "engine"),
+    [
+        (with_dropout, {"scoring": "unknown"}, "compiled"),
+        (with_dropout, {"callbacks": [Raise()]}, "keras"),
+        (lambda: Subclassed(), {"callbacks": [Raise()]}, "compiled"),
+        (lambda: Subclassed(), {"scoring": "unknown"}, "keras"),
+    ],
+    ids=["setting", "callback, keras", "subclassed, callback", "subclassed, setting, keras"],
 )
 def test_a_fit_after_one_that_failed_trains_as_if_there_had_been_none(build, fault, engine):
     def initialized():

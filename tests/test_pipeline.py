@@ -168,8 +168,10 @@ def own_split(X, y, **params):
 # ------------------------------------------------------------------ held-out rows
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("scaler", SCALERS)
+@pytest.mark.parametrize(
+    ("scaler", "sampler"),
+    [*((scaler, "SMOTE") for scaler in SCALERS), *(("robust", each) for each in SAMPLERS if each != "SMOTE")],
+)
 def test_no_step_sees_a_held_out_row(cancer, scaler, sampler):
     X, y = cancer
     pipeline = Pipeline(
@@ -1057,8 +1059,8 @@ def test_grid_over_scalers_samplers_and_parameters(cancer):
         [("scaler", StandardScaler()), ("sampler", SMOTE(random_state=0)), ("clf", Recorder())]
     )
     grid = {
-        "scaler": list(SCALERS.values()),
-        "sampler": [*SAMPLERS.values(), "passthrough", None],
+        "scaler": [SCALERS["minmax"], SCALERS["quantile"]],
+        "sampler": [SAMPLERS["SMOTE"], SAMPLERS["RandomUnderSampler"], "passthrough", None],
         "clf__early_stopping": [True, False],
     }
     search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(X, y)
