@@ -70,8 +70,9 @@ def _why_not_model(model):
         return "a keras.distribution is set"
     if model.optimizer is None:
         return "the model has no optimizer"
-    if keras.config.max_epochs() is not None or keras.config.max_steps_per_epoch() is not None:
-        return "keras.config limits the number of epochs or steps"
+    for limit in (keras.config.max_epochs, keras.config.max_steps_per_epoch):
+        if limit() is not None:
+            return f"keras.config.{limit.__name__}() is {limit()}"
     return None
 
 
