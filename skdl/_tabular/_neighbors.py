@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 # Rows to look among; more would make predictions slow.
-MOST_ROWS = 20_000
+MOST_ROWS = 5_000
 _N_NEIGHBORS = 32
 # Squared distances at which a weight is 1 / e, by the median of those to the nearest row that differs.
 _WIDTHS = 0.03, 0.1, 0.3, 1.0, 3.0

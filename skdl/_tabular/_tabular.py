@@ -77,7 +77,7 @@ _TEXTS = {
     "neighbors": """bool
         Whether the targets of similar rows of the training data may have a share in the predictions.
         They get one where held-out rows are then predicted better by 1.5 % of the loss, and where there
-        are at most 20,000 rows. The estimator then holds the encoded rows of the training data.""",
+        are at most 5,000 rows. The estimator then holds the encoded rows of the training data.""",
     "dropout": """float in [0, 1)
         Share of the units of each hidden layer that is dropped in a step of training. Keras trains
         networks with dropout.""",
