@@ -488,3 +488,24 @@ def test_layers_inside_of_others_are_not_adapted_which_is_said():
         KerasRegressor(model, model__adapted=False, loss="mse", random_state=0).fit(X, T)
     KerasRegressor(model, model__adapted=True, loss="mse", random_state=0).fit(X, T)
     KerasRegressor(model, model__adapted=False, adapt=False, loss="mse", random_state=0).fit(X, T)
+
+
+def test_validation_rows_may_have_their_columns_in_another_order():
+    def model():
+        inputs = [keras.Input((1,), name=name) for name in ("age", "income")]
+        return keras.Model(inputs, layers.Dense(1)(layers.Concatenate()(inputs)))
+
+    X = frame("pandas", ["age", "income"])
+    regressor = KerasRegressor(model, loss="mse", random_state=0)
+    expected = clone(regressor).fit(X, T, X_val=X[:10], y_val=T[:10])
+    reordered = regressor.fit(X, T, X_val=X[:10][["income", "age"]], y_val=T[:10])
+    assert reordered.history_["val_loss"] == expected.history_["val_loss"]
+
+
+def test_columns_for_an_input_without_a_name_are_refused():
+    X = frame("pandas", ["age", "income"])
+    regressor = KerasRegressor(
+        lambda: keras.Sequential([layers.Dense(1)]), inputs={"numbers": ["age", "income"]}, loss="mse"
+    )
+    with pytest.raises(ValueError, match=r"Let it begin with keras.Input\(shape, name=...\)"):
+        regressor.fit(X, T)

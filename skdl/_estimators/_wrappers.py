@@ -163,7 +163,15 @@ class BaseWrapper(KerasEstimator):
                 self.column_types_ = types
         if self._has_columns:
             return self._check_columns(X, reset=reset)
+        if not reset and is_frame(X) and self._takes_names():  # validation rows of a first fit
+            names = list(vars(self).get("feature_names_in_", X.columns))
+            X = X[names] if set(names) == set(X.columns) else X
         return super()._check_features(X, reset=reset)
+
+    def _takes_names(self):
+        """Return whether there is a model that is known to have several inputs."""
+        model = vars(self).get("model_")
+        return bool(getattr(model, "inputs", None)) and not takes_one_array(model)
 
     def _check_columns(self, X, *, reset):
         """Return columns as an array with a field for each; learn or compare their names."""
@@ -190,8 +198,7 @@ class BaseWrapper(KerasEstimator):
     def _as_inputs(self, train, held_out, data, validation):
         if self._is_overridden("feature_encoder"):
             return train, held_out
-        takes_names = getattr(self.model_, "inputs", None) and not takes_one_array(self.model_)
-        if not self._has_columns and is_frame(data.X) and takes_names:
+        if not self._has_columns and is_frame(data.X) and self._takes_names():
             # In one array all numbers have one type.
             self._has_columns, table = True, self._check_columns(data.X, reset=True)
             train = replace(train, X=table[train.where()])

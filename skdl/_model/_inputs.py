@@ -263,6 +263,11 @@ def assign_columns(model, names, inputs):
     specs = input_specs(model)
     given = {name: [each] if isinstance(each, str) else list(each) for name, each in (inputs or {}).items()}
     taken = {column for columns in given.values() for column in columns}
+    if specs is None and isinstance(model, keras.Sequential):
+        raise ValueError(
+            "The model is a keras.Sequential whose input has no name yet, so that no columns can be given to "
+            "it. Let it begin with keras.Input(shape, name=...)."
+        )
     if specs is None:
         columns = {**given, **{name: [name] for name in names if name not in taken}}
         _check_columns(columns, names)
