@@ -47,14 +47,14 @@ def test_skrub(classifiers, table):
 @pytest.mark.library(
     "feature_engine", "imputing and encoding frames; selection by shuffling keeps what counts"
 )
-def test_feature_engine(all_classifiers, table):
+def test_feature_engine(classifiers, table):
     from feature_engine.encoding import OneHotEncoder
     from feature_engine.imputation import MeanMedianImputer
     from feature_engine.selection import SelectByShuffling
 
     X, y = table
     noise = np.random.default_rng(0).normal(size=len(X))
-    for clf in all_classifiers:
+    for clf in classifiers:
         steps = make_pipeline(
             MeanMedianImputer(), OneHotEncoder(), StandardScaler().set_output(transform="pandas")
         )
@@ -65,13 +65,13 @@ def test_feature_engine(all_classifiers, table):
 
 
 @pytest.mark.library("mlxtend", "forward selection, stacking and voting, and the bias-variance decomposition")
-def test_mlxtend(all_classifiers, iris):
+def test_mlxtend(classifiers, iris):
     from mlxtend.classifier import EnsembleVoteClassifier, StackingCVClassifier
     from mlxtend.evaluate import bias_variance_decomp
     from mlxtend.feature_selection import SequentialFeatureSelector
 
     X, y = iris
-    for clf in all_classifiers:
+    for clf in classifiers:
         chosen = SequentialFeatureSelector(clf, k_features=2, cv=3).fit(X, y)
         assert set(chosen.k_feature_idx_) <= {2, 3, 0, 1}
         assert chosen.k_score_ > 0.9
