@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from sklearn.model_selection import ShuffleSplit
 
 from skdl import KerasRegressor
 from skdl._engine import _forward
@@ -96,6 +97,21 @@ def test_a_recurrent_layer_that_keeps_its_state():
     for _ in range(2):  # the state goes on
         expected = model.predict(X, batch_size=25, verbose=0)[:, 0]
         np.testing.assert_allclose(net.predict(X), expected, atol=1e-6)
+
+
+def test_rows_that_do_not_fill_the_steps_of_a_layer_with_a_state_are_refused_in_words():
+    for n, batch_size in ((150, 16), (110, 25), (150, None)):
+        with pytest.raises(
+            ValueError, match=f"'memory' keeps a state for each of 25 rows.*got {n} rows to train"
+        ):
+            fit(stateful, n, batch_size=batch_size)
+    with pytest.raises(ValueError, match="got 15 rows to validate on in steps of 25"):
+        fit(stateful, batch_size=25, validation_split=ShuffleSplit(1, train_size=100, test_size=15))
+    net = fit(stateful, batch_size=25)
+    with pytest.raises(ValueError, match="got 30 rows to predict in steps of 25"):
+        net.predict(X[:30])
+    with pytest.raises(ValueError, match="got 50 rows to predict in steps of 10"):
+        net.predict(X[:50], batch_size=10)
 
 
 def test_a_fixed_batch():

@@ -5,6 +5,7 @@ import numpy as np
 from skdl import _dense
 from skdl._arrays import LargeRows, leaves, n_rows, without_sparse
 from skdl._backend import check_not_forked, keras, private, seeded
+from skdl._training._fit import check_steps
 
 
 def check_input(model, x):
@@ -67,6 +68,7 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **arg
     """
     check_not_forked()
     batch_size, step = (n_rows(x) if size == -1 else size for size in (batch_size, step))
+    check_steps(model, n_rows(x), batch_size or step or 32, "rows to predict")
     from skdl import _engine  # which imports TensorFlow
 
     if not asks_keras(callbacks=callbacks, **args):

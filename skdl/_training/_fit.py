@@ -34,8 +34,10 @@ def train_model(model, train, held_out, plan, *, seed, hooks, plain=None):
     from skdl import _engine  # which imports TensorFlow
 
     batch_size, validation_batch_size = plan.batch_sizes(train.n)
+    check_steps(model, train.n, batch_size, "rows to train on")
     validation = None
     if held_out is not None:
+        check_steps(model, held_out.n, validation_batch_size, "rows to validate on")
         validation = (held_out.X, held_out.y, held_out.weight)[: 2 + (held_out.weight is not None)]
     first, last = (
         _engine.HookCallback([each for each in hooks if each.precedes_callbacks is precedes])
@@ -68,6 +70,27 @@ def train_model(model, train, held_out, plan, *, seed, hooks, plain=None):
             for callback in plan.callbacks:
                 private.set_watched_model(callback, None)
     return Outcome(history.engine, history.reason, history.history, history.epoch, history.interrupted)
+
+
+def check_steps(model, n, size, rows):
+    """Refuse ``n`` rows in steps of a size that a stateful layer does not take; ``rows`` names them."""
+    fixed = {tensor.shape[0] for tensor in getattr(model, "inputs", None) or ()} - {None}
+    if len(fixed) != 1:
+        return
+    (fixed,) = fixed
+    layers = (each for each in _layers(model) if getattr(each, "stateful", False))
+    if (size != fixed or n % fixed) and (stateful := next(layers, None)) is not None:
+        raise ValueError(
+            f"The layer {stateful.name!r} keeps a state for each of {fixed} rows, so each step must have "
+            f"{fixed}; got {n} {rows} in steps of {size}. Set batch_size={fixed}, and give a multiple of "
+            f"{fixed} rows, or set stateful=False."
+        )
+
+
+def _layers(model):
+    for layer in getattr(model, "layers", ()):
+        yield layer
+        yield from _layers(layer)
 
 
 def why_not_numpy(state, train, plan):
