@@ -467,8 +467,17 @@ class Shuffler(BaseEstimator):
         return X[order], y[order]
 
 
+class Doubler(BaseEstimator):
+    """A sampler that says which rows it has chosen, and returns each of them twice."""
+
+    def fit_resample(self, X, y):
+        self.sample_indices_ = np.arange(len(y))
+        return np.concatenate([X, X]), np.concatenate([y, y])
+
+
 @pytest.mark.parametrize(
-    ("sampler", "n_returned"), [(SMOTE(), 300), (Shuffler(), 180), (SMOTEENN(random_state=0), r"\d+")]
+    ("sampler", "n_returned"),
+    [(SMOTE(), 300), (Shuffler(), 180), (Doubler(), 360), (SMOTEENN(random_state=0), r"\d+")],
 )
 def test_weights_are_refused_behind_a_sampler_that_does_not_say_which_rows_it_returns(
     cancer, sampler, n_returned

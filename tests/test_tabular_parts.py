@@ -85,6 +85,11 @@ def test_categories_are_named_as_in_histogram_gradient_boosting(table, features)
     assert np.flatnonzero(reader.is_categorical_).tolist() == [1, 3]
 
 
+def test_a_list_of_no_names_makes_no_column_a_category(table):
+    numbers = table[["number", "flag", "constant"]].astype({"constant": "category"})
+    assert not TableReader([]).fit(numbers).is_categorical_.any()
+
+
 @pytest.mark.parametrize("features", [[9], ["colour"], [True], [-1]], ids=str)
 def test_categories_that_are_no_columns_are_refused(table, features):
     with pytest.raises(ValueError, match="categorical_features must be 'from_dtype'"):
