@@ -16,9 +16,9 @@ from sklearn.compose import make_column_transformer
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skdl import KerasClassifier, KerasRegressor, load, save
+from skdl import DNNRegressor, KerasClassifier, KerasRegressor, load, save
 
 layers = keras.layers
 N = 48
@@ -509,3 +509,16 @@ def test_columns_for_an_input_without_a_name_are_refused():
     )
     with pytest.raises(ValueError, match=r"Let it begin with keras.Input\(shape, name=...\)"):
         regressor.fit(X, T)
+
+
+def test_rows_of_a_frame_of_numbers_lie_side_by_side_in_memory():
+    seen = []
+
+    class Looks(DNNRegressor):
+        @property
+        def feature_encoder(self):
+            return FunctionTransformer(lambda X: seen.append(X.flags.c_contiguous) or X)
+
+    X = pd.DataFrame(np.random.default_rng(0).random((N, 3)), columns=list("abc"))
+    Looks((2,), epochs=1).fit(X, T).predict(X)
+    assert set(seen) == {True}

@@ -184,7 +184,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         X = large_rows(X)
         if isinstance(X, LargeRows):  # are converted a batch at a time
             dtypes.append(X.dtype)
-        how = {"accept_sparse": "csr", "allow_nd": True, "dtype": dtypes}
+        # Rows of a frame, whose columns lie side by side, would be gathered slowly in each epoch.
+        how = {"accept_sparse": "csr", "allow_nd": True, "dtype": dtypes, "order": "C"}
         try:
             if isinstance(X, LargeRows):
                 for block in X.blocks():
