@@ -19,6 +19,8 @@ X, Y = scale(load_iris().data).astype("float32"), load_iris().target
 SEEDING = {
     "keras": keras.utils.set_random_seed,
     "tensorflow": lambda seed: tf.random.set_seed(seed),
+    "numpy": lambda seed: np.random.seed(seed),
+    "python": lambda seed: random.seed(seed),
 }
 
 
@@ -58,6 +60,7 @@ def test_two_fits_repeat(name, engine):
 
 def test_without_a_seed_two_fits_differ():
     assert not np.array_equal(*(weights(classifier(lambda: None).fit(X, Y)) for _ in range(2)))
+    assert not np.array_equal(*(weights(classifier(lambda: np.random.seed()).fit(X, Y)) for _ in range(2)))
 
 
 def test_the_first_weights_are_those_of_plain_keras():
@@ -88,6 +91,13 @@ def test_operations_of_tensorflow_repeat():
 
     clf = KerasClassifier(build, loss="sparse_categorical_crossentropy")
     one, other = (clone(clf).initialize(X, Y).model_.get_weights()[0] for _ in range(2))
+    assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("seed", [-1, "text", np.int64(4)], ids=repr)
+def test_whatever_is_taken_as_a_seed(seed):
+    name = "numpy" if isinstance(seed, np.integer) else "python"
+    one, other = (weights(classifier(lambda: SEEDING[name](seed)).fit(X, Y)) for _ in range(2))
     assert_array_equal(one, other)
 
 
@@ -129,7 +139,7 @@ def test_a_builder_that_fits_another_network_does_not_take_its_seed():
 
 def test_another_thread_that_seeds_meanwhile_is_not_heard():
     def build():
-        thread = threading.Thread(target=lambda: tf.random.set_seed(3))
+        thread = threading.Thread(target=lambda: random.seed(3))
         thread.start()
         thread.join()
         return network()

@@ -1,6 +1,8 @@
 """Seeds that stay local."""
 
 import contextlib
+import functools
+import operator
 import random
 import threading
 
@@ -18,9 +20,9 @@ def seeded(seed, *, user_code=True):
     """Seed building and tracing, put back all that they touch, and yield the seeds that the user's code sets.
 
     Keras and TensorFlow draw from the seed in this thread alone. A user's code (``user_code``) may draw from
-    NumPy's and Python's global generators too, which are seeded for this time, under a lock. Where it calls
-    ``keras.utils.set_random_seed`` or ``tf.random.set_seed``, Keras and TensorFlow draw from that seed from
-    there on.
+    NumPy's and Python's global generators too, which are seeded for this time, under a lock. Where it sets a
+    seed, by ``keras.utils.set_random_seed`` or one of the functions that this calls, all draw from that seed
+    from there on.
     """
     set_by_user = []
     with drawing_from(seed) as seed_anew:
@@ -29,8 +31,8 @@ def seeded(seed, *, user_code=True):
             return
 
         def hear(seed):
-            set_by_user.append(int(seed))
-            seed_anew(int(seed))
+            set_by_user.append(seed)
+            seed_anew(seed)
 
         with _seeding, _global_states_kept():
             random.seed(seed)
@@ -61,17 +63,41 @@ def _seed_process(seed):
 
 @contextlib.contextmanager
 def _heard(hear):
-    """Call a function with each seed that ``tf.random.set_seed`` gets in this thread, in place of it."""
-    thread, original = threading.get_ident(), tf.random.set_seed
+    """Call a function with each seed that is set in this thread; TensorFlow's own stays unchanged."""
+    thread = threading.get_ident()
+    places = [(random, "seed"), (np.random, "seed"), (tf.random, "set_seed")]
+    before = [getattr(module, name) for module, name in places]
 
-    def set_seed(seed):
-        (hear if threading.get_ident() == thread else original)(seed)
+    def heard(module, function):
+        function = getattr(function, "__wrapped__", function)  # not that of a `seeded` around this one
 
-    tf.random.set_seed = set_seed
+        @functools.wraps(function)
+        def set_seed(*args, **kwargs):
+            own = threading.get_ident() == thread
+            if own:
+                hear(_as_integer(*args[:1], *kwargs.values()))
+            if not own or module is not tf.random:
+                function(*args, **kwargs)
+
+        return set_seed
+
+    for (module, name), function in zip(places, before, strict=True):
+        setattr(module, name, heard(module, function))
     try:
         yield
     finally:
-        tf.random.set_seed = original
+        for (module, name), function in zip(places, before, strict=True):
+            setattr(module, name, function)
+
+
+def _as_integer(seed=None, *others):
+    """Return an integer for what may be given as a seed; another one each time for None."""
+    if seed is None:
+        return random.SystemRandom().getrandbits(31)
+    try:
+        return operator.index(seed)
+    except TypeError:
+        return random.Random(repr(seed)).getrandbits(31)
 
 
 @contextlib.contextmanager
