@@ -95,32 +95,26 @@ _TABULAR = {"hidden_layer_sizes": 16, "n_members": 2, "n_folds": 2, "epochs": 10
 @pytest.fixture
 def all_classifiers(classifiers):
     """Return the control, skdl's dense network, a wrapped Keras model, and a tabular estimator."""
-
-    def build(meta):
-        return _branched(meta, keras.layers.Dense(meta["n_classes_"], "softmax"))
-
-    return [
-        *classifiers,
-        KerasClassifier(build, loss="sparse_categorical_crossentropy", **_WRAPPED),
-        TabularClassifier(**_TABULAR),
-    ]
+    wrapped = KerasClassifier(_builder("softmax"), loss="sparse_categorical_crossentropy", **_WRAPPED)
+    return [*classifiers, wrapped, TabularClassifier(**_TABULAR)]
 
 
 @pytest.fixture
 def all_regressors(regressors):
     """Return the control, skdl's dense network, a wrapped Keras model, and a tabular estimator."""
+    return [*regressors, KerasRegressor(_builder(None), loss="mse", **_WRAPPED), TabularRegressor(**_TABULAR)]
+
+
+def _builder(activation):
+    """Return a function of a function, as in a notebook: other processes get it by value."""
 
     def build(meta):
-        return _branched(meta, keras.layers.Dense(1))
+        rows = keras.Input((meta["n_features_in_"],))
+        joined = keras.layers.Concatenate()([rows, keras.layers.Dense(16, "relu")(rows)])
+        n = 1 if activation is None else meta["n_classes_"]
+        return keras.Model(rows, keras.layers.Dense(n, activation)(joined))
 
-    return [*regressors, KerasRegressor(build, loss="mse", **_WRAPPED), TabularRegressor(**_TABULAR)]
-
-
-def _branched(meta, output):
-    """Return a network that is no dense chain."""
-    rows = keras.Input((meta["n_features_in_"],))
-    hidden = keras.layers.Dense(16, "relu")(rows)
-    return keras.Model(rows, output(keras.layers.Concatenate()([rows, hidden])))
+    return build
 
 
 @pytest.fixture(scope="session")

@@ -7,18 +7,18 @@ from sklearn.metrics import log_loss
 
 
 @pytest.mark.library("mapie", "coverage of 90 % by sets of classes and by intervals")
-def test_mapie(all_classifiers, all_regressors, iris, diabetes):
+def test_mapie(all_classifiers, all_regressors, cancer, diabetes):
     from mapie.classification import SplitConformalClassifier
     from mapie.regression import CrossConformalRegressor
 
-    X, y = iris
+    X, y = cancer
     for clf in all_classifiers:
         sets = SplitConformalClassifier(clf, confidence_level=0.9, prefit=False)
-        sets.fit(X[:60], y[:60]).conformalize(X[60:110], y[60:110])
-        labels, members = sets.predict_set(X[110:])
-        assert members.shape == (40, 3, 1)
-        assert members[np.arange(40), y[110:], 0].mean() >= 0.8
-        assert np.mean(labels == y[110:]) > 0.9
+        sets.fit(X[:150], y[:150]).conformalize(X[150:350], y[150:350])
+        labels, members = sets.predict_set(X[350:])
+        assert members.shape == (219, 2, 1)
+        assert members[np.arange(219), y[350:], 0].mean() >= 0.8
+        assert np.mean(labels == y[350:]) > 0.9
     X, y = diabetes
     for reg in all_regressors:
         intervals = CrossConformalRegressor(reg, confidence_level=0.9, cv=3, random_state=0)
@@ -28,16 +28,16 @@ def test_mapie(all_classifiers, all_regressors, iris, diabetes):
 
 
 @pytest.mark.library("crepes", "coverage of 90 % by sets and intervals")
-def test_crepes(all_classifiers, all_regressors, iris, diabetes):
+def test_crepes(all_classifiers, all_regressors, cancer, diabetes):
     from crepes import WrapClassifier, WrapRegressor
 
-    X, y = iris
+    X, y = cancer
     for clf in all_classifiers:
         wrapped = WrapClassifier(clf)
-        wrapped.fit(X[:60], y[:60])
-        wrapped.calibrate(X[60:110], y[60:110], seed=0)
-        sets = np.asarray(wrapped.predict_set(X[110:], confidence=0.9, seed=0, labels=False))
-        assert sets[np.arange(40), y[110:]].mean() >= 0.8
+        wrapped.fit(X[:150], y[:150])
+        wrapped.calibrate(X[150:350], y[150:350], seed=0)
+        sets = np.asarray(wrapped.predict_set(X[350:], confidence=0.9, seed=0, labels=False))
+        assert sets[np.arange(219), y[350:]].mean() >= 0.8
     X, y = diabetes
     for reg in all_regressors:
         wrapped = WrapRegressor(reg)
