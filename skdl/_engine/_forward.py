@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from skdl._arrays import n_rows, take
+from skdl._arrays import leaves, n_rows, take
 from skdl._backend import drawing_from, keras, private, tf
 from skdl._engine._digest import alike
 from skdl._engine._program import Layout, Program, programs_of, tensors, traced
@@ -23,7 +23,7 @@ def forward(model, x, *, batch_size=None, step=None):
     depend on other rows; else a pass takes some 16 MB.
     """
     n = n_rows(x)
-    block = int(batch_size or (step if step and not _treats_rows_alone(model) else None) or _block(model))
+    block = int(batch_size or (step if step and not _treats_rows_alone(model) else None) or _block(model, x))
     predict, parts = _predict_step(model, take(x, slice(0, 1)) if n else x), []
     for start in range(0, max(n, 1), block):
         # Not the whole input at once: as a tensor it is a copy, and what is sparse is dense.
@@ -34,9 +34,9 @@ def forward(model, x, *, batch_size=None, step=None):
     return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def _block(model):
-    """Return how many rows to pass at once, from the sizes of the layers' outputs."""
-    numbers = 1
+def _block(model, x):
+    """Return how many rows to pass at once, from the sizes of rows and of the layers' outputs."""
+    numbers = sum(math.prod(each.shape[1:]) for each in leaves(x))
     for layer in all_layers(model):
         try:
             shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.output)]
