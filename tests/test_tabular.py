@@ -300,7 +300,7 @@ def test_a_class_of_weight_zero_leaves_no_fold_empty(table):
     clf.fit(X.iloc[rows], y[rows])
     assert np.isfinite([clf.history_["loss"], clf.history_["val_loss"]]).all()
     few = np.sort(np.concatenate([np.flatnonzero(y == "low"), rare[:1]]))
-    with pytest.raises(ValueError, match=r"class_weight leaves 1 of \d+ rows .* fewer than the 2 folds"):
+    with pytest.raises(ValueError, match=r"class_weight leaves 1 rows .* fewer than the 2 folds"):
         clone(clf).fit(X.iloc[few], y[few])
 
 

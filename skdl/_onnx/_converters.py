@@ -206,7 +206,24 @@ class InverseTarget(_Step):
 _LARGEST = 1e300
 
 
-def add_table(graph, variables, reader, encoder):
+def tabular_parts(network, n_outputs, reader, encoder, neighbors, *, classes=None, scaler=None, limits=None):
+    """Return the `NetworkParts` of a tabular estimator; ``scaler`` and ``limits`` are those of numbers."""
+    rows = []
+
+    def read(graph, variables):
+        rows.append(_add_table(graph, variables, reader, encoder))
+        return rows[-1]
+
+    def finish(graph, y):
+        if neighbors is not None:
+            y = _add_neighbors(graph, rows[-1], y, neighbors)
+        return _add_average(graph, y, scaler, limits)
+
+    kind = "numbers" if classes is None else "classes"
+    return NetworkParts(network, n_outputs, kind, classes, read=read, finish=finish)
+
+
+def _add_table(graph, variables, reader, encoder):
     """Add what a fitted `TableReader` and `TableEncoder` do; return the name of the network's input."""
     categorical = np.flatnonzero(reader.is_categorical_)
     numeric = np.flatnonzero(~reader.is_categorical_)
@@ -283,7 +300,7 @@ def _number(category):
     return {"True": 1.0, "False": 0.0}[category] if category in ("True", "False") else float(category)
 
 
-def add_average(graph, y, scaler=None, limits=None):
+def _add_average(graph, y, scaler=None, limits=None):
     """Add the average over the folds of a network's output of shape (n_samples, n_folds, 1, n_units).
 
     ``scaler`` and ``limits`` are those of a numeric target; without them the output is a logarithm of
@@ -298,7 +315,7 @@ def add_average(graph, y, scaler=None, limits=None):
     return graph.add("Min", graph.add("Max", y, limits[0]), limits[1])
 
 
-def add_neighbors(graph, x, y, neighbors):
+def _add_neighbors(graph, x, y, neighbors):
     """Add the share of similar rows in the output ``y`` of a tabular network for encoded rows ``x``.
 
     ``x`` has the shape (n_samples, n_folds, n_features). The squared length of a row is left out of its

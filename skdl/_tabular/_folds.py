@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from skdl._training._plan import Rows
+
 
 class Stack(NamedTuple):
     """Positions of rows, one column for each fold.
@@ -49,6 +51,29 @@ def stack_copies(rows, n_folds, random_state):
     if random_state is None:
         return Stack.of([rows] * n_folds)
     return Stack.of([random_state.permutation(rows) for _ in range(n_folds)])
+
+
+def side_by_side(train, held_out, n_folds, classify, holds_folds_out, random_state):
+    """Return Rows to train on and to hold out, or None, with the rows of all folds side by side.
+
+    With ``holds_folds_out`` each fold is held out from its own networks. Else all folds train on all rows.
+    """
+
+    def stacked(rows, stack):
+        return Rows(*stack.take(rows.X[:, 0], rows.y[:, 0] if classify else rows.y, rows.weight))
+
+    if holds_folds_out and n_folds > 1:
+        if train.n < n_folds:
+            raise ValueError(
+                f"class_weight leaves {train.n} rows with a weight above 0, fewer than the {n_folds} folds. "
+                "Set n_folds, or give more rows of these classes."
+            )
+        stacks = stack_folds(train.n, n_folds, train.y[:, 0] if classify else None, random_state)
+        return tuple(stacked(train, stack) for stack in stacks)
+    copies = stacked(train, stack_copies(np.arange(train.n), n_folds, random_state))
+    if held_out is None:
+        return copies, None
+    return copies, stacked(held_out, stack_copies(np.arange(held_out.n), n_folds, None))
 
 
 # Multiplications of a training: some seconds for 1,000 rows, less than a minute for 20,000, on two cores.

@@ -16,7 +16,7 @@ from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
 from skdl._estimators._shared_params import CLASS_WEIGHT, SIZES, TRAINING_CONSTRAINTS, documented
 from skdl._model._outputs import asks_keras
-from skdl._onnx import NetworkParts, add_average, add_neighbors, add_table
+from skdl._onnx import tabular_parts
 from skdl._tabular import _fold_networks
 from skdl._tabular._encoder import TableEncoder, TableReader, as_table
 from skdl._tabular._fold_networks import TabularNetwork, TabularState, TimeLimit
@@ -25,13 +25,12 @@ from skdl._tabular._folds import (
     default_batch_size,
     default_epochs,
     default_members,
-    stack_copies,
-    stack_folds,
+    side_by_side,
 )
 from skdl._tabular._neighbors import MOST_ROWS, Neighbors
 from skdl._targets._encoders import StandardizedTargetEncoder
 from skdl._training._fit import train_dense
-from skdl._training._plan import Holdout, Rows
+from skdl._training._plan import Holdout
 from skdl._typing import (
     ArrayLike,
     Callbacks,
@@ -205,18 +204,13 @@ class _TabularMixin:
         holdout = Holdout(self.validation_split, self._draw_seed())
         return holdout.split(_num_samples(X), y, strata=strata, groups=groups)
 
-    def _count_members(self):
-        if self.n_members != "auto":
-            return int(self.n_members)
-        return default_members(self.n_folds_)
-
     def _tabular_network(self):
         sizes, encoder = self.hidden_layer_sizes, self.feature_encoder_
         return TabularNetwork(
             encoder.n_encoded_,
             encoder.n_numeric_ if self.numeric_embedding else 0,
             self.n_folds_,
-            self._count_members(),
+            default_members(self.n_folds_) if self.n_members == "auto" else int(self.n_members),
             tuple(int(size) for size in ([sizes] if isinstance(sizes, Integral) else sizes)),
             self.n_classes_ if self._classify else self.n_outputs_,
             self._classify,
@@ -262,33 +256,14 @@ class _TabularMixin:
         if self.neighbors and train.n <= MOST_ROWS and train.n > 1:
             y, n_classes = (train.y[:, 0], self.n_classes_) if self._classify else (train.y, None)
             self.neighbors_ = Neighbors(train.X[:, 0], y, train.weight, n_classes)
-        train, held_out = self._stack(train, held_out)
+        holds_folds_out = self.early_stopping and held_out is None
+        random_state = check_random_state(self._seed)
+        train, held_out = side_by_side(
+            train, held_out, self.n_folds_, self._classify, holds_folds_out, random_state
+        )
         plan = self._settle(plan, train.n, validates=held_out is not None)
         self._compile(plan, train.n, start)
         return train, held_out, plan
-
-    def _stack(self, train, held_out):
-        """Return the rows of all folds side by side."""
-        n_folds, random_state = self.n_folds_, check_random_state(self._seed)
-        if held_out is None and self.early_stopping and n_folds > 1:
-            if train.n < n_folds:
-                raise ValueError(
-                    f"class_weight leaves {train.n} of {self.feature_encoder_.n_samples_seen_} rows with a "
-                    f"weight above 0, fewer than the {n_folds} folds. Set n_folds, or give more rows of "
-                    "these classes."
-                )
-            strata = train.y[:, 0] if self._classify else None
-            stack, held_out_stack = stack_folds(train.n, n_folds, strata, random_state)
-            held_out = train
-        else:
-            stack = stack_copies(np.arange(train.n), n_folds, random_state)
-            if held_out is None:
-                return self._stacked(train, stack), None
-            held_out_stack = stack_copies(np.arange(held_out.n), n_folds, None)
-        return self._stacked(train, stack), self._stacked(held_out, held_out_stack)
-
-    def _stacked(self, rows, stack):
-        return Rows(*stack.take(rows.X[:, 0], rows.y[:, 0] if self._classify else rows.y, rows.weight))
 
     def _settle(self, plan, n_rows, *, validates):
         """Return the plan with what depends on the number of rows of a fold."""
@@ -327,7 +302,9 @@ class _TabularMixin:
         if self.time_limit is not None:
             hooks = [TimeLimit(self.learning_rate, plan.epochs, plan.started + self.time_limit), *hooks]
         if plan.verbose:
-            print(f"{self.n_folds_} folds of {self._count_members()} networks, {train.n} rows each")
+            print(
+                f"{self.n_folds_} folds of {self._tabular_network().n_members} networks, {train.n} rows each"
+            )
         neighbors, self.neighbors_ = self.neighbors_, None
         if isinstance(network, TabularState):
             keep = partial(self._keep_network, model=None)
@@ -387,22 +364,13 @@ class _TabularMixin:
         return None  # the network treats each row alone
 
     def _network_parts(self):
-        network, encoder = self.model_, self.target_encoder_
-        limits = (None, None) if self._classify else (encoder.scaler_, encoder.range_)
-        rows = []
-
-        def read(graph, variables):
-            rows.append(add_table(graph, variables, reader=self.table_reader_, encoder=self.feature_encoder_))
-            return rows[-1]
-
-        def finish(graph, y):
-            if self.neighbors_ is not None:
-                y = add_neighbors(graph, rows[-1], y, self.neighbors_)
-            return add_average(graph, y, *limits)
-
+        read = self.table_reader_, self.feature_encoder_, self.neighbors_
         if self._classify:
-            return NetworkParts(network, self.n_classes_, "classes", self.classes_, read=read, finish=finish)
-        return NetworkParts(network, self.n_outputs_, "numbers", read=read, finish=finish)
+            return tabular_parts(self.model_, self.n_classes_, *read, classes=self.classes_)
+        encoder = self.target_encoder_
+        return tabular_parts(
+            self.model_, self.n_outputs_, *read, scaler=encoder.scaler_, limits=encoder.range_
+        )
 
     def _outputs(self, x, **args):
         try:
