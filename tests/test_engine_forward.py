@@ -114,6 +114,13 @@ def test_rows_that_do_not_fill_the_steps_of_a_layer_with_a_state_are_refused_in_
         net.predict(X[:50], batch_size=10)
 
 
+def test_a_pass_over_wide_rows_stays_small():
+    x = np.zeros((8, 50_000), np.float32)
+    model = keras.Sequential([keras.Input((50_000,)), layers.Dense(1)])
+    assert _forward._block(model, x) == 128
+    assert _forward._block(keras.Sequential([keras.Input((4,)), layers.Dense(1)]), X) > 1000
+
+
 def test_a_fixed_batch():
     def build():
         x = keras.Input(batch_shape=(50, 4))

@@ -36,7 +36,7 @@ def forward(model, x, *, batch_size=None, step=None):
 
 def _block(model, x):
     """Return how many rows to pass at once, from the sizes of rows and of the layers' outputs."""
-    numbers = sum(math.prod(each.shape[1:]) for each in leaves(x))
+    numbers = 1 + sum(math.prod(each.shape[1:]) for each in leaves(x))
     for layer in all_layers(model):
         try:
             shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(layer.output)]
