@@ -87,7 +87,7 @@ figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
 for mode, marker in zip(peaks, "os", strict=True):
     axes.plot(SIZES, peaks[mode], marker=marker, label=f"trained on {'an' if mode[0] == 'a' else 'a'} {mode}")
 axes.axvline(200, color="0.6", linestyle=":", linewidth=1)
-axes.annotate("from here on, a map is read by blocks", (203, 15), color="0.35")
+axes.annotate("from here on, a map is read by blocks", (205, 240), color="0.35")
 axes.set(xlabel="size of the data, MB", ylabel="peak of memory, MB", ylim=(0, None))
 axes.legend(loc="upper left")
 figure.savefig(args.output / "larger_than_memory.png", dpi=150)
