@@ -185,6 +185,13 @@ def test_the_keras_model_predicts_what_numpy_predicts(table):
     np.testing.assert_allclose(clf.predict_proba(X), before, atol=1e-6)
 
 
+def test_without_hidden_layers_the_outputs_are_linear_in_the_inputs_of_the_network(table):
+    X, y, _ = table
+    clf = TabularClassifier(**{**SMALL, "hidden_layer_sizes": ()}).fit(X, y)
+    assert clf.engine_ == "numpy"
+    assert clf.score(X, y) > 0.8
+
+
 def test_numpy_says_what_it_does_not_train(table):
     X, y, _ = table
     with pytest.raises(ValueError, match="engine='numpy' can't run this training: dropout is above 0"):

@@ -285,6 +285,7 @@ NETWORKS = [
     TabularNetwork(4, 4, 3, 1, (8, 6, 4), 2, True),
     TabularNetwork(3, 0, 1, 2, (7,), 2, False),
     TabularNetwork(6, 2, 2, 4, (16,), 1, False),
+    TabularNetwork(4, 2, 2, 2, (), 3, True),
 ]
 
 
@@ -310,6 +311,14 @@ def both(request, rng):
 def test_numpy_predicts_what_the_model_predicts(both):
     state, model, x, _, _ = both
     np.testing.assert_allclose(predict(state, x), model.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+
+
+def test_probabilities_too_small_for_their_type_have_logarithms(both):
+    state, model, x, y, weight = both
+    state.parts(state.weights)["output_bias"][..., 0] += 500
+    model.set_weights(state.get_weights())
+    np.testing.assert_allclose(predict(state, x), model.predict(x, verbose=0), rtol=1e-4, atol=1e-4)
+    assert np.isfinite(evaluate(state, x, y, weight)["loss"])
 
 
 def test_weights_go_to_the_model_and_back(both):

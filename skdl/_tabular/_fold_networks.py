@@ -84,6 +84,11 @@ class TabularNetwork(NamedTuple):
         return found
 
     @property
+    def widest(self):
+        """Numbers of a row in the widest layer."""
+        return max([self.n_features + self.n_numeric * N_WAVES, *self.hidden])
+
+    @property
     def n_products(self):
         """Multiplications for one row in one network."""
         kernels = [v for v in self.variables() if v.name.startswith(("waves", "kernel", "output"))]
@@ -261,7 +266,7 @@ def predict(state, x):
     """
     network = state.network
     outputs = np.empty((len(x), network.n_folds, 1, network.n_units), np.float32)
-    size = max(1, min(len(x), _PREDICTED // (network.n_members * max(network.hidden))))
+    size = max(1, min(len(x), _PREDICTED // (network.n_members * network.widest)))
 
     def compute(fold):
         step = _Pass(state, fold, size)
@@ -270,10 +275,7 @@ def predict(state, x):
             if len(x) - start < size:
                 step = _Pass(state, fold, len(x) - start)
             y = step.forward(x[rows, fold])
-            if network.classify:
-                np.exp(_log_softmax(y), out=y)
-            mean = y.mean(axis=0)
-            outputs[rows, fold, 0] = np.log(mean) if network.classify else mean
+            outputs[rows, fold, 0] = _log_mean(_log_softmax(y)) if network.classify else y.mean(axis=0)
             yield
 
     _in_threads(network, size, compute)
@@ -300,7 +302,7 @@ def _blas_threads():
 def _in_threads(network, n_rows, task):
     """Run the generators ``task(fold)`` to their ends, in as many threads as BLAS may have, if that pays."""
     n_threads = 1
-    if n_rows * network.n_members * max(network.hidden) >= _THREADED:
+    if n_rows * network.n_members * network.widest >= _THREADED:
         n_threads = min(_blas_threads(), network.n_folds)
     waiting = deque(task(fold) for fold in range(network.n_folds))
     errors = []
@@ -336,6 +338,12 @@ def _log_softmax(z):
     z -= z.max(axis=-1, keepdims=True)
     z -= np.log(np.exp(z).sum(axis=-1, keepdims=True))
     return z
+
+
+def _log_mean(logs):
+    """Return the logarithm of the mean of ``exp(logs)`` over the first axis, which does not underflow."""
+    largest = logs.max(axis=0)
+    return np.log(np.exp(logs - largest).mean(axis=0)) + largest
 
 
 class _Pass:
@@ -387,7 +395,7 @@ class _Pass:
             waves += w["waves_bias"]
             self.features[:, n_features:] = waves.reshape(n * N_WAVES, self.n_rows).T
         np.multiply(self.features, w["scale"], out=self.scaled)
-        h = self.scaled.reshape(len(self.hidden[0]), -1)
+        h = self.scaled.reshape(self.sizes.n_members * self.n_rows, -1)
         for i, (s, a) in enumerate(zip(self.sigmoids, self.hidden, strict=True)):
             np.matmul(h, self.kernels[i], out=a)
             a += w[f"bias_{i}"]
@@ -420,11 +428,16 @@ class _Pass:
     def backward(self):
         """Write the gradient of all weights."""
         w, g, n_members = self.w, self.g, self.sizes.n_members
-        d, h = self.output, self.hidden[-1].reshape(n_members, self.n_rows, -1)
+        d, last = self.output, self.hidden[-1] if self.hidden else self.scaled
+        h = last.reshape(n_members, self.n_rows, -1)
         np.matmul(h.transpose(0, 2, 1), d, out=g["output"])
         d.sum(axis=1, keepdims=True, out=g["output_bias"])
-        np.matmul(d, w["output"].transpose(0, 2, 1), out=self.d_hidden[-1].reshape(h.shape))
-        flat = self.scaled.reshape(len(self.hidden[0]), -1)
+        np.matmul(
+            d,
+            w["output"].transpose(0, 2, 1),
+            out=(self.d_hidden[-1] if self.d_hidden else h).reshape(h.shape),
+        )
+        flat = self.scaled.reshape(n_members * self.n_rows, -1)
         inputs, d_inputs = [flat, *self.hidden[:-1]], [flat, *self.d_hidden[:-1]]
         for i in reversed(range(len(self.hidden))):
             d, s, a = self.d_hidden[i], self.sigmoids[i], self.hidden[i]
@@ -465,7 +478,7 @@ class _Adam:
         chunks = [slice(start, start + _CHUNK) for start in range(0, len(w), _CHUNK)]
         arrays, change = (w, self.gradient, sums, squares, rates), np.empty(_CHUNK, np.float32)
         self.chunks = [(*(each[c] for each in arrays), change[: len(w[c])]) for c in chunks]
-        self.kept = np.float32(state.weight_decay)
+        self.weight_decay = np.float32(state.weight_decay)
         self.decaying = [
             w[slice(*bounds)]
             for bounds in _runs([v.decays for v in variables], [p.size for p in parts.values()])
@@ -477,7 +490,7 @@ class _Adam:
         alpha, beta_1, beta_2 = np.float32(rate * correction), np.float32(BETA_1), np.float32(BETA_2)
         epsilon = np.float32(EPSILON / math.sqrt(1 - BETA_2))
         for part in self.decaying:
-            part *= 1 - np.float32(rate) * self.kept
+            part *= 1 - np.float32(rate) * self.weight_decay
         for w, g, sums, squares, rates, change in self.chunks:
             sums *= beta_1
             sums += g

@@ -59,7 +59,6 @@ _CONSTRAINTS = {
         for name in ("engine", "callbacks", "verbose", "random_state", "early_stopping")
     },
 }
-# Texts about the parameters and attributes of both.
 _TEXTS = {
     "hidden_layer_sizes": """int or array-like of int
         Units of each hidden layer.""",
@@ -76,7 +75,8 @@ _TEXTS = {
     "neighbors": """bool
         Whether the targets of similar rows of the training data may have a share in the predictions.
         They get one where held-out rows are then predicted better by 1.5 % of the loss, and where there
-        are at most 5,000 rows. The estimator then holds the encoded rows of the training data.""",
+        are at most 5,000 rows. The estimator then holds the encoded training rows, and each is its own
+        neighbor where it is predicted.""",
     "dropout": """float in [0, 1)
         Share of the units of each hidden layer that is dropped in a step of training. Keras trains
         networks with dropout.""",
