@@ -202,7 +202,7 @@ def test_threads_do_not_change_a_fit(table, monkeypatch):
     X, y, _ = table
     first = TabularClassifier(**SMALL).fit(X, y)
     monkeypatch.setattr(_fold_networks, "_THREADED", 0)
-    monkeypatch.setattr(_fold_networks, "_blas_threads", lambda: 2)
+    monkeypatch.setattr(_fold_networks, "blas_threads", lambda: 2)
     second = clone(first).fit(X, y)
     np.testing.assert_array_equal(second.predict_proba(X), first.predict_proba(X))
 

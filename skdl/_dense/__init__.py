@@ -31,7 +31,7 @@ float64               numbers of configurations are rounded to float32 first
 ===================== ==================================================================================
 """
 
-from skdl._dense._epochs import evaluate, one_blas_thread, predict, train_epoch
+from skdl._dense._epochs import blas_threads, evaluate, one_blas_thread, predict, train_epoch
 from skdl._dense._formulas import EPSILON, SCORES
 from skdl._dense._network import MEASURES, Measure, Network, NotDense, network_of
 from skdl._dense._optimizers import OPTIMIZERS
@@ -47,6 +47,7 @@ __all__ = [
     "NotDense",
     "State",
     "blank_state",
+    "blas_threads",
     "evaluate",
     "initial_state",
     "network_of",

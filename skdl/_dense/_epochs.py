@@ -31,6 +31,11 @@ _n_inside = 0
 _controller = functools.cache(ThreadpoolController)
 
 
+def blas_threads():
+    """Return how many threads NumPy's products of matrices may have."""
+    return max((each["num_threads"] for each in _controller().select(user_api="blas").info()), default=1)
+
+
 @contextlib.contextmanager
 def one_blas_thread(n_products):
     """Keep NumPy's products of matrices to one thread, unless a step has very few or many multiplications."""

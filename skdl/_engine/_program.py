@@ -50,13 +50,6 @@ def _tensor(array):
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
-def packed(x, y, sample_weight):
-    """Return data as Keras's ``train_step`` takes them."""
-    if sample_weight is not None:
-        return x, y, sample_weight
-    return (x, y) if y is not None else (x,)
-
-
 class Layout:
     """Structure and types of nested tensors of any number of rows; equal layouts have equal keys."""
 

@@ -9,7 +9,6 @@ the neural-tangent parametrisation, which then stand in the forward pass. Adam d
 of a gradient, so that a constant is a factor of the learning rate: the ``rate`` of a `Variable`.
 """
 
-import functools
 import itertools
 import math
 import threading
@@ -19,9 +18,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
-from skdl._dense import one_blas_thread
+from skdl._dense import blas_threads, one_blas_thread
 from skdl._training._hooks import EpochHook
 
 N_FREQUENCIES, N_WAVES = 16, 3  # periodic functions of a numeric feature: within, and for the network
@@ -51,7 +49,7 @@ class Variable(NamedTuple):
 
 
 class TabularNetwork(NamedTuple):
-    """Sizes of the network of `skdl._tabular._ensemble.tabular_network`, and whether it has classes."""
+    """Sizes of the network of `skdl._tabular._ensemble.keras_network`, and whether it has classes."""
 
     n_features: int
     n_numeric: int
@@ -292,18 +290,11 @@ def evaluate(state, x, y, weight):
     return {"loss": float((losses * weight).mean(dtype=float))}
 
 
-_controller = functools.cache(ThreadpoolController)
-
-
-def _blas_threads():
-    return max((each["num_threads"] for each in _controller().select(user_api="blas").info()), default=1)
-
-
 def _in_threads(network, n_rows, task):
     """Run the generators ``task(fold)`` to their ends, in as many threads as BLAS may have, if that pays."""
     n_threads = 1
     if n_rows * network.n_members * network.widest >= _THREADED:
-        n_threads = min(_blas_threads(), network.n_folds)
+        n_threads = min(blas_threads(), network.n_folds)
     waiting = deque(task(fold) for fold in range(network.n_folds))
     errors = []
 

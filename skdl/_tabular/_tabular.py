@@ -285,7 +285,7 @@ class _TabularMixin:
 
     def _compile(self, plan, n_rows, start):
         """Prepare the training of a network whose outputs are ``start`` before it."""
-        state = self._initial_state()
+        state = self._dense if "_dense" in vars(self) else self._initial_state()
         state.start_at(start)
         state.learning_rate, state.weight_decay = self.learning_rate, self.weight_decay
         if self.time_limit is None:
@@ -294,8 +294,6 @@ class _TabularMixin:
             from skdl._tabular._ensemble import set_state  # which imports TensorFlow
 
             set_state(self.model_, state)
-        else:
-            self._dense = state
 
     def _train(self, network, train, held_out, plan, hooks, is_new):
         """Train all folds, and choose the share of similar rows in the predictions."""
