@@ -34,13 +34,14 @@ float64               numbers of configurations are rounded to float32 first
 from skdl._dense._epochs import blas_threads, evaluate, one_blas_thread, predict, train_epoch
 from skdl._dense._formulas import EPSILON, SCORES
 from skdl._dense._network import MEASURES, Measure, Network, NotDense, network_of
-from skdl._dense._optimizers import OPTIMIZERS
+from skdl._dense._optimizers import OPTIMIZERS, SCHEDULES
 from skdl._dense._state import State, blank_state, initial_state
 
 __all__ = [
     "EPSILON",
     "MEASURES",
     "OPTIMIZERS",
+    "SCHEDULES",
     "SCORES",
     "Measure",
     "Network",

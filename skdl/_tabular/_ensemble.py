@@ -19,7 +19,6 @@ from skdl._tabular._fold_networks import (
     MEMBER_RATE,
     N_FREQUENCIES,
     N_WAVES,
-    RISE,
 )
 
 ops = keras.ops
@@ -276,12 +275,9 @@ def keras_network(network, dropout=0.0):
 def set_state(model, state):
     """Give a model of `keras_network` the weights of a `TabularState`, and compile it for its training."""
     model.set_weights(state.get_weights())
-    rate = float(state.learning_rate)
-    if state.n_steps is not None:
-        rise = math.ceil(state.n_steps * RISE)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, state.n_steps - rise), warmup_target=rate, warmup_steps=rise
-        )
+    rate, schedule = float(state.learning_rate), state.schedule()
+    if schedule is not None:
+        rate = keras.optimizers.schedules.CosineDecay(**schedule)
     optimizer = keras.optimizers.AdamW(
         rate, weight_decay=float(state.weight_decay), beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON
     )

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skdl._dense import blas_threads, one_blas_thread
+from skdl._dense import SCHEDULES, blas_threads, one_blas_thread
 from skdl._training._hooks import EpochHook
 
 N_FREQUENCIES, N_WAVES = 16, 3  # periodic functions of a numeric feature: within, and for the network
@@ -167,16 +167,25 @@ class TabularState:
         for part, v, given in zip(parts, self.network.variables(), weights, strict=True):
             part[...] = given.reshape(part.shape) * np.float32(v.rate)
 
+    def schedule(self):
+        """Return the arguments of Keras's ``CosineDecay``, or None where a hook sets the learning rate."""
+        if self.n_steps is None:
+            return None
+        rise = math.ceil(self.n_steps * RISE)
+        return {
+            "initial_learning_rate": 0.0,
+            "decay_steps": max(1, self.n_steps - rise),
+            "warmup_target": float(self.learning_rate),
+            "warmup_steps": rise,
+        }
+
     def current_learning_rate(self):
         """Return the learning rate of the next step."""
-        if self.n_steps is None:
+        settings = self.schedule()
+        if settings is None:
             return self.learning_rate
-        rise = math.ceil(self.n_steps * RISE)
-        if self.iterations < rise:
-            return self.learning_rate * self.iterations / rise
-        n_fall = max(1, self.n_steps - rise)
-        fallen = min(self.iterations - rise, n_fall) / n_fall
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * fallen))
+        function, defaults = SCHEDULES["CosineDecay"]
+        return float(function(self.iterations, {**defaults, **settings}))
 
 
 def _draw(variable, random_state):
