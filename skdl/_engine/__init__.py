@@ -4,6 +4,7 @@ import importlib
 
 _MODULES = {
     "HookCallback": "_train",
+    "all_layers": "_rules",
     "batches": "_train",
     "clear_caches": "_program",
     "compilations": "_program",

@@ -77,20 +77,16 @@ def check_steps(model, n, size, rows):
     fixed = {tensor.shape[0] for tensor in getattr(model, "inputs", None) or ()} - {None}
     if len(fixed) != 1:
         return
+    from skdl import _engine  # which imports TensorFlow
+
     (fixed,) = fixed
-    layers = (each for each in _layers(model) if getattr(each, "stateful", False))
+    layers = (each for each in _engine.all_layers(model) if getattr(each, "stateful", False))
     if (size != fixed or n % fixed) and (stateful := next(layers, None)) is not None:
         raise ValueError(
             f"The layer {stateful.name!r} keeps a state for each of {fixed} rows, so each step must have "
             f"{fixed}; got {n} {rows} in steps of {size}. Set batch_size={fixed}, and give a multiple of "
             f"{fixed} rows, or set stateful=False."
         )
-
-
-def _layers(model):
-    for layer in getattr(model, "layers", ()):
-        yield layer
-        yield from _layers(layer)
 
 
 def why_not_numpy(state, train, plan):
