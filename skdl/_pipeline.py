@@ -57,7 +57,7 @@ class Pipeline(_imblearn.Pipeline):
         with metadata routing enabled; ``X_val`` needs it only there.
     memory : str or object with the joblib.Memory interface, default=None
         Where fitted transformers and samplers are cached; a string is the path of a folder. The steps are
-        then cloned before they are fitted; `steps` and `named_steps` have the fitted ones.
+        then cloned before they are fitted; `steps` has the fitted ones.
     verbose : bool, default=False
         If True, the time that each step took is printed when it is done.
 
@@ -97,9 +97,8 @@ class Pipeline(_imblearn.Pipeline):
 
     References
     ----------
-    .. [1] G. Lemaître, F. Nogueira, C. K. Aridas, "Imbalanced-learn: A Python toolbox to tackle the
-       curse of imbalanced datasets in machine learning", Journal of Machine Learning Research 18(17),
-       2017.
+    .. [1] G. Lemaître, F. Nogueira, C. K. Aridas, "Imbalanced-learn: A Python toolbox to tackle the curse of
+       imbalanced datasets in machine learning", Journal of Machine Learning Research 18(17), 2017.
 
     Examples
     --------
@@ -200,17 +199,12 @@ class Pipeline(_imblearn.Pipeline):
         Parameters
         ----------
         *callbacks : callbacks
-            Such as ``ProgressBar``; none to remove them.
+            Such as ``ProgressBar``; none to remove them. A ``ScoringMonitor`` belongs to the step that it
+            scores, and raises TypeError here.
 
         Returns
         -------
         self : Pipeline
-
-        Raises
-        ------
-        TypeError
-            For a ``ScoringMonitor``, which belongs to the step that it scores: the tasks of a Pipeline have
-            no fitted estimator.
         """
         monitors = [callback for callback in callbacks if isinstance(callback, ScoringMonitor)]
         if monitors:
@@ -392,7 +386,6 @@ class Pipeline(_imblearn.Pipeline):
         Returns
         -------
         self : Pipeline
-            The fitted Pipeline.
 
         Raises
         ------
@@ -427,17 +420,12 @@ class Pipeline(_imblearn.Pipeline):
 
         Parameters
         ----------
-        X : array-like, sparse matrix, DataFrame or list of length n_samples
-            Training data, as the first step takes them.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Training targets, as all steps take them.
-        **params : dict of str -> object
+        X, y, **params : array-like, array-like, dict
             As for :meth:`fit`.
 
         Returns
         -------
-        Xt : array-like of shape (n_transformed_samples, n_transformed_features)
-            Transformed data.
+        array-like of shape (n_transformed_samples, n_transformed_features)
         """
         Xt = self._fit_then("transform", X, y, params)
         if Xt is not None:
@@ -460,19 +448,13 @@ class Pipeline(_imblearn.Pipeline):
 
         Parameters
         ----------
-        X : array-like, sparse matrix, DataFrame or list of length n_samples
-            Training data, as the first step takes them.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Training targets, as all steps take them.
-        **params : dict of str -> object
-            ``step__param``, or with metadata routing what the steps request.
+        X, y, **params : array-like, array-like, dict
+            As for :meth:`fit`, without validation data.
 
         Returns
         -------
-        Xt : array-like of shape (n_resampled_samples, n_transformed_features)
-            Resampled data. They are returned alone if the last step is "passthrough" or None.
-        yt : array-like of shape (n_resampled_samples,) or (n_resampled_samples, n_outputs)
-            Resampled targets.
+        Xt, yt : array-like
+            Resampled data and targets; the data alone if the last step is "passthrough" or None.
         """
         root = self._begin("fit_resample", X, y)
         routed_params = self._check_method_params(method="fit_resample", props=params)
@@ -496,16 +478,12 @@ class Pipeline(_imblearn.Pipeline):
 
         Parameters
         ----------
-        X : array-like, sparse matrix, DataFrame or list of length n_samples
-            Training data, as the first step takes them.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Training targets, as all steps take them.
-        **params : dict of str -> object
+        X, y, **params : array-like, array-like, dict
             As for :meth:`fit`.
 
         Returns
         -------
-        y_pred : ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,)
             What the final estimator predicts for the rows that reach it.
         """
         y_pred = self._fit_then("predict", X, y, params)
@@ -534,20 +512,13 @@ def make_pipeline(*steps: Any, memory=None, transform_input=None, verbose=False)
     *steps : estimators
         The steps in the order in which they are chained.
     memory : str or object with the joblib.Memory interface, default=None
-        Where fitted transformers and samplers are cached. See :class:`Pipeline`.
     transform_input : list of str, default=None
-        Names of fit parameters to transform, with metadata routing. See :class:`Pipeline`.
     verbose : bool, default=False
-        If True, the time that each step took is printed when it is done.
+        As those of :class:`Pipeline`.
 
     Returns
     -------
-    pipeline : Pipeline
-        The Pipeline.
-
-    See Also
-    --------
-    Pipeline : The same with names of one's own.
+    Pipeline
 
     Examples
     --------

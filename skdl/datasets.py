@@ -147,9 +147,8 @@ def _fetch_images(loader, target_names, cache, subset, path, form):
 def fetch_mnist(*, subset="train", path=None, return_X_y=False, as_frame=False) -> Any:
     """Load MNIST: handwritten digits (classification).
 
-    70000 grey images of 28 x 28 pixels, 0 (background) to 255, of the digits 0 to 9;
-    60000 to train on and 10000 to test on. The digits of the two parts were written by
-    different people.
+    70000 grey images of 28 x 28 pixels, 0 (background) to 255, of the digits 0 to 9; 60000 to train on and
+    10000 to test on. The digits of the two parts were written by different people.
 
     Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied
     to document recognition", Proceedings of the IEEE 86(11), 1998.
@@ -162,10 +161,8 @@ def fetch_mnist(*, subset="train", path=None, return_X_y=False, as_frame=False) 
     path : str or Path, default=None
         A local ``mnist.npz`` with the arrays ``x_train``, ``y_train``, ``x_test`` and
         ``y_test``. None means Keras's download, which it keeps in its cache.
-    return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        Return ``data`` as a DataFrame and ``target`` as a Series.
+    return_X_y, as_frame : bool, default=False
+        Return ``(data, target)`` instead of a Bunch; ``data`` as a DataFrame and ``target`` as a Series.
 
     Returns
     -------
@@ -176,16 +173,8 @@ def fetch_mnist(*, subset="train", path=None, return_X_y=False, as_frame=False) 
 
     Raises
     ------
-    FileNotFoundError
-        If ``path`` is no file.
-    ValueError
-        If the file at ``path`` lacks an array.
-    ConnectionError
-        If the download fails; says which file to put where.
-
-    See Also
-    --------
-    sklearn.datasets.load_digits : Smaller digits that come with scikit-learn.
+    FileNotFoundError, ValueError, ConnectionError
+        If ``path`` is no file or lacks an array, or the download fails; says which file to put where.
 
     Examples
     --------
@@ -205,8 +194,8 @@ def fetch_fashion_mnist(*, subset="train", path=None, return_X_y=False, as_frame
     70000 grey images of 28 x 28 pixels, 0 (background) to 255, of ten kinds of clothing;
     60000 to train on and 10000 to test on, with the layout of MNIST.
 
-    Source: H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a novel image dataset for
-    benchmarking machine learning algorithms", arXiv:1708.07747, 2017.
+    Source: H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine
+    learning algorithms", arXiv:1708.07747, 2017.
     Licence: MIT, Zalando SE.
 
     Parameters
@@ -216,10 +205,8 @@ def fetch_fashion_mnist(*, subset="train", path=None, return_X_y=False, as_frame
     path : str or Path, default=None
         A local ``.npz`` file with the arrays ``x_train``, ``y_train``, ``x_test`` and
         ``y_test``. None means Keras's download, which it keeps in its cache.
-    return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        Return ``data`` as a DataFrame and ``target`` as a Series.
+    return_X_y, as_frame : bool, default=False
+        Return ``(data, target)`` instead of a Bunch; ``data`` as a DataFrame and ``target`` as a Series.
 
     Returns
     -------
@@ -230,13 +217,6 @@ def fetch_fashion_mnist(*, subset="train", path=None, return_X_y=False, as_frame
     ------
     FileNotFoundError, ValueError, ConnectionError
         As :func:`fetch_mnist` raises.
-
-    Examples
-    --------
-    >>> from skdl.datasets import fetch_fashion_mnist
-    >>> clothes = fetch_fashion_mnist(subset="test")  # doctest: +SKIP
-    >>> clothes.target_names[clothes.target[0]]  # doctest: +SKIP
-    'Ankle boot'
     """
     clothes = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
     cache = (
@@ -270,17 +250,15 @@ _BIKE_OPENML_LABELS = {
 def fetch_bike_sharing(*, path=None, return_X_y=False, as_frame=False) -> Any:
     """Load bike sharing: bicycles rented in Washington, D.C., in 2011 and 2012 (regression).
 
-    17379 hours or 731 days in the order of time. Features, under the names of the UCI repository:
-    season (1 to 4, spring to winter), yr (0 is 2011), mnth (1 to 12), hr (0 to 23),
-    holiday (0 or 1), weekday (0 is Sunday), workingday (0 or 1), weathersit (1 clear,
-    2 misty, 3 rain, 4 heavy rain), temp and atemp (temperature and felt temperature), hum
-    (humidity) and windspeed. Days have no hr. Target: cnt, the number of bicycles rented, 1 to
-    977 in an hour, 22 to 8714 in a day. The counts of casual and registered riders, which add up
-    to the target, are left out.
+    17379 hours or 731 days in the order of time. Features, under the names of the UCI repository: season (1
+    to 4, spring to winter), yr (0 is 2011), mnth (1 to 12), hr (0 to 23), holiday (0 or 1), weekday (0 is
+    Sunday), workingday (0 or 1), weathersit (1 clear, 2 misty, 3 rain, 4 heavy rain), temp and atemp
+    (temperature and felt temperature), hum (humidity) and windspeed. Days have no hr. Target: cnt, the number
+    of bicycles rented, 1 to 977 in an hour, 22 to 8714 in a day. The counts of casual and registered riders,
+    which add up to the target, are left out.
 
-    The scale of temp, atemp, hum and windspeed is that of the source: the UCI repository's
-    file has them divided by their greatest values, another source may have degrees. Scale
-    them before training.
+    The scale of temp, atemp, hum and windspeed is that of the source: the UCI repository's file has them
+    divided by their greatest values, another source may have degrees. Scale them before training.
 
     Source: H. Fanaee-T and J. Gama, "Event labeling combining ensemble detectors and
     background knowledge", Progress in Artificial Intelligence 2, 2014.
@@ -289,13 +267,10 @@ def fetch_bike_sharing(*, path=None, return_X_y=False, as_frame=False) -> Any:
     Parameters
     ----------
     path : str or Path, default=None
-        A local CSV file in the layout of the UCI repository's ``hour.csv`` or
-        ``day.csv``. None means OpenML's "Bike_Sharing_Demand", version 2, which has hours
-        and which scikit-learn keeps in its cache.
-    return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        Return ``data`` as a DataFrame and ``target`` as a Series.
+        A local CSV file in the layout of the UCI repository's ``hour.csv`` or ``day.csv``. None means
+        OpenML's "Bike_Sharing_Demand", version 2, which has hours and which scikit-learn keeps in its cache.
+    return_X_y, as_frame : bool, default=False
+        Return ``(data, target)`` instead of a Bunch; ``data`` as a DataFrame and ``target`` as a Series.
 
     Returns
     -------
@@ -306,12 +281,9 @@ def fetch_bike_sharing(*, path=None, return_X_y=False, as_frame=False) -> Any:
 
     Raises
     ------
-    FileNotFoundError
-        If ``path`` is no file.
-    ValueError
-        If the file at ``path`` lacks a column, or has cells that are no numbers.
-    ConnectionError
-        If the download fails; says which file to put where.
+    FileNotFoundError, ValueError, ConnectionError
+        If ``path`` is no file, lacks a column or has cells that are no numbers, or the download fails; says
+        which file to put where.
 
     Examples
     --------
@@ -349,10 +321,8 @@ def fetch_secom(*, path=None, return_X_y=False, as_frame=False, errors="raise") 
         A local CSV file with a header, a column for each sensor and one for the label,
         -1 or 1, which is called "Pass/Fail" or "y". Columns "Time" and "orig_row" are left
         out. None means OpenML's data set 43587, which scikit-learn keeps in its cache.
-    return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        Return ``data`` as a DataFrame and ``target`` as a Series.
+    return_X_y, as_frame : bool, default=False
+        Return ``(data, target)`` instead of a Bunch; ``data`` as a DataFrame and ``target`` as a Series.
     errors : {"raise", "ignore"}, default="raise"
         What to do with a sensor's cells that are no numbers: raise an error, or leave the
         columns as they are, for which ``data`` must be a DataFrame.
@@ -366,13 +336,11 @@ def fetch_secom(*, path=None, return_X_y=False, as_frame=False, errors="raise") 
 
     Raises
     ------
-    FileNotFoundError
-        If ``path`` is no file.
+    FileNotFoundError, ConnectionError
+        If ``path`` is no file, or the download fails; says which file to put where.
     ValueError
-        If the label is missing or has other values than -1 and 1, a sensor's cells are no
-        numbers, or ``errors="ignore"`` is given without ``as_frame=True``.
-    ConnectionError
-        If the download fails; says which file to put where.
+        If the label is missing or has other values than -1 and 1, a sensor's cells are no numbers, or
+        ``errors="ignore"`` is given without ``as_frame=True``.
 
     Examples
     --------
@@ -434,10 +402,8 @@ def make_credit_default(
         blurred; 0 makes the default a certain function of the features.
     random_state : int, RandomState instance or None, default=None
         Seeds the drawing; an int makes the table repeatable.
-    return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        Return ``data`` as a DataFrame and ``target`` as a Series.
+    return_X_y, as_frame : bool, default=False
+        Return ``(data, target)`` instead of a Bunch; ``data`` as a DataFrame and ``target`` as a Series.
 
     Returns
     -------
@@ -482,35 +448,19 @@ def load_credit_default(path, *, return_X_y=False, as_frame=False) -> Any:
     path : str or Path
         A CSV file with the columns income, age, loan, and default or default10yr (0 or 1).
         Other columns, such as clientid and LTI, are left out.
-    return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        Return ``data`` as a DataFrame and ``target`` as a Series.
+    return_X_y, as_frame : bool, default=False
+        Return ``(data, target)`` instead of a Bunch; ``data`` as a DataFrame and ``target`` as a Series.
 
     Returns
     -------
     Bunch
-        As :func:`make_credit_default` returns; the target is called "default". Missing
-        values are NaN.
+        As :func:`make_credit_default` returns; the target is called "default". Missing values are NaN.
 
     Raises
     ------
-    FileNotFoundError
-        If ``path`` is no file.
-    ValueError
-        If a column is missing, has cells that are no numbers, or the target has other
-        values than 0 and 1.
-
-    See Also
-    --------
-    make_credit_default : Make a synthetic table of this kind.
-
-    Examples
-    --------
-    >>> from skdl.datasets import load_credit_default
-    >>> loans = load_credit_default("creditset.csv", as_frame=True)  # doctest: +SKIP
-    >>> loans.frame.columns.tolist()  # doctest: +SKIP
-    ['income', 'age', 'loan', 'default']
+    FileNotFoundError, ValueError
+        If ``path`` is no file, or a column is missing, has cells that are no numbers, or is a target with
+        other values than 0 and 1.
     """
     wanted = "a CSV file with the columns income, age, loan, and default or default10yr (0 or 1)"
     table = _table(path, wanted)
@@ -535,10 +485,8 @@ def load_blood_fat(path, *, return_X_y=False, as_frame=False) -> Any:
         The file ``x09.txt`` with or without its header: rows of five numbers, separated by
         spaces: index, one, weight (kilograms), age (years), blood fat. Lines before the
         first row of five numbers, empty lines and those that begin with ``#`` are left out.
-    return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        Return ``data`` as a DataFrame and ``target`` as a Series.
+    return_X_y, as_frame : bool, default=False
+        Return ``(data, target)`` instead of a Bunch; ``data`` as a DataFrame and ``target`` as a Series.
 
     Returns
     -------
@@ -549,17 +497,8 @@ def load_blood_fat(path, *, return_X_y=False, as_frame=False) -> Any:
 
     Raises
     ------
-    FileNotFoundError
-        If ``path`` is no file.
-    ValueError
-        If there is no row of five numbers, or one of another kind behind it.
-
-    Examples
-    --------
-    >>> from skdl.datasets import load_blood_fat
-    >>> people = load_blood_fat("x09.txt", as_frame=True)  # doctest: +SKIP
-    >>> people.frame.columns.tolist()  # doctest: +SKIP
-    ['weight', 'age', 'fat']
+    FileNotFoundError, ValueError
+        If ``path`` is no file, there is no row of five numbers, or one of another kind behind it.
     """
     wanted = "a text file with rows of 5 numbers: index, one, weight, age, blood fat"
     lines = _existing(path, wanted).read_text().splitlines()

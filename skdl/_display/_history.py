@@ -91,8 +91,7 @@ class HistoryDisplay:
         Parameters
         ----------
         estimator : fitted estimator
-            Of skdl; a Pipeline that ends with one; or a fitted search, whose best
-            estimator is drawn.
+            Of skdl; a Pipeline that ends with one; or a fitted search, whose best estimator is drawn.
         **kwargs : dict
             Arguments of `plot`, such as ``ax`` and ``metrics``.
 
@@ -104,11 +103,6 @@ class HistoryDisplay:
         ------
         NotFittedError, TypeError, ValueError
             If there is no history in ``estimator``.
-
-        Examples
-        --------
-        >>> from skdl import HistoryDisplay
-        >>> display = HistoryDisplay.from_estimator(clf)  # doctest: +SKIP
         """
         return cls._from_sources([estimator]).plot(**kwargs)
 
@@ -175,11 +169,6 @@ class HistoryDisplay:
         ------
         ValueError
             If ``cv_results`` has no estimators.
-
-        Examples
-        --------
-        >>> from skdl import HistoryDisplay
-        >>> display = HistoryDisplay.from_cv_results(results)  # doctest: +SKIP
         """
         if not isinstance(cv_results, Mapping) or "estimator" not in cv_results:
             found = list(cv_results) if isinstance(cv_results, Mapping) else type(cv_results).__name__

@@ -94,11 +94,6 @@ class MisclassifiedDisplay:
         ------
         ValueError
             As `from_predictions`.
-
-        Examples
-        --------
-        >>> from skdl import MisclassifiedDisplay
-        >>> MisclassifiedDisplay.from_estimator(clf, X_test, y_test)  # doctest: +SKIP
         """
         y_pred = np.asarray(estimator.predict(X))
         probabilities = None

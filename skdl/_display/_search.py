@@ -119,11 +119,6 @@ class SearchDisplay:
         ------
         ValueError
             As `from_cv_results`, and if ``search`` is not fitted.
-
-        Examples
-        --------
-        >>> from skdl import SearchDisplay
-        >>> SearchDisplay.from_estimator(search, params=["learning_rate", "epochs"])  # doctest: +SKIP
         """
         if not hasattr(search, "cv_results_"):
             raise ValueError(

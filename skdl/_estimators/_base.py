@@ -372,13 +372,10 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        sample_weight : array-like of shape (n_samples,), default=None
-        groups : array-like of shape (n_samples,), default=None
-            Labels of groups, for a splitter as ``validation_split``, see `fit`.
-        X_val, y_val, sample_weight_val : array-like, default=None
-            Rows to validate on, see `fit`.
+        X, y : array-like
+            Rows to train on and their target, as for `fit`.
+        sample_weight, groups, X_val, y_val, sample_weight_val : array-like, default=None
+            As for `fit`.
         **kwargs : dict
             Arguments of ``keras.Model.fit`` for this call alone.
 

@@ -109,16 +109,12 @@ class KerasClassifierMixin(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        X, y : array-like
+            Rows to train on and their target, as for `fit`.
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come; needed in the first call where its ``y``
-            lacks some.
-        sample_weight : array-like of shape (n_samples,), default=None
-        groups : array-like of shape (n_samples,), default=None
-            Labels of groups, for a splitter as ``validation_split``, see `fit`.
-        X_val, y_val, sample_weight_val : array-like, default=None
-            Rows to validate on, see `fit`.
+            All classes that will ever come; needed in the first call where its ``y`` lacks some.
+        sample_weight, groups, X_val, y_val, sample_weight_val : array-like, default=None
+            As for `fit`.
         **kwargs : dict
             Arguments of ``keras.Model.fit`` for this call alone.
 
@@ -233,9 +229,8 @@ class KerasClassifierMixin(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features) or (n_samples, ...)
-        **kwargs : dict
-            Arguments of ``keras.Model.predict``, see `predict`.
+        X, **kwargs : array-like or sparse matrix, dict
+            As for `predict_proba`.
 
         Returns
         -------

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skdl import _typing
 from skdl._dense import NotDense, initial_state
 from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
@@ -24,20 +25,6 @@ from skdl._model._build import check_routed_params
 from skdl._model._dense_state import described_network, sequential
 from skdl._routing import as_python
 from skdl._targets._metrics import fitting_metric
-from skdl._typing import (
-    Callbacks,
-    ClassWeight,
-    Engine,
-    LearningRate,
-    Loss,
-    Metrics,
-    Optimizer,
-    RandomState,
-    Scoring,
-    Sizes,
-    Splitter,
-    Verbose,
-)
 from skdl._warnings import warn
 
 if TYPE_CHECKING:
@@ -130,8 +117,6 @@ class DNNClassifier(KerasClassifierMixin, NetworkEstimator):
     ----------
     {parameters}
 
-    Attributes
-    ----------
     {attributes}
 
     See Also
@@ -139,8 +124,6 @@ class DNNClassifier(KerasClassifierMixin, NetworkEstimator):
     KerasClassifier : The same training for any Keras model.
     sklearn.neural_network.MLPClassifier : scikit-learn's own.
 
-    Notes
-    -----
     {notes}
 
     References
@@ -206,29 +189,29 @@ class DNNClassifier(KerasClassifierMixin, NetworkEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Sizes = (100,),
+        hidden_layer_sizes: _typing.Sizes = (100,),
         *,
         activation: str | Callable[..., Any] = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
         l2_regularization: float = 0.0,
-        optimizer: Optimizer = "adam",
-        learning_rate: "LearningRate | None" = None,
-        loss: Loss = "auto",
-        metrics: "Metrics | None" = "accuracy",
+        optimizer: _typing.Optimizer = "adam",
+        learning_rate: "_typing.LearningRate | None" = None,
+        loss: _typing.Loss = "auto",
+        metrics: "_typing.Metrics | None" = "accuracy",
         epochs: int = 100,
         batch_size: int | None = 32,
         shuffle: bool = True,
-        validation_split: float | Splitter | None = None,
+        validation_split: float | _typing.Splitter | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
-        scoring: Scoring = "loss",
-        engine: Engine = "auto",
-        class_weight: "ClassWeight | None" = None,
-        callbacks: "Callbacks | None" = None,
+        scoring: _typing.Scoring = "loss",
+        engine: _typing.Engine = "auto",
+        class_weight: "_typing.ClassWeight | None" = None,
+        callbacks: "_typing.Callbacks | None" = None,
         warm_start: bool = False,
-        verbose: Verbose = 0,
-        random_state: RandomState | None = None,
+        verbose: _typing.Verbose = 0,
+        random_state: _typing.RandomState | None = None,
         **routed: "Unpack[RoutedParams]",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -268,8 +251,6 @@ class DNNRegressor(KerasRegressorMixin, NetworkEstimator):
     ----------
     {parameters}
 
-    Attributes
-    ----------
     {attributes}
 
     See Also
@@ -277,8 +258,6 @@ class DNNRegressor(KerasRegressorMixin, NetworkEstimator):
     KerasRegressor : The same training for any Keras model.
     sklearn.neural_network.MLPRegressor : scikit-learn's own.
 
-    Notes
-    -----
     {notes}
 
     References
@@ -322,28 +301,28 @@ class DNNRegressor(KerasRegressorMixin, NetworkEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Sizes = (100,),
+        hidden_layer_sizes: _typing.Sizes = (100,),
         *,
         activation: str | Callable[..., Any] = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
         l2_regularization: float = 0.0,
-        optimizer: Optimizer = "adam",
-        learning_rate: "LearningRate | None" = None,
-        loss: Loss = "auto",
-        metrics: "Metrics | None" = None,
+        optimizer: _typing.Optimizer = "adam",
+        learning_rate: "_typing.LearningRate | None" = None,
+        loss: _typing.Loss = "auto",
+        metrics: "_typing.Metrics | None" = None,
         epochs: int = 100,
         batch_size: int | None = 32,
         shuffle: bool = True,
-        validation_split: float | Splitter | None = None,
+        validation_split: float | _typing.Splitter | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
-        scoring: Scoring = "loss",
-        engine: Engine = "auto",
-        callbacks: "Callbacks | None" = None,
+        scoring: _typing.Scoring = "loss",
+        engine: _typing.Engine = "auto",
+        callbacks: "_typing.Callbacks | None" = None,
         warm_start: bool = False,
-        verbose: Verbose = 0,
-        random_state: RandomState | None = None,
+        verbose: _typing.Verbose = 0,
+        random_state: _typing.RandomState | None = None,
         **routed: "Unpack[RoutedParams]",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -433,16 +412,12 @@ class CNNClassifier(KerasClassifierMixin, NetworkEstimator):
         -1 and is then worked out. None where X comes as images.
     {parameters}
 
-    Attributes
-    ----------
     {attributes}
 
     See Also
     --------
     KerasClassifier : The same training for any Keras model.
 
-    Notes
-    -----
     {notes}
 
     References
@@ -473,32 +448,32 @@ class CNNClassifier(KerasClassifierMixin, NetworkEstimator):
 
     def __init__(
         self,
-        filters: Sizes = (32, 64),
+        filters: _typing.Sizes = (32, 64),
         *,
         kernel_size: int | Sequence[Any] = 3,
         pool_size: int | Sequence[Any] | None = 2,
         padding: Literal["same", "valid"] = "same",
-        hidden_layer_sizes: Sizes = (100,),
+        hidden_layer_sizes: _typing.Sizes = (100,),
         activation: str | Callable[..., Any] = "relu",
         dropout: float = 0.0,
         image_shape: Sequence[int] | None = None,
-        optimizer: Optimizer = "adam",
-        learning_rate: "LearningRate | None" = None,
-        loss: Loss = "auto",
-        metrics: "Metrics | None" = "accuracy",
+        optimizer: _typing.Optimizer = "adam",
+        learning_rate: "_typing.LearningRate | None" = None,
+        loss: _typing.Loss = "auto",
+        metrics: "_typing.Metrics | None" = "accuracy",
         epochs: int = 10,
         batch_size: int | None = 32,
         shuffle: bool = True,
-        validation_split: float | Splitter | None = None,
+        validation_split: float | _typing.Splitter | None = None,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
-        scoring: Scoring = "loss",
-        engine: Engine = "auto",
-        class_weight: "ClassWeight | None" = None,
-        callbacks: "Callbacks | None" = None,
+        scoring: _typing.Scoring = "loss",
+        engine: _typing.Engine = "auto",
+        class_weight: "_typing.ClassWeight | None" = None,
+        callbacks: "_typing.Callbacks | None" = None,
         warm_start: bool = False,
-        verbose: Verbose = 0,
-        random_state: RandomState | None = None,
+        verbose: _typing.Verbose = 0,
+        random_state: _typing.RandomState | None = None,
         **routed: "Unpack[RoutedParams]",
     ) -> None:
         self.filters = filters

@@ -125,7 +125,9 @@ _TEXTS = {
         Parameters of the builder, and routed ones: ``model__``, ``compile__``,
         ``optimizer__``, ``loss__``, ``metrics__``, ``callbacks__``, ``fit__``,
         ``predict__`` and ``score__`` followed by a name.""",
-    "notes": """Parameters of the optimizer, the loss, the metrics and the callbacks, and of `fit`, `predict`
+    "notes": """Notes
+    -----
+    Parameters of the optimizer, the loss, the metrics and the callbacks, and of `fit`, `predict`
     and `score`, are given as ``optimizer__<name>``, ``loss__<name>``, ``metrics__<name>``,
     ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>`` and ``score__<name>``. They
     are parameters like any other, and can be searched.""",
@@ -162,7 +164,7 @@ _SPLIT = """float in [0, 1), splitter or None
         scikit-learn, such as ``GroupShuffleSplit(1)`` with ``groups`` in `fit`, whose
         last split is used. None means 0.1 if ``early_stopping``, else none."""
 
-# What differs between the kinds; "attributes" come before those of all kinds.
+# What differs between the kinds; "attributes" come before those that all kinds have.
 _KINDS = {
     ClassifierMixin: {
         "loss": """str, callable, keras.losses.Loss or class
@@ -194,16 +196,11 @@ def documented(cls, texts=None):
 
     ``{parameters}`` becomes the parameters of the signature, in its order: each with its entry above that
     line if there is one, else with the text shared by the estimators. Any other ``{name}`` on a line of its
-    own becomes the shared text of that name.
-
-    Parameters
-    ----------
-    cls : type
-    texts : dict of str to str, default=None
-        Texts that a few estimators share, used before those of this module.
+    own becomes the text of that name: of ``texts``, which a few estimators share, or of this module.
     """
     of_kind = next(texts for kind, texts in _KINDS.items() if issubclass(cls, kind))
-    texts = {**_TEXTS, **of_kind, "attributes": of_kind["attributes"] + _ATTRIBUTES, **(texts or {})}
+    attributes = f"Attributes\n    ----------\n    {of_kind['attributes']}{_ATTRIBUTES}"
+    texts = {**_TEXTS, **of_kind, "attributes": attributes, **(texts or {})}
     before, own, after = re.fullmatch(
         r"(.*?-{10}\n)(.*?) {4}\{parameters\}\n(.*)", cls.__doc__, re.DOTALL
     ).groups()

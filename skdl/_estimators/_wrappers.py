@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from skdl import _typing
 from skdl._backend import keras
 from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
@@ -26,19 +27,6 @@ from skdl._model._inputs import (
     text_error,
 )
 from skdl._targets._output import takes_one_hot
-from skdl._typing import (
-    Callbacks,
-    ClassWeight,
-    Engine,
-    Losses,
-    Metrics,
-    Model,
-    Optimizer,
-    RandomState,
-    Scoring,
-    Splitter,
-    Verbose,
-)
 
 MYPY = False  # mypy takes it for True
 
@@ -58,8 +46,6 @@ class BaseWrapper(KerasEstimator):
         Needed unless the model comes compiled.
     {parameters}
 
-    Attributes
-    ----------
     {attributes}
 
     References
@@ -80,26 +66,26 @@ class BaseWrapper(KerasEstimator):
 
     def __init__(
         self,
-        model: "Model | None" = None,
+        model: "_typing.Model | None" = None,
         *,
         build_fn: Callable[..., Any] | None = None,
         warm_start: bool = False,
-        random_state: RandomState | None = None,
-        optimizer: Optimizer = "rmsprop",
-        loss: "Losses | None" = None,
-        metrics: "Metrics | None" = None,
+        random_state: _typing.RandomState | None = None,
+        optimizer: _typing.Optimizer = "rmsprop",
+        loss: "_typing.Losses | None" = None,
+        metrics: "_typing.Metrics | None" = None,
         batch_size: int | None = None,
         validation_batch_size: int | None = None,
-        verbose: Verbose = 0,
-        callbacks: "Callbacks | None" = None,
-        validation_split: float | Splitter | None = None,
+        verbose: _typing.Verbose = 0,
+        callbacks: "_typing.Callbacks | None" = None,
+        validation_split: float | _typing.Splitter | None = None,
         shuffle: bool = True,
         run_eagerly: bool = False,
         epochs: int = 1,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
-        scoring: Scoring = "loss",
-        engine: Engine = "auto",
+        scoring: _typing.Scoring = "loss",
+        engine: _typing.Engine = "auto",
         inputs: dict[str, str | list[str]] | None = None,
         adapt: bool = True,
         **kwargs: Any,
@@ -239,8 +225,6 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
         them: as integers, or one column per class.
     {parameters}
 
-    Attributes
-    ----------
     {attributes}
 
     See Also
@@ -281,29 +265,29 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
 
     def __init__(
         self,
-        model: "Model | None" = None,
+        model: "_typing.Model | None" = None,
         *,
         build_fn: Callable[..., Any] | None = None,
         warm_start: bool = False,
-        random_state: RandomState | None = None,
-        optimizer: Optimizer = "rmsprop",
-        loss: "Losses | None" = None,
-        metrics: "Metrics | None" = None,
+        random_state: _typing.RandomState | None = None,
+        optimizer: _typing.Optimizer = "rmsprop",
+        loss: "_typing.Losses | None" = None,
+        metrics: "_typing.Metrics | None" = None,
         batch_size: int | None = None,
         validation_batch_size: int | None = None,
-        verbose: Verbose = 0,
-        callbacks: "Callbacks | None" = None,
-        validation_split: float | Splitter | None = None,
+        verbose: _typing.Verbose = 0,
+        callbacks: "_typing.Callbacks | None" = None,
+        validation_split: float | _typing.Splitter | None = None,
         shuffle: bool = True,
         run_eagerly: bool = False,
         epochs: int = 1,
         early_stopping: bool = False,
         n_iter_no_change: int = 10,
-        scoring: Scoring = "loss",
-        engine: Engine = "auto",
+        scoring: _typing.Scoring = "loss",
+        engine: _typing.Engine = "auto",
         inputs: dict[str, str | list[str]] | None = None,
         adapt: bool = True,
-        class_weight: "ClassWeight | None" = None,
+        class_weight: "_typing.ClassWeight | None" = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -350,8 +334,6 @@ class KerasRegressor(KerasRegressorMixin, BaseWrapper):
         Needed unless the model comes compiled.
     {parameters}
 
-    Attributes
-    ----------
     {attributes}
 
     See Also
