@@ -71,11 +71,6 @@ class Curves(NamedTuple):
         """Return the curves of some epochs."""
         return Curves(*(None if array is None else array[rows] for array in self))
 
-    def where_validated(self):
-        """Return the curves of the epochs with a validation loss, or None."""
-        rows = np.flatnonzero(np.isfinite(self.validation)) if self.validation is not None else ()
-        return self.part(rows) if len(rows) else None
-
 
 def find_run(source):
     """Return the run of a history, of a callback History or of a fitted estimator, see `diagnose`."""
@@ -215,10 +210,6 @@ class Diagnosis:
         Number of epochs of the history.
     validated : bool
         Whether there was a validation loss, which shows over-fitting.
-
-    See Also
-    --------
-    diagnose : Makes it.
     """
 
     verdict: str
@@ -248,14 +239,11 @@ def diagnose(source) -> Diagnosis:
     ==================  ============================================================
     code                what it means
     ==================  ============================================================
-    "not-finite"        the loss became NaN or infinite
-    "too-short"         fewer than five epochs, too few to judge
-    "exploded"          the training loss is far higher in the first epochs than ever after
-    "diverging"         the training loss grows instead of falling
-    "flat"              the training loss hardly moves from the start
-    "jagged"            the training loss jumps up and down
-    "overfitting"       the validation loss rises while the training loss falls
-    "still-improving"   the loss was still falling when training ended
+    "not-finite"        the loss became NaN or infinite "too-short"         fewer than five epochs, too few to
+    judge "exploded"          the training loss is far higher in the first epochs than ever after "diverging"
+    the training loss grows instead of falling "flat"              the training loss hardly moves from the
+    start "jagged"            the training loss jumps up and down "overfitting"       the validation loss
+    rises while the training loss falls "still-improving"   the loss was still falling when training ended
     "gap"               the validation loss is far above the training loss
     ==================  ============================================================
 
@@ -265,11 +253,10 @@ def diagnose(source) -> Diagnosis:
     Parameters
     ----------
     source : fitted estimator, dict or keras.callbacks.History
-        A fitted estimator of skdl, a Pipeline that ends with one, a fitted search (its
-        best estimator is diagnosed), or a history: for each name, such as "loss" and
-        "val_loss", a number for each epoch (validation: for each n-th epoch, or NaN for
-        epochs without it). Where an estimator stopped early, over-fitting
-        and gap are judged at the epoch whose weights it kept.
+        A fitted estimator of skdl, a Pipeline that ends with one, a fitted search (its best estimator is
+        diagnosed), or a history: for each name, such as "loss" and "val_loss", a number for each epoch
+        (validation: for each n-th epoch, or NaN for epochs without it). Where an estimator stopped early,
+        over-fitting and gap are judged at the epoch whose weights it kept.
 
     Returns
     -------
@@ -278,12 +265,10 @@ def diagnose(source) -> Diagnosis:
 
     Raises
     ------
-    TypeError
-        If ``source`` is none of these.
+    TypeError, NotFittedError
+        If ``source`` is none of these, or is not fitted, or does not train by epochs.
     ValueError
         If the history has no loss, no epoch, or lists of different lengths.
-    NotFittedError
-        If the estimator is not fitted, or does not train by epochs.
 
     See Also
     --------
@@ -409,18 +394,21 @@ def _judge(curves, run, broken):
 
 def _generalization(curves, run, jagged):
     """Return the findings of a curve that fell: the training was too long or too short."""
-    validated = curves.where_validated()
+    # Early stopping ends a training that improves no longer.
+    stopped = run.stopped_early and run.best_epoch < curves.epochs[-1]
     over = gap = improving = None
-    if validated is not None:
-        kept = validated.part(validated.epochs <= run.best_epoch) if run.stopped_early else validated
+    if curves.validation is not None and np.isfinite(curves.validation).any():
+        curves = curves.part(np.isfinite(curves.validation))
+        kept = curves.part(curves.epochs <= run.best_epoch) if run.stopped_early else curves
         if len(kept.epochs):
             over = _overfitting(kept)
             # Over-fitting implies a gap.
             gap = None if over else _gap(kept)
-    # Early stopping ends a training that improves no longer, and a trend among jumps is chance.
-    stopped = run.stopped_early and run.best_epoch < curves.epochs[-1]
+    else:
+        curves = curves._replace(validation=None)
+    # A trend among jumps is chance.
     if not (over or jagged or stopped):
-        improving = _still_improving(curves if validated is None else validated)
+        improving = _still_improving(curves)
     return [over, improving, gap]
 
 

@@ -156,8 +156,7 @@ class HistoryDisplay:
         Parameters
         ----------
         cv_results : dict
-            What :func:`sklearn.model_selection.cross_validate` returns with
-            ``return_estimator=True``.
+            What :func:`sklearn.model_selection.cross_validate` returns with ``return_estimator=True``.
         **kwargs : dict
             Arguments of `plot`, such as ``ax`` and ``metrics``.
 

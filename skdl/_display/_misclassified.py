@@ -155,9 +155,8 @@ class MisclassifiedDisplay:
         Raises
         ------
         ValueError
-            If the lengths differ, a row has several labels, the rows are no square
-            images and ``image_shape`` is not given or does not fit, or ``order`` is
-            "confidence" without probabilities.
+            If the lengths differ, a row has several labels, the rows are no square images and ``image_shape``
+            is not given or does not fit, or ``order`` is "confidence" without probabilities.
 
         Examples
         --------

@@ -6,16 +6,7 @@ from numbers import Real
 
 import numpy as np
 
-from skdl._display._style import (
-    BLACK,
-    BLUE,
-    GREY,
-    ORANGE,
-    VERMILLION,
-    add_legend,
-    grow,
-    score_label,
-)
+from skdl._display._style import BLACK, BLUE, GREY, ORANGE, VERMILLION, add_legend, grow, score_label
 
 # Share of tried cells from which a grid is a heat map; else, as after a random search, it is points.
 _FILLED = 0.5
@@ -30,11 +21,10 @@ _LONGEST_LABEL = 20
 class SearchDisplay:
     """A fitted search's scores against one or two of its parameters.
 
-    Made by `from_estimator` or `from_cv_results`; `plot` draws it again. One parameter
-    gives a line through the best candidate at each value, with the spread of its folds,
-    and a dot for each other candidate. Two give a heat map of the best candidate at each
-    pair of values, or points where most pairs were not tried. Axes of log-spaced values
-    are logarithmic; other values are sorted, layers by their number.
+    Made by `from_estimator` or `from_cv_results`; `plot` draws it again. One parameter gives a line through
+    the best candidate at each value, with the spread of its folds, and a dot for each other candidate. Two
+    give a heat map of the best candidate at each pair of values, or points where most pairs were not tried.
+    Axes of log-spaced values are logarithmic; other values are sorted, layers by their number.
 
     Parameters
     ----------
@@ -210,8 +200,7 @@ class SearchDisplay:
             For ``Axes.plot`` and ``Axes.fill_between`` (``Axes.errorbar`` where the
             values are no numbers), with one parameter.
         image_kwargs : dict, default=None
-            For ``Axes.pcolormesh`` (``Axes.scatter`` where most pairs were not tried),
-            with two parameters.
+            For ``Axes.pcolormesh`` (``Axes.scatter`` where most pairs were not tried), with two parameters.
 
         Returns
         -------

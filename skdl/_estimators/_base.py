@@ -20,6 +20,7 @@ from skdl._dense import NotDense, State
 from skdl._estimators._estimator_state import SEEDS, EstimatorState
 from skdl._model import _build, _compile, _inputs, _outputs
 from skdl._persistence import copied
+from skdl._targets._encoders import ClassifierLabelEncoder
 from skdl._targets._target import Target, encoder_metadata
 from skdl._training import _fit, _hooks, _scoring
 from skdl._training._plan import FIT_PARAMS, Holdout, Plan, Rows, encoded, validation_rows
@@ -73,18 +74,13 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
 
     @staticmethod
     def scorer(y_true: ArrayLike, y_pred: ArrayLike, **kwargs: Any) -> float:
-        """Score predictions; for subclasses to define.
+        """Score predictions; for subclasses to define, since this class does not know what is good.
 
         Parameters
         ----------
         y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
         **kwargs : dict
             ``sample_weight`` and the parameters ``score__<name>``.
-
-        Raises
-        ------
-        NotImplementedError
-            In this base class, which does not know what is good.
         """
         raise NotImplementedError("Define a static method scorer(y_true, y_pred, **kwargs) in the subclass.")
 
@@ -222,7 +218,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         if y is not None:
             self.target_type_ = self._type_of_target(y if classes is None else classes)
             self.y_dtype_, self.y_ndim_ = y.dtype, y.ndim
-        encoder = self._unfitted_target_encoder(classes)
+        encoder = self.target_encoder
+        if classes is not None and isinstance(encoder, ClassifierLabelEncoder):
+            encoder.set_params(categories=[classes])
         self.target_encoder_ = encoder.fit(y if self._target_kind.has_labels else train.y)
         vars(self).update(encoder_metadata(self.target_encoder_))
         self.feature_encoder_ = self.feature_encoder.fit(train.X)
@@ -247,9 +245,6 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     def _initial_state(self, seed):
         """Return the initial state of a dense network, or raise NotDense where a Keras model is built."""
         raise NotDense(f"{type(self).__name__} builds a Keras model")
-
-    def _unfitted_target_encoder(self, classes):
-        return self.target_encoder
 
     def _find_builder(self):
         return _build.find_builder(type(self).__name__, getattr(self, "_keras_build_fn", None))
@@ -321,8 +316,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; only their ratios count. Rows of weight 0 are left out.
         groups : array-like of shape (n_samples,), default=None
-            Labels of groups, for a splitter as ``validation_split`` that keeps groups
-            together.
+            Labels of groups, for a splitter as ``validation_split`` that keeps groups together.
         X_val : array-like of shape (n_val, n_features) or (n_val, ...), default=None
             Rows to validate on, in place of those that ``validation_split`` holds out.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
@@ -537,10 +531,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     def predict(self, X: MatrixLike, **kwargs: Unpack[PredictArguments]) -> NDArray[Any]:
         """Predict the target.
 
-        Where the model treats each row alone, it is called with many rows at once. Where it looks
-        across rows (a layer that centres over the batch, a recurrent layer that keeps its state), or
-        may do so, each step has ``batch_size`` rows, by default those of the estimator, as in
-        ``keras.Model.predict``.
+        Where the model treats each row alone, it is called with many rows at once. Where it looks across rows
+        (a layer that centres over the batch, a recurrent layer that keeps its state), or may do so, each step
+        has ``batch_size`` rows, by default those of the estimator, as in ``keras.Model.predict``.
 
         Parameters
         ----------

@@ -73,17 +73,14 @@ class EstimatorState(BaseEstimator):
         super().__init_subclass__(**kwargs)
         register_if_used(cls)
         # inspect.signature would show __new__, and no parameters that __init__ passes on by **kwargs.
-        own = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        variable = [each for each in own if each.kind is each.VAR_KEYWORD]
-        own = [each for each in own if each not in variable]
-        names = {each.name for each in own}
-        inherited = [
-            each.replace(kind=each.KEYWORD_ONLY)
+        own = inspect.signature(cls.__init__).parameters
+        shown = [
+            each if name in own else each.replace(kind=each.KEYWORD_ONLY)
             for name, each in cls._init_parameters().items()
-            if name not in names
         ]
-        variable = variable if cls._allows_builder_params else []
-        cls.__signature__ = inspect.Signature(own + inherited + variable)
+        if cls._allows_builder_params:
+            shown += [each for each in own.values() if each.kind is each.VAR_KEYWORD]
+        cls.__signature__ = inspect.Signature(shown)
 
     def __new__(cls, *args, **kwargs):
         # A subclass written for scikeras may name routed parameters in its signature without storing them.
@@ -118,12 +115,11 @@ class EstimatorState(BaseEstimator):
     def _is_routed(cls, name):
         return "__" in name and name.partition("__")[0] in cls._prefixes
 
-    @classmethod
-    def _nearest(cls, name, valid):
+    def _nearest(self, name, valid):
         """Return a sentence that names the valid parameter nearest to a misspelt one, or ""."""
         prefix, routed, rest = name.partition("__")
         misspelt = routed and prefix not in PREFIXES
-        return nearest(name, {*valid, *(f"{each}__{rest}" for each in cls._prefixes if misspelt)})
+        return nearest(name, {*valid, *(f"{each}__{rest}" for each in self._prefixes if misspelt)})
 
     @classmethod
     def _is_overridden(cls, *names):
@@ -131,10 +127,6 @@ class EstimatorState(BaseEstimator):
         found = [getattr(cls, name, None) for name in names]
         found = [getattr(each, "fget", each) for each in found if each is not None]
         return not all(each.__module__.startswith("skdl.") for each in found)
-
-    def _hint(self, name, valid):
-        """Return a sentence on what to use instead of an unknown parameter, or ""."""
-        return self._nearest(name, valid)
 
     def _store_routed(self, params):
         """Store routed parameters; raise TypeError for any other, as Python does."""
@@ -190,7 +182,7 @@ class EstimatorState(BaseEstimator):
                 valid = sorted(own | set(routed))
                 raise ValueError(
                     f"Invalid parameter {name!r} for estimator {type(self).__name__}."
-                    f"{self._hint(name, valid)} Valid parameters are: {valid}, and routed ones that start "
+                    f"{self._nearest(name, valid)} Valid parameters are: {valid}, and routed ones that start "
                     f"with {', '.join(sorted(prefix + '__' for prefix in self._prefixes))}."
                 )
             plain[name] = value

@@ -85,12 +85,6 @@ class KerasClassifierMixin(ClassifierMixin):
             return OneHotTarget.strata(y)
         return super()._strata_of(y)
 
-    def _unfitted_target_encoder(self, classes):
-        encoder = self.target_encoder
-        if classes is not None and isinstance(encoder, ClassifierLabelEncoder):
-            encoder.set_params(categories=[classes])
-        return encoder
-
     @validated
     def partial_fit(
         self,

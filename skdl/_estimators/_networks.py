@@ -14,13 +14,7 @@ from skdl import _typing
 from skdl._dense import NotDense, initial_state
 from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
-from skdl._estimators._shared_params import (
-    CLASS_WEIGHT,
-    NETWORK_CONSTRAINTS,
-    NETWORK_ESTIMATOR_CONSTRAINTS,
-    SIZES,
-    documented,
-)
+from skdl._estimators._shared_params import CLASS_WEIGHT, NETWORK_CONSTRAINTS, SIZES, documented
 from skdl._model._build import check_routed_params
 from skdl._model._dense_state import described_network, sequential
 from skdl._routing import as_python
@@ -128,8 +122,7 @@ class DNNClassifier(KerasClassifierMixin, NetworkEstimator):
 
     References
     ----------
-    .. [1] I. Goodfellow, Y. Bengio and A. Courville, "Deep Learning", MIT Press, 2016,
-       chapter 6.
+    .. [1] I. Goodfellow, Y. Bengio and A. Courville, "Deep Learning", MIT Press, 2016, chapter 6.
 
     Examples
     --------
@@ -146,11 +139,7 @@ class DNNClassifier(KerasClassifierMixin, NetworkEstimator):
     (1, 3)
     """
 
-    _parameter_constraints: dict = {
-        **_DENSE_CONSTRAINTS,
-        **NETWORK_ESTIMATOR_CONSTRAINTS,
-        "class_weight": CLASS_WEIGHT,
-    }
+    _parameter_constraints: dict = {**_DENSE_CONSTRAINTS, "class_weight": CLASS_WEIGHT}
 
     def _layers(self, row_shape, output):
         """Return dense layers, with dropout and batch normalisation; see `NetworkEstimator._layers`."""
@@ -243,9 +232,8 @@ class DNNClassifier(KerasClassifierMixin, NetworkEstimator):
 class DNNRegressor(KerasRegressorMixin, NetworkEstimator):
     """Multilayer perceptron that predicts numbers, as a Keras model.
 
-    Takes one target or several. Scale the features first, for instance with
-    ``StandardScaler`` in a pipeline, and a target of large numbers with
-    ``TransformedTargetRegressor``.
+    Takes one target or several. Scale the features first, for instance with ``StandardScaler`` in a pipeline,
+    and a target of large numbers with ``TransformedTargetRegressor``.
 
     Parameters
     ----------
@@ -262,8 +250,7 @@ class DNNRegressor(KerasRegressorMixin, NetworkEstimator):
 
     References
     ----------
-    .. [1] I. Goodfellow, Y. Bengio and A. Courville, "Deep Learning", MIT Press, 2016,
-       chapter 6.
+    .. [1] I. Goodfellow, Y. Bengio and A. Courville, "Deep Learning", MIT Press, 2016, chapter 6.
 
     Examples
     --------
@@ -277,10 +264,7 @@ class DNNRegressor(KerasRegressorMixin, NetworkEstimator):
     True
     """
 
-    _parameter_constraints: dict = {
-        **_DENSE_CONSTRAINTS,
-        **NETWORK_ESTIMATOR_CONSTRAINTS,
-    }
+    _parameter_constraints: dict = _DENSE_CONSTRAINTS
 
     _layers = DNNClassifier._layers
     coefs_ = DNNClassifier.coefs_
@@ -386,10 +370,9 @@ class _ImageReshaper(TransformerMixin, BaseEstimator):
 class CNNClassifier(KerasClassifierMixin, NetworkEstimator):
     """Convolutional network that classifies images, as a Keras model.
 
-    Takes images as an array of shape (n_samples, height, width) or (n_samples, height,
-    width, channels), or as flattened rows with ``image_shape``, so that it may stand
-    behind a ``MinMaxScaler`` in a pipeline. Pixels are taken as they come: scale them
-    to [0, 1] first.
+    Takes images as an array of shape (n_samples, height, width) or (n_samples, height, width, channels), or
+    as flattened rows with ``image_shape``, so that it may stand behind a ``MinMaxScaler`` in a pipeline.
+    Pixels are taken as they come: scale them to [0, 1] first.
 
     Parameters
     ----------
@@ -437,7 +420,6 @@ class CNNClassifier(KerasClassifierMixin, NetworkEstimator):
 
     _parameter_constraints: dict = {
         **NETWORK_CONSTRAINTS,
-        **NETWORK_ESTIMATOR_CONSTRAINTS,
         "class_weight": CLASS_WEIGHT,
         "filters": SIZES,
         "kernel_size": SIZES,

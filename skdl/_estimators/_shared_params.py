@@ -37,25 +37,26 @@ TRAINING_CONSTRAINTS = {
 }
 # Parameters of the estimators that build their network themselves.
 NETWORK_CONSTRAINTS = {
+    **TRAINING_CONSTRAINTS,
     "hidden_layer_sizes": SIZES,
     "activation": [StrOptions(set(_ACTIVATIONS)), callable],
     "dropout": [Interval(Real, 0, 1, closed="left")],
-}
-NETWORK_ESTIMATOR_CONSTRAINTS = {
-    **TRAINING_CONSTRAINTS,
     "loss": [str, callable],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), callable, None],
 }
 
+_SPLIT = """float in [0, 1), splitter or None
+        Share of the rows held out to validate on, {}; or a splitter of
+        scikit-learn, such as ``GroupShuffleSplit(1)`` with ``groups`` in `fit`, whose
+        last split is used. None means 0.1 if ``early_stopping``, else none."""
 # Name -> type and description, for every kind of estimator.
 _TEXTS = {
     "model": """callable, keras.Model or None
-        Function that returns a Keras model, or a model, which is copied for every fit
-        and whose weights are the starting weights. The function may take any of
-        ``meta`` (what was learnt from the data, e.g. ``meta["n_features_in_"]``),
-        ``compile_kwargs`` (arguments for ``keras.Model.compile``) and ``params`` (all
-        parameters), besides its own parameters, given as ``model__<name>``. None where
-        a subclass defines ``_keras_build_fn``.""",
+        Function that returns a Keras model, or a model, which is copied for every fit and whose weights
+        are the starting weights. The function may take any of ``meta`` (what was learnt from the data,
+        e.g. ``meta["n_features_in_"]``), ``compile_kwargs`` (arguments for ``keras.Model.compile``) and
+        ``params`` (all parameters), besides its own parameters, given as ``model__<name>``. None where a
+        subclass defines ``_keras_build_fn``.""",
     "build_fn": """callable
         Former name of ``model``.""",
     "warm_start": """bool
@@ -66,8 +67,7 @@ _TEXTS = {
     "optimizer": """str, keras.optimizers.Optimizer or class
         Its further parameters are given as ``optimizer__<name>``.""",
     "learning_rate": """float, LearningRateSchedule or None
-        Learning rate of the optimizer; None means the default of the optimizer itself
-        (0.001 for "adam").""",
+        Learning rate of the optimizer; None means the default of the optimizer itself (0.001 for "adam").""",
     "metrics": """str, callable, keras.metrics.Metric, class, or list or dict of them
         Recorded in ``history_``, besides the loss.""",
     "batch_size": """int or None
@@ -109,6 +109,7 @@ _TEXTS = {
         Whether preprocessing layers of the model that have not learnt yet (``Normalization``,
         ``TextVectorization``, ``StringLookup``, ``IntegerLookup``, ``Discretization``) are adapted to
         the rows to train on, before each training of a new model.""",
+    "validation_split": _SPLIT.format("shuffled"),
     "class_weight": """dict, "balanced", list of dict or None
         Weights of the classes, keyed by label; multiplied with ``sample_weight``.""",
     "hidden_layer_sizes": """int or array-like of int
@@ -159,11 +160,6 @@ _ATTRIBUTES = """model_ : keras.Model
     target_type_, y_dtype_, y_ndim_ : str, numpy.dtype, int
         Kind, type and number of dimensions of ``y`` in `fit`."""
 
-_SPLIT = """float in [0, 1), splitter or None
-        Share of the rows held out to validate on, {}; or a splitter of
-        scikit-learn, such as ``GroupShuffleSplit(1)`` with ``groups`` in `fit`, whose
-        last split is used. None means 0.1 if ``early_stopping``, else none."""
-
 # What differs between the kinds; "attributes" come before those that all kinds have.
 _KINDS = {
     ClassifierMixin: {
@@ -182,12 +178,11 @@ _KINDS = {
     RegressorMixin: {
         "loss": """str, callable, keras.losses.Loss or class
         "auto" means the mean squared error.""",
-        "validation_split": _SPLIT.format("shuffled"),
         "attributes": """n_outputs_ : int
         Number of targets.
     """,
     },
-    object: {"validation_split": _SPLIT.format("shuffled"), "attributes": ""},
+    object: {"attributes": ""},
 }
 
 

@@ -35,10 +35,9 @@ MYPY = False  # mypy takes it for True
 class BaseWrapper(KerasEstimator):
     """Any Keras model as a scikit-learn estimator; base of the wrappers.
 
-    For models that are neither classifiers nor regressors, such as autoencoders, and
-    for subclasses with their own ``_keras_build_fn``, ``target_encoder`` or
-    ``feature_encoder``. The parameters, attributes and extension points are those of
-    scikeras's class of this name.
+    For models that are neither classifiers nor regressors, such as autoencoders, and for subclasses with
+    their own ``_keras_build_fn``, ``target_encoder`` or ``feature_encoder``. The parameters, attributes and
+    extension points are those of scikeras's class of this name.
 
     Parameters
     ----------
@@ -113,13 +112,13 @@ class BaseWrapper(KerasEstimator):
         self.adapt = adapt
         self._routed_params.update(kwargs)
 
-    def _hint(self, name, valid):
+    def _nearest(self, name, valid):
         builder = self.build_fn if self.model is None else self.model
         if callable(builder) and not isinstance(builder, keras.Model):
             taken = inspect.signature(builder).parameters
             if name in taken:
                 return f" The builder takes {name!r}: write 'model__{name}'."
-        return super()._hint(name, valid)
+        return super()._nearest(name, valid)
 
     def _find_builder(self):
         own = getattr(self, "_keras_build_fn", None)
@@ -258,10 +257,7 @@ class KerasClassifier(KerasClassifierMixin, BaseWrapper):
     True
     """
 
-    _parameter_constraints: dict = {
-        **BaseWrapper._parameter_constraints,
-        "class_weight": CLASS_WEIGHT,
-    }
+    _parameter_constraints: dict = {**BaseWrapper._parameter_constraints, "class_weight": CLASS_WEIGHT}
 
     def __init__(
         self,
