@@ -246,6 +246,13 @@ def test_arrays_for_tabular_estimators():
     check(TabularRegressor(**SMALL).fit(rows, X[:, :2] * 100), rows)
 
 
+def test_correlated_and_constant_columns_for_tabular_estimators():
+    rows = np.c_[X, X + np.random.default_rng(1).normal(scale=0.1, size=X.shape), np.ones(len(X))]
+    clf = TabularClassifier(**SMALL).fit(rows, NAMES)
+    assert clf.feature_encoder_.n_encoded_ > rows.shape[1]
+    check(clf, rows)
+
+
 def test_raw_tables_for_tabular_estimators():
     table = TABLE.assign(level=pd.Categorical(TABLE["count"] % 4), gone=TABLE["town"].where(TABLE["flag"]))
     clf = TabularClassifier(**SMALL).fit(table, NAMES)

@@ -167,6 +167,35 @@ def test_numbers_come_first():
     assert (encoder.n_numeric_, encoder.n_encoded_) == (2, 6)
 
 
+def test_a_number_that_never_changes_is_left_out():
+    x = np.array([[1.0, 5.0, np.nan], [2.0, 5.0, np.nan], [3.0, 5.0, np.nan]])
+    encoder = TableEncoder([False, False, False]).fit(x)
+    assert (encoder.n_numeric_, encoder.n_encoded_) == (1, 1)
+    assert encoder.transform(x + 1).shape == (3, 1, 1)
+
+
+def test_a_table_in_which_nothing_changes_is_kept():
+    assert TableEncoder([False, True]).fit(np.zeros((4, 2))).n_encoded_ == 2
+
+
+def test_what_correlated_columns_differ_in_is_a_column(rng):
+    common, difference = rng.normal(size=(2, 200))
+    x = np.stack([common, common + 0.01 * difference, rng.normal(size=200)], axis=1)
+    encoder = TableEncoder([False] * 3).fit(x)
+    assert (encoder.n_numeric_, encoder.n_encoded_) == (3, 4)
+    assert abs(np.corrcoef(encoder.transform(x)[:, 0, 3], difference)[0, 1]) > 0.9
+
+
+@pytest.mark.parametrize("n", [30, 2000])
+def test_columns_without_correlation_have_no_minor_components(n, rng):
+    assert TableEncoder([False] * 20).fit(rng.normal(size=(n, 20))).n_encoded_ == 20
+
+
+def test_equal_columns_differ_in_nothing(rng):
+    x = rng.normal(size=(50, 1)).repeat(2, axis=1)
+    assert TableEncoder([False] * 2).fit(x).n_encoded_ == 2
+
+
 # Folds.
 
 

@@ -226,12 +226,10 @@ def tabular_parts(network, n_outputs, reader, encoder, neighbors, *, classes=Non
 def _add_table(graph, variables, reader, encoder):
     """Add what a fitted `TableReader` and `TableEncoder` do; return the name of the network's input."""
     categorical = np.flatnonzero(reader.is_categorical_)
-    numeric = np.flatnonzero(~reader.is_categorical_)
+    _, numbers, numeric = encoder.columns_.transformers_[0]
     parts = []
     if len(numeric):
-        parts += _add_numbers(
-            graph, _columns(graph, variables, numeric), encoder.columns_.named_transformers_
-        )
+        parts += _add_numbers(graph, _columns(graph, variables, np.array(numeric)), numbers)
     if len(categorical):
         parts.append(_add_categories(graph, variables, categorical, reader, encoder))
     x = graph.add("Concat", *(graph.cast(part, np.float32) for part in parts), axis=1)
@@ -246,20 +244,27 @@ def _columns(graph, variables, places):
     return graph.add("Concat", *(graph.cast(variables[i].onnx_name, np.float64) for i in places), axis=1)
 
 
-def _add_numbers(graph, x, transformers):
-    """Impute, scale and squash numbers, and flag missing ones."""
-    imputer, clipper = transformers["numeric"].imputer_, transformers["numeric"].clipper_
+def _add_numbers(graph, x, numbers):
+    """Impute, scale and bend numbers, flag missing ones, and add minor components."""
+    imputer, clipper, minor = numbers.imputer_, numbers.clipper_, numbers.components_
     missing = graph.add("IsNaN", x)
     x = graph.add("Where", missing, imputer.statistics_, x)
     x = graph.add("Clip", x, np.float64(-_LARGEST), np.float64(_LARGEST))
     z = graph.add("Sub", graph.add("Mul", x, clipper.scale_), clipper.center_ * clipper.scale_)
-    z = graph.add("Clip", z, np.float64(-1e6), np.float64(1e6))
-    third = graph.add("Div", z, np.float64(3))
-    root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", third, third), np.float64(1)))
-    parts = [graph.add("Div", z, root)]
+    parts = [_add_bent(graph, graph.add("Clip", z, np.float64(-1e6), np.float64(1e6)))]
     if imputer.add_indicator:
         parts.append(graph.add("Gather", missing, imputer.indicator_.features_, axis=1))
+    if minor.components_.shape[1]:
+        z = graph.add("Sub", graph.cast(parts[0], np.float64), minor.mean_)
+        parts.append(_add_bent(graph, graph.add("MatMul", z, minor.components_)))
     return parts
+
+
+def _add_bent(graph, z):
+    """Add what bends numbers towards -3 or 3 far from 0, as float32."""
+    third = graph.add("Div", z, np.float64(3))
+    root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", third, third), np.float64(1)))
+    return graph.cast(graph.add("Div", z, root), np.float32)
 
 
 def _add_categories(graph, variables, places, reader, encoder):

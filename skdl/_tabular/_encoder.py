@@ -11,10 +11,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from skdl._dense import one_blas_thread
 from skdl._tabular._folds import default_folds
 
 # One-hot columns of a feature, as in HistGradientBoosting; rarer categories share one.
 _MOST_CATEGORIES = 255
+# Variances of minor components, by the variance of a column.
+_LEAST_VARIANCE, _MINOR_VARIANCE = 1e-6, 0.1
 
 
 class RobustClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -49,8 +52,12 @@ class RobustClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         with np.errstate(over="ignore"):
             z = np.asarray(X, np.float64) * self.scale_ - self.center_ * self.scale_
-        z = np.clip(z, -1e6, 1e6)
-        return (z / np.sqrt(1 + (z / 3) ** 2)).astype(np.float32)
+        return _bent(np.clip(z, -1e6, 1e6))
+
+
+def _bent(z):
+    """Return z, bent towards -3 or 3 far from 0, as float32."""
+    return (z / np.sqrt(1 + (z / 3) ** 2)).astype(np.float32)
 
 
 class TableReader(TransformerMixin, BaseEstimator):
@@ -128,7 +135,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     """Encode what `TableReader` reads: numbers scaled, categories as columns of 0 and 1.
 
     A missing number becomes the median, and a column tells where it was missing, if one was
-    missing in `fit`. A missing category is a category of its own, if one was missing in `fit`.
+    missing in `fit`. A number that is the same in all rows of `fit` is left out. A missing category is a
+    category of its own, if one was missing in `fit`.
 
     Parameters
     ----------
@@ -154,7 +162,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         folds = default_folds(len(X)) if self.n_folds == "auto" else self.n_folds
         self.n_folds_ = max(1, min(folds, len(X) // 2))
         categorical = np.asarray(self.is_categorical)
-        self.n_numeric_ = int((~categorical).sum())
+        numeric = np.flatnonzero(~categorical & _varies(X))
+        self.n_numeric_ = len(numeric)
         one_hot = OneHotEncoder(
             handle_unknown="ignore",
             drop="if_binary",
@@ -165,7 +174,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.columns_ = ColumnTransformer(
             [
                 # Lists, since joblib.hash depends on the strides of an empty array, which a copy changes.
-                ("numeric", _Numbers(), np.flatnonzero(~categorical).tolist()),
+                ("numeric", _Numbers(), numeric.tolist()),
                 ("categorical", one_hot, np.flatnonzero(categorical).tolist()),
             ],
             sparse_threshold=0,
@@ -190,7 +199,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
 
 class _Numbers(TransformerMixin, BaseEstimator):
-    """Impute medians, scale, and tell what was missing; scaled numbers come first."""
+    """Impute medians, scale, tell what was missing, and add minor components; scaled numbers come first."""
 
     def fit(self, X, y=None):
         # Without gaps the indicator would hold an empty array; see `TableEncoder.fit`.
@@ -199,12 +208,46 @@ class _Numbers(TransformerMixin, BaseEstimator):
         X = self.imputer_.fit_transform(X)
         self.n_numbers_ = self.imputer_.n_features_in_
         self.clipper_ = RobustClipper().fit(X[:, : self.n_numbers_])
+        self.components_ = _MinorComponents().fit(self.clipper_.transform(X[:, : self.n_numbers_]))
         return self
 
     def transform(self, X):
         X = self.imputer_.transform(X)
         scaled = self.clipper_.transform(X[:, : self.n_numbers_])
-        return np.hstack([scaled, X[:, self.n_numbers_ :].astype(np.float32)])
+        gaps = X[:, self.n_numbers_ :].astype(np.float32)
+        return np.hstack([scaled, gaps, self.components_.transform(scaled)])
+
+
+class _MinorComponents(TransformerMixin, BaseEstimator):
+    """Principal components of small variance, scaled to variance 1: in what correlated columns differ.
+
+    The network would need many epochs to see them. A component is taken where its variance is between 1e-6
+    and 0.1 times that of a column, and below what columns without correlation would show by chance.
+    """
+
+    def fit(self, X, y=None):
+        X = np.asarray(X, np.float64)
+        n, p = X.shape
+        self.mean_, scale = X.mean(axis=0), X.std(axis=0)
+        scale[scale == 0] = np.inf
+        with one_blas_thread(n * p**2):
+            z = (X - self.mean_) / scale
+            variances, vectors = np.linalg.eigh(z.T @ z / n)
+        by_chance = (1 - min(1, np.sqrt(p / n))) ** 2  # the least variance, by Marchenko and Pastur
+        taken = (variances > _LEAST_VARIANCE) & (variances < _MINOR_VARIANCE * by_chance)
+        self.components_ = vectors[:, taken] / np.sqrt(variances[taken]) / scale[:, None]
+        return self
+
+    def transform(self, X):
+        return _bent((X - self.mean_) @ self.components_)
+
+
+def _varies(X):
+    """Return for each column of numbers whether it has two values, or a value and a gap; all if none has."""
+    gaps = np.isnan(X)
+    values = np.where(gaps, X[np.argmin(gaps, axis=0), np.arange(X.shape[1])], X)
+    varies = ((values != values[0]) | gaps).any(axis=0) & ~gaps.all(axis=0)
+    return varies if varies.any() else ~varies
 
 
 def as_table(X):
