@@ -3,6 +3,7 @@
 Samplers get data that they can take, where imbalanced-learn 0.14 is silently wrong.
 """
 
+import inspect
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -17,7 +18,6 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import _routing_enabled, get_routing_for_object, process_routing
 from sklearn.utils.validation import _check_method_params, _num_samples, check_consistent_length
 
-from skdl._routing import accepts_kwargs, has_param
 from skdl._targets._target import OneHotTarget, is_one_hot
 from skdl._warnings import warn
 
@@ -106,14 +106,15 @@ def take_validation(params, y, name, final, last):
     given = {key: value for key, value in given.items() if value is not None}
     if not given:
         return None
+    taken = inspect.signature(last.fit).parameters if hasattr(last, "fit") else {}  # "passthrough" has none
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in taken.values())
     for key in given:
         if f"{name}__{key}" in params:
             raise ValueError(
                 f"{key} was given twice to Pipeline.fit: as {key} and as {name}__{key}. Pass one of the two: "
                 f"the steps before {name!r} transform X_val, but not {name}__X_val."
             )
-        fit = getattr(last, "fit", None)  # None and "passthrough" have none
-        if fit is None or not (has_param(fit, key) or accepts_kwargs(fit)):
+        if key not in taken and not takes_any:
             raise ValueError(
                 f"Pipeline.fit does not accept the {key} parameter here: the final step {name!r} is "
                 f"{describe(final)}, whose fit takes no {key}. Leave {' and '.join(given)} out, or end the "

@@ -14,11 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from skdl._backend import check_not_forked
 from skdl._dense import NotDense
 from skdl._model._build import ModelSpec
-from skdl._model._compile import make_callbacks
+from skdl._model._compile import PREFIXES, as_python, make_callbacks, nearest, routed_params
 from skdl._model._dense_state import keras_model, read_state, write_state
 from skdl._onnx import NetworkParts, functional_model, network_parts, output_units, register_if_used
 from skdl._persistence import Packed, copied, copies_in, holds_keras
-from skdl._routing import PREFIXES, as_python, nearest, route_params
 from skdl._training._plan import fit_settings
 
 SEEDS = np.iinfo(np.int32).max
@@ -276,7 +275,7 @@ class EstimatorState(BaseEstimator):
 
     def _params_for(self, destination):
         """Return the parameters ``<destination>__<name>`` by name."""
-        return route_params(self._all_params(), destination=destination, pass_filter=set())
+        return routed_params(self._all_params(), destination)
 
     def _compile_params(self):
         """Return the parameters by which the model is compiled."""

@@ -16,8 +16,8 @@ from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
 from skdl._estimators._shared_params import CLASS_WEIGHT, NETWORK_CONSTRAINTS, SIZES, documented
 from skdl._model._build import check_routed_params
+from skdl._model._compile import as_python
 from skdl._model._dense_state import described_network, sequential
-from skdl._routing import as_python
 from skdl._targets._metrics import fitting_metric
 from skdl._warnings import warn
 

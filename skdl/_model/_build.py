@@ -7,9 +7,8 @@ import weakref
 from dataclasses import dataclass
 
 from skdl._backend import keras, tf
-from skdl._model._compile import compile_kwargs, compile_params
+from skdl._model._compile import PREFIXES, compile_kwargs, compile_params, nearest, routed_params
 from skdl._persistence import copied, copies_in
-from skdl._routing import PREFIXES, accepts_kwargs, has_param, nearest, route_params
 from skdl._training._plan import FIT_PARAMS
 from skdl._typing import PredictArguments
 from skdl._warnings import warn
@@ -37,6 +36,11 @@ def check_arguments(method, names, valid):
         raise TypeError(f"{method} got an unexpected argument {name!r}.{nearest(name, valid)}")
 
 
+def _accepts_kwargs(function):
+    """Return whether a function takes keyword arguments of any name."""
+    return any(each.kind is each.VAR_KEYWORD for each in inspect.signature(function).parameters.values())
+
+
 def check_routed_params(params, own_names, builder):
     """Refuse parameters that neither the estimator, its builder nor a method of Keras takes."""
     builder_names = {
@@ -48,9 +52,9 @@ def check_routed_params(params, own_names, builder):
         prefix, routed, rest = name.partition("__")
         if not routed or prefix not in PREFIXES:
             valid, rest = builder_names | set(own_names), name
-            is_taken = not routed and (name in builder_names or accepts_kwargs(builder))
+            is_taken = not routed and (name in builder_names or _accepts_kwargs(builder))
         elif prefix == "model":
-            valid, is_taken = builder_names, rest in builder_names or accepts_kwargs(builder)
+            valid, is_taken = builder_names, rest in builder_names or _accepts_kwargs(builder)
         elif prefix in ("fit", "compile", "predict"):
             valid = {"fit": FIT_PARAMS, "predict": PREDICT_PARAMS}.get(prefix) or compile_params()
             is_taken = rest.partition("__")[0] in valid
@@ -124,15 +128,16 @@ def build(spec, builder, meta):
     """
     own_names = set(spec.defaults)
     check_routed_params(spec.params, own_names, builder)
-    kwargs = copies_in(
-        route_params(spec.params, destination="model", pass_filter=set(spec.params) - own_names, strict=True)
-    )
+    kwargs = {name: value for name, value in spec.params.items() if name not in own_names}
+    kwargs |= routed_params(spec.params, "model")
+    kwargs = copies_in({name: value for name, value in kwargs.items() if "__" not in name})
     offered = {
         "meta": lambda: meta,
         "params": lambda: copies_in(spec.params),
         "compile_kwargs": lambda: compile_kwargs(spec.compile_params),
     }
-    taken = [name for name in offered if has_param(builder, name) or accepts_kwargs(builder)]
+    builder_names = inspect.signature(builder).parameters
+    taken = [name for name in offered if name in builder_names or _accepts_kwargs(builder)]
     kwargs |= {name: offered[name]() for name in taken}
     new = []
 

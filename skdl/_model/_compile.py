@@ -1,13 +1,18 @@
-"""Optimizers, losses, metrics and callbacks made of parameters, and the compiled model."""
+"""Optimizers, losses, metrics and callbacks made of parameters, and the compiled model.
+
+Also the names of parameters: prefixes such as ``optimizer__``, and the nearest valid name for a misspelt one.
+"""
 
 import copy
+import difflib
 import functools
 import inspect
 import re
 
+import numpy as np
+
 from skdl._backend import keras, private
 from skdl._persistence import copied, remade
-from skdl._routing import nearest, route_params
 from skdl._scikeras import (
     get_loss_class_function_or_string,
     get_metric_class,
@@ -17,11 +22,65 @@ from skdl._scikeras import (
 )
 from skdl._targets._output import read_loss
 
+# Where a parameter ``<prefix>__<name>`` may go.
+PREFIXES = frozenset(
+    {"model", "compile", "fit", "predict", "score", "optimizer", "loss", "metrics", "callbacks"}
+)
+# Names in scikit-learn, PyTorch and older Keras, with those that may be meant: the first that is valid is.
+_MEANT = {
+    "max_iter": ("epochs",),
+    "nb_epoch": ("epochs",),
+    "n_epochs": ("epochs",),
+    "max_epochs": ("epochs",),
+    "solver": ("optimizer",),
+    "learning_rate_init": ("learning_rate", "optimizer__learning_rate"),
+    "learning_rate": ("optimizer__learning_rate",),
+    "lr": ("learning_rate", "optimizer__learning_rate"),
+    "momentum": ("optimizer__momentum",),
+    "alpha": ("l2_regularization",),
+    "validation_fraction": ("validation_split",),
+    "patience": ("n_iter_no_change",),
+    "criterion": ("loss",),
+    "hidden_layer_sizes": ("model__hidden_layer_sizes",),
+    "activation": ("model__activation",),
+    "dropout": ("model__dropout",),
+}
 _CROSS_ENTROPY = ("crossentropy", "logloss", "nll", "nllloss")
 _CROSS_ENTROPY_HINT = (
     ' The cross-entropy of three classes or more is "sparse_categorical_crossentropy", that of two classes '
     'or of several labels "binary_crossentropy".'
 )
+
+
+def nearest(name, valid):
+    """Return " Did you mean 'epochs'?" for a misspelt name that is near a valid one, else ""."""
+    for other in _MEANT.get(name, ()):
+        if other.partition("__")[0] in valid:
+            return f" Did you mean {other!r}?"
+    as_written = {other.lower(): other for other in valid}
+    near = difflib.get_close_matches(name.lower(), as_written, n=1)
+    return f" Did you mean {as_written[near[0]]!r}?" if near else ""
+
+
+def as_python(value):
+    """Replace numbers and strings of NumPy, also in lists, tuples and dicts, since Keras refuses many."""
+    if isinstance(value, np.bool_ | np.number | np.str_):
+        return value.item()
+    if type(value) is dict:
+        replaced = {name: as_python(each) for name, each in value.items()}
+        return replaced if any(replaced[name] is not each for name, each in value.items()) else value
+    if type(value) in (list, tuple):
+        replaced = type(value)(map(as_python, value))
+        return (
+            replaced if any(one is not other for one, other in zip(replaced, value, strict=True)) else value
+        )
+    return value
+
+
+def routed_params(params, destination):
+    """Return the parameters ``<destination>__<name>`` by name."""
+    start = f"{destination}__"
+    return {name.removeprefix(start): value for name, value in params.items() if name.startswith(start)}
 
 
 def compile_params():
@@ -31,12 +90,10 @@ def compile_params():
 
 def compile_kwargs(params):
     """Return new arguments of ``keras.Model.compile`` for one model."""
-    kwargs = route_params(params, destination="compile", pass_filter=compile_params())
+    kwargs = {name: params[name] for name in compile_params() & set(params)}
+    kwargs |= routed_params(params, "compile")
     optimizer, loss = kwargs.get("optimizer"), kwargs.get("loss")
-    routed = {
-        name: route_params(params, destination=name, pass_filter=set())
-        for name in ("optimizer", "loss", "metrics")
-    }
+    routed = {name: routed_params(params, name) for name in ("optimizer", "loss", "metrics")}
     if isinstance(optimizer, keras.optimizers.Optimizer):
         kwargs["optimizer"] = _copy_with(optimizer, routed["optimizer"])
     else:
@@ -186,9 +243,7 @@ def make_callbacks(items, params):
         return [
             callback
             for name, item in named
-            for callback in make_callbacks(
-                item, {**common, **route_params(params, destination=str(name), pass_filter=set())}
-            )
+            for callback in make_callbacks(item, {**common, **routed_params(params, name)})
         ]
     else:
         callback = items

@@ -8,7 +8,7 @@ from skdl import _dense
 from skdl._arrays import leaves
 from skdl._backend import check_not_forked, floatx, keras, keras_is_imported, private, seeded
 from skdl._dense import NotDense
-from skdl._routing import route_params
+from skdl._model._compile import routed_params
 from skdl._targets._output import SHORT_NAMES
 
 # Metrics whose class Keras chooses by the shapes of target and output.
@@ -79,11 +79,10 @@ def described_network(row_shape, layers, compile_params, fit_metric):
     ``fit_metric`` returns for class name and configuration of a metric those that fit the target.
     """
     _check_settings()
-
-    def routed(destination):
-        return route_params(compile_params, destination=destination, pass_filter=())
-
-    if routed("compile"):
+    routed = {
+        name: routed_params(compile_params, name) for name in ("compile", "loss", "optimizer", "metrics")
+    }
+    if routed["compile"]:
         raise NotDense("there are further arguments of compile")
     loss, metrics = compile_params["loss"], compile_params["metrics"]
     if isinstance(metrics, dict):
@@ -92,9 +91,9 @@ def described_network(row_shape, layers, compile_params, fit_metric):
     return _dense.network_of(
         row_shape,
         [(name, _named(arguments)) for name, arguments in layers],
-        loss=described("losses", loss, routed("loss")),
-        optimizer=described("optimizers", compile_params["optimizer"], routed("optimizer")),
-        metrics=[fit_metric(*described("metrics", metric, routed("metrics"))) for metric in metrics],
+        loss=described("losses", loss, routed["loss"]),
+        optimizer=described("optimizers", compile_params["optimizer"], routed["optimizer"]),
+        metrics=[fit_metric(*described("metrics", metric, routed["metrics"])) for metric in metrics],
         dtype=floatx(),
     )
 
