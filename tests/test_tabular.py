@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import keras
 import numpy as np
@@ -318,10 +319,13 @@ def test_class_weights_move_the_predictions(table):
     assert heavy.predict_proba(X)[:, 0].mean() > light.predict_proba(X)[:, 0].mean() + 0.2
 
 
-def test_a_time_limit_ends_the_training_and_needs_no_setting(table):
+def test_a_time_limit_ends_the_training_and_needs_no_setting(table, capsys):
     X, y, _ = table
-    clf = TabularClassifier(**{**SMALL, "epochs": 100_000, "early_stopping": False}, time_limit=1).fit(X, y)
+    settings = {**SMALL, "epochs": 100_000, "early_stopping": False, "verbose": 2}
+    clf = TabularClassifier(**settings, time_limit=1.5).fit(X, y)
     assert 1 <= clf.n_iter_ < 100_000
+    left = [int(each) for each in re.findall(r"at most (\d+)s left", capsys.readouterr().out)]
+    assert set(left) in ({1}, {1, 2})
     assert float(clf.model_.optimizer.learning_rate) < clf.learning_rate
 
 

@@ -1,6 +1,7 @@
 """The training of a plan: of a Keras model, or of a dense network in NumPy."""
 
 import contextlib
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -117,7 +118,10 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, funct
     if held_out is not None:
         validation = without_sparse(held_out.X), held_out.y, held_out.weight
     if plan.verbose:
-        hooks = [*hooks, progress := Progress(plan, n_steps=-(-train.n // batch_size))]
+        progress = Progress(
+            plan, -(-train.n // batch_size), min((h.deadline for h in hooks), default=math.inf)
+        )
+        hooks = [*hooks, progress]
         if functions is _dense:  # that of the folds has no blocks of steps
             reports = {"report": progress.report}
     outcome = Outcome("numpy")

@@ -1,6 +1,7 @@
 """What skdl does between the epochs of a training, whichever engine trains."""
 
 import functools
+import math
 import time
 
 import numpy as np
@@ -21,6 +22,7 @@ class EpochHook:
 
     network = None  # in training; has ``get_weights`` and ``set_weights``
     needs_estimator = False  # whether `epoch_end` needs the estimator to have the current weights
+    deadline = math.inf  # when it ends the training, as of `time.perf_counter`
     precedes_callbacks = False  # whether it acts before the callbacks of Keras that the user gives
 
     def begin(self, network):
@@ -165,8 +167,10 @@ def callback_data(X, y, metadata, rows):
 class Progress(EpochHook):
     """Print the progress of a training in NumPy as Keras prints it."""
 
-    def __init__(self, plan, n_steps):
+    def __init__(self, plan, n_steps, deadline):
+        self.deadline = deadline
         self.verbose, self.last, self.n_steps = plan.verbose, plan.initial_epoch + plan.epochs, n_steps
+        self.first, self._begun = plan.initial_epoch, time.perf_counter()
 
     def epoch_begin(self, epoch):
         """Print the number of the epoch."""
@@ -181,11 +185,15 @@ class Progress(EpochHook):
             print(f"\r{n_steps}/{self.n_steps} {'━' * done}{'─' * (20 - done)}", end="\r", flush=True)
 
     def epoch_end(self, epoch, logs):
-        """Print its duration, losses and metrics."""
-        seconds = time.perf_counter() - self._started
+        """Print its duration, losses and metrics, and what is left if that is a second or more."""
+        now = time.perf_counter()
+        seconds = now - self._started
+        left = (now - self._begun) / (epoch + 1 - self.first) * (self.last - epoch - 1)
+        left = min(left, self.deadline - now)
         bar, sep = (" - ", " - ") if self.verbose == 2 else (f" {'━' * 20} ", " ")
         values = "".join(f" - {name}: {value:.4g}" for name, value in logs.items())
         step = seconds / self.n_steps
         step = f"{step * 1e3:.0f}ms" if step >= 1e-3 else f"{step * 1e6:.0f}us"
+        values += f" - at most {left:.0f}s left" if left >= 1 else ""
         print(f"{self.n_steps}/{self.n_steps}{bar}{seconds:.0f}s{sep}{step}/step{values}")
         return False
