@@ -54,22 +54,23 @@ class LargeRows:
     """
 
     def __init__(self, array, index=None, row_shape=None):
-        self.array, self.index = array, np.arange(array.shape[0]) if index is None else index
+        self.array, self.index = array, index  # None for all rows
         self.row_shape = tuple(array.shape[1:] if row_shape is None else row_shape)
-        self.shape, self.dtype = (len(self.index), *self.row_shape), array.dtype
+        n = array.shape[0] if index is None else len(index)
+        self.shape, self.dtype = (n, *self.row_shape), array.dtype
         self.ndim, self.size = len(self.shape), math.prod(self.shape)
         self._map = _read_only_map(array)
         self._block, self._kept = max(1, _BLOCK // math.prod(self.row_shape)), {}
 
     def __len__(self):
-        return len(self.index)
+        return self.shape[0]
 
     def __getitem__(self, rows):
         """Return rows in a slice, or at positions in any order, as an array."""
         if scipy.sparse.issparse(self.array):
-            return self.array[self.index[rows]].toarray()
+            return self.array[rows if self.index is None else self.index[rows]].toarray()
         if isinstance(rows, slice):
-            return self._read(self.index[rows])
+            return self._read(rows)
         rows = np.asarray(rows)
         result, numbers = aligned((len(rows), *self.row_shape), self.dtype), rows // self._block
         for number in np.unique(numbers):
@@ -82,10 +83,11 @@ class LargeRows:
         if number not in self._kept:
             if len(self._kept) == 2 * _TOGETHER:
                 del self._kept[next(iter(self._kept))]
-            self._kept[number] = self._read(self.index[number * self._block : (number + 1) * self._block])
+            self._kept[number] = self._read(slice(number * self._block, (number + 1) * self._block))
         return self._kept[number]
 
-    def _read(self, index):
+    def _read(self, rows):
+        index = np.arange(*rows.indices(len(self))) if self.index is None else self.index[rows]
         rows = aligned((len(index), *self.row_shape), self.dtype)
         starts = np.flatnonzero(np.diff(index // self._block, prepend=-1))
         for start, stop in itertools.pairwise([*starts, len(index)]):
@@ -97,7 +99,8 @@ class LargeRows:
 
     def take(self, index):
         """Return the rows at ascending positions, without reading them."""
-        return LargeRows(self.array, self.index[index], self.row_shape)
+        index = index if self.index is None else self.index[index]
+        return LargeRows(self.array, index, self.row_shape)
 
     def reshape(self, *shape):
         """Return the rows in another shape, without reading them."""
@@ -169,13 +172,13 @@ def epoch_order(data, *, seed, epoch, shuffle):
     """
     n, width = n_rows(data), sum(math.prod(each.shape[1:]) for each in leaves(data))
     block = max(1, _BLOCK // width if n * width > _LARGEST else n)
-    order = aligned((n,), np.int32)
-    order[:] = np.arange(n, dtype=np.int32)
+    order, rng = aligned((n,), np.int32), np.random.Generator(np.random.PCG64([seed, epoch]))
+    starts, filled = np.arange(0, n, block), 0
+    for start in rng.permutation(starts) if shuffle else starts:
+        stop = min(start + block, n)
+        order[filled : filled + stop - start] = np.arange(start, stop, dtype=np.int32)
+        filled += stop - start
     if shuffle:
-        rng = np.random.Generator(np.random.PCG64([seed, epoch]))
-        if block < n:
-            starts = rng.permutation(np.arange(0, n, block))
-            order[:] = np.concatenate([np.arange(start, min(start + block, n)) for start in starts])
         for start in range(0, n, block * _TOGETHER):
             rng.shuffle(order[start : start + block * _TOGETHER])
     return order

@@ -162,6 +162,24 @@ def test_rows_that_are_held_out_stay_on_the_disk(tmp_path, monkeypatch):
     assert peak < X.nbytes
 
 
+def test_a_further_row_takes_few_bytes(monkeypatch):
+    monkeypatch.setattr(_arrays, "_LARGEST", 0)
+    monkeypatch.setattr(_arrays, "_BLOCK", 10_000)
+    network = DNNClassifier((2,), epochs=1, batch_size=2_000, validation_split=0.1, random_state=0)
+
+    def peak(n):
+        X, y = Slices(np.zeros((n, 2), "float32")), rng.integers(0, 2, n)
+        tracemalloc.start()
+        try:
+            network.fit(X, y)
+            return tracemalloc.get_traced_memory()[1] - tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    peak(100_000)
+    assert (peak(600_000) - peak(300_000)) / 300_000 < 30
+
+
 def test_splits_of_scikit_learn_take_memory_maps_and_hdf5(stored):
     X = rng.random((N, 6)).astype("float32")
     network = DNNClassifier((5,), epochs=1, random_state=0)

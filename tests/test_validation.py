@@ -18,10 +18,12 @@ from sklearn.model_selection import (
     ShuffleSplit,
     StratifiedShuffleSplit,
     TimeSeriesSplit,
+    train_test_split,
 )
 from sklearn.preprocessing import StandardScaler, scale
 
 from skdl import DNNClassifier, DNNRegressor, HistoryDisplay, Pipeline, diagnose
+from skdl._training._plan import Holdout
 
 GROUPED = GroupShuffleSplit(1, test_size=0.2)
 
@@ -248,6 +250,16 @@ def test_every_class_stays_in_training_where_there_are_few_rows():
         assert_array_equal(net.fit(X, y).classes_, np.arange(11))
     with pytest.warns(UserWarning, match="none of the labels"):
         assert_array_equal(pipeline(net).set_params(smote=None).fit(X, y).validation_indices_, held_out)
+
+
+@pytest.mark.parametrize("labels", [None, 2, 5])
+@pytest.mark.parametrize("share", [0.1, 0.33])
+def test_the_rows_held_out_are_those_of_scikit_learn(labels, share):
+    n = 201
+    strata = None if labels is None else np.random.default_rng(0).integers(0, labels, n)
+    expected = train_test_split(np.arange(n), test_size=share, stratify=strata, random_state=3)
+    for rows, known in zip(Holdout(share, 3).split(n, strata=strata), expected, strict=True):
+        assert_array_equal(rows, np.sort(known))
 
 
 def test_where_every_class_has_one_row_nothing_can_be_held_out():

@@ -1,6 +1,7 @@
 """The settings and the rows of one call of ``fit``, and how the rows are divided."""
 
 import copy
+import math
 import time
 from dataclasses import dataclass, field, fields, replace
 from numbers import Integral
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from sklearn import config_context
-from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.extmath import _approximate_mode
@@ -48,8 +48,8 @@ class Rows:
         return np.arange(self.n) if self.positions is None else self.positions
 
     def take(self, index):
-        """Return the rows at ascending positions, without a copy where these are all rows."""
-        if is_every_row(index, self.n):
+        """Return the rows at ascending positions, without a copy where these, or None, are all rows."""
+        if index is None or is_every_row(index, self.n):
             return self
         return Rows(
             _taken(self.X, index),
@@ -72,8 +72,8 @@ class Rows:
         return replace(self, weight=weight)
 
     def used(self):
-        """Return the positions of the rows whose weight is not zero."""
-        return np.arange(self.n) if self.weight is None else np.flatnonzero(self.weight)
+        """Return the positions of the rows whose weight is not zero, or None for all rows."""
+        return None if self.weight is None or self.weight.all() else np.flatnonzero(self.weight)
 
     def weighted(self, factors):
         """Return the rows with their weights multiplied by factors."""
@@ -154,31 +154,37 @@ class Holdout:
         return np.sort(train), np.sort(held_out)
 
     def _split_by_share(self, n, strata):
-        rows, share = np.arange(n), self.validation_split
-        try:
-            return train_test_split(rows, test_size=share, stratify=strata, random_state=self.seed)
-        except ValueError as error:
-            if strata is not None and len(np.unique(strata)) < n:
-                held_out = self._spare_rows(np.asarray(strata))
-                return np.delete(rows, held_out), held_out
+        """Return the rows that ``train_test_split`` does, which makes lists of Python's numbers."""
+        share, rng = self.validation_split, check_random_state(self.seed)
+        n_held_out = math.ceil(share * n)
+        labels, counts, members = [None], np.array([n]), [np.arange(n)]
+        if strata is not None:
+            labels, counts = np.unique(strata, return_counts=True)
+            codes = np.searchsorted(labels, strata).astype(np.int32)
+            members = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+        n_passed = np.zeros_like(counts)
+        if n_held_out == n or len(labels) == n:
             raise ValueError(
-                f"validation_split={share} can't hold out rows of every kind from {n}: {error} Change "
+                f"validation_split={share} can't hold out rows of every kind from {n}. Change "
                 "validation_split, or give X_val and y_val to fit."
-            ) from error
-
-    def _spare_rows(self, strata):
-        """Return rows to hold out where too few rows allow no stratified split; each label keeps one."""
-        labels, codes, counts = np.unique(strata, return_inverse=True, return_counts=True)
-        rng = check_random_state(self.seed)
-        n_held_out = min(int(np.ceil(self.validation_split * len(strata))), len(strata) - len(labels))
-        n_per_label = _approximate_mode(counts - 1, n_held_out, rng)
-        held_out = [rng.permutation(np.flatnonzero(codes == code))[:n] for code, n in enumerate(n_per_label)]
-        warn(
-            f"validation_split={self.validation_split} holds out {n_held_out} of {len(strata)} rows, none of "
-            f"the labels {labels[n_per_label == 0].tolist()}: each label keeps a row to train on, and there "
-            "are too few rows for all labels. Enlarge validation_split, or give X_val and y_val to fit.",
-        )
-        return np.concatenate(held_out)
+            )
+        if strata is None:
+            n_drawn = [n_held_out]
+        elif counts.min() > 1 and len(labels) <= min(n_held_out, n - n_held_out):
+            n_passed = _approximate_mode(counts, n - n_held_out, rng)
+            n_drawn = _approximate_mode(counts - n_passed, n_held_out, rng)
+        else:
+            n_held_out = min(n_held_out, n - len(labels))
+            n_drawn = _approximate_mode(counts - 1, n_held_out, rng)
+            warn(
+                f"validation_split={share} holds out {n_held_out} of {n} rows, none of the labels "
+                f"{labels[n_drawn == 0].tolist()}: each label keeps a row to train on, and there are too few "
+                "rows for all labels. Enlarge validation_split, or give X_val and y_val to fit.",
+            )
+        is_held_out = np.zeros(n, bool)
+        for rows, passed, drawn in zip(members, n_passed, n_drawn, strict=True):
+            is_held_out[rng.permutation(rows)[passed : passed + drawn]] = True
+        return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
     def _split_by_splitter(self, n, y, groups):
         splitter = copy.copy(self.validation_split)
@@ -277,12 +283,14 @@ class Plan:
         used = rows.used()
         if self.holdout is None:
             return rows.take(used).in_memory_where_small(), None
-        y = rows.y if rows.y is None or len(used) == rows.n else rows.y[used]
+        y = rows.y if rows.y is None or used is None else rows.y[used]
         if groups is not None:
             check_consistent_length(rows.y, groups)
-            groups = _safe_indexing(groups, used)
-        train, held_out = self.holdout.split(len(used), y, strata=strata(y), groups=groups)
-        return rows.take(used[train]).in_memory_where_small(), rows.take(used[held_out])
+            groups = groups if used is None else _safe_indexing(groups, used)
+        n = rows.n if used is None else len(used)
+        parts = self.holdout.split(n, y, strata=strata(y), groups=groups)
+        train, held_out = (rows.take(part if used is None else used[part]) for part in parts)
+        return train.in_memory_where_small(), held_out
 
     def batch_sizes(self, n):
         """Return the rows of a step of training and of validation, for ``n`` rows to train on."""
