@@ -151,10 +151,9 @@ class Pipeline(_imblearn.Pipeline):
                     _pipeline_steps.warn_if_unseeded(name, step)
                 before = X
                 X, y, step = _pipeline_steps.resample(name, step, X, y, run)
-                names = [other for _, other, _ in self._iter(filter_resample=False)]
-                routed_params = {other: routed_params[other] for other in names}
-                later = {other: routed_params[other] for other, _ in self.steps[idx + 1 :] if other in names}
-                routed_params |= _pipeline_steps.follow_sampler(later, name, step, before, X)
+                later = [other for other, _ in self.steps[idx + 1 :] if other in routed_params]
+                later = {other: routed_params[other] for other in later}
+                routed_params = routed_params | _pipeline_steps.follow_sampler(later, name, step, before, X)
             else:
                 X, y, step = run(X, y)
             # The cache returns another object than the step that it got.
@@ -180,7 +179,8 @@ class Pipeline(_imblearn.Pipeline):
     def _check_method_params(self, method, props, **kwargs):
         if not _routing_enabled():
             _pipeline_steps.check_step_names(method, props, self.steps)
-        return super()._check_method_params(method, props, **kwargs)
+        routed_params = super()._check_method_params(method, props, **kwargs)
+        return {name: routed_params[name] for _, name, _ in self._iter(filter_resample=False)}
 
     def _get_metadata_for_step(self, *, step_idx, step_params, all_params):
         if self.transform_input is None:
@@ -284,9 +284,7 @@ class Pipeline(_imblearn.Pipeline):
         weights = validation.sample_weight
         if weights is None and has_fit_parameter(final, "sample_weight_val"):
             weights = validation.params.get("sample_weight")
-        given = dict(
-            zip(_pipeline_steps.VALIDATION_PARAMS, (validation.X, validation.y, weights), strict=True)
-        )
+        given = {"X_val": validation.X, "y_val": validation.y, "sample_weight_val": weights}
         given = {param: value for param, value in given.items() if value is not None}
         return final.fit(X, y, **{**fit_params, **given})
 
@@ -343,10 +341,7 @@ class Pipeline(_imblearn.Pipeline):
                 del parts  # holds the rows that the steps are about to replace
                 routed_params = self._check_method_params(method="fit", props=params)
         if splits:
-            names = [name for _, name, _ in self._iter(filter_resample=False)]
-            routed_params = _pipeline_steps.drop_groups(
-                {name: routed_params[name] for name in names}, self.steps[-1][0]
-            )
+            routed_params = _pipeline_steps.drop_groups(routed_params, self.steps[-1][0])
 
         with self._fitted_steps(root, X, y, params, routed_params) as (X, y, final, final_params):
             if final != "passthrough":

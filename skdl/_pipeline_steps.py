@@ -238,7 +238,7 @@ def drop_groups(routed_params, step):
     """Return the routed parameters without ``groups`` of a step, which serve to hold rows out alone."""
     kept = {
         method: {key: value for key, value in params.items() if key.split("__")[-1] != "groups"}
-        for method, params in routed_params.get(step, {}).items()
+        for method, params in routed_params[step].items()
     }
     return {**routed_params, step: kept}
 

@@ -87,10 +87,6 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     def _type_of_target(self, y):
         return type_of_target(y)
 
-    def _get_metadata(self):
-        """Return all fitted attributes, for a builder that takes ``meta``."""
-        return {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
-
     def _initialize(self, X, y=None):
         """Check the data, fit the encoders and build the network; return the checked X and y."""
         X, y = self._check_data(X, y, reset=True)
@@ -237,8 +233,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
                 return
         check_not_forked()
         spec, builder = self._spec(), self._find_builder()
+        meta = {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
         with seeded(build_seed, user_code=_build.runs_user_code(spec, builder)) as set_by_builder:
-            self.model_ = _build.build(spec, builder, self._get_metadata())
+            self.model_ = _build.build(spec, builder, meta)
         if set_by_builder and self.random_state is None:
             self._seed = set_by_builder[-1] % SEEDS
 

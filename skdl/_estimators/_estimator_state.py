@@ -157,17 +157,12 @@ class EstimatorState(BaseEstimator):
         Parameters
         ----------
         **params : dict
-            Parameters of the signature, or routed ones such as
-            ``optimizer__learning_rate`` or ``model__units``.
+            Parameters of the signature, or routed ones such as ``optimizer__learning_rate``. A name that is
+            neither raises ValueError, which names the nearest valid one.
 
         Returns
         -------
         estimator
-
-        Raises
-        ------
-        ValueError
-            If a name is neither; the message names the nearest valid one.
         """
         routed = vars(self).setdefault("_routed_params", {})
         own = set(self._get_param_names())

@@ -98,12 +98,9 @@ class RoutedParams(TypedDict, total=False):
     metrics__thresholds: Any
     metrics__top_k: Any
     metrics__value: Any
-    callbacks__add_history: Any
-    callbacks__add_progbar: Any
     callbacks__append: Any
     callbacks__backup_dir: Any
     callbacks__baseline: Any
-    callbacks__callbacks: Any
     callbacks__cooldown: Any
     callbacks__delete_checkpoint: Any
     callbacks__directory: Any
@@ -122,7 +119,6 @@ class RoutedParams(TypedDict, total=False):
     callbacks__min_delta: Any
     callbacks__min_lr: Any
     callbacks__mode: Any
-    callbacks__model: Any
     callbacks__monitor: Any
     callbacks__on_epoch_begin: Any
     callbacks__on_epoch_end: Any
