@@ -14,9 +14,8 @@ import numpy as np
 from imblearn import pipeline as _imblearn
 from sklearn.base import _fit_context, clone
 from sklearn.callback import ScoringMonitor
-from sklearn.pipeline import _final_estimator_has, _name_estimators
+from sklearn.pipeline import _final_estimator_has
 from sklearn.utils import indexable
-from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils._user_interface import _print_elapsed_time
 from sklearn.utils.metadata_routing import _routing_enabled
 from sklearn.utils.metaestimators import _safe_split, available_if
@@ -491,14 +490,6 @@ class Pipeline(_imblearn.Pipeline):
         return y_pred
 
 
-@validate_params(
-    {
-        "memory": [None, str, HasMethods(["cache"])],
-        "transform_input": [None, list],
-        "verbose": ["boolean"],
-    },
-    prefer_skip_nested_validation=True,
-)
 def make_pipeline(*steps: Any, memory=None, transform_input=None, verbose=False) -> Pipeline:
     """Make a :class:`Pipeline` whose steps are named after their types, in lower case.
 
@@ -524,4 +515,5 @@ def make_pipeline(*steps: Any, memory=None, transform_input=None, verbose=False)
     Pipeline(steps=[('randomundersampler', RandomUnderSampler()),
                     ('logisticregression', LogisticRegression())])
     """
-    return Pipeline(_name_estimators(steps), memory=memory, transform_input=transform_input, verbose=verbose)
+    chain = _imblearn.make_pipeline(*steps, memory=memory, transform_input=transform_input, verbose=verbose)
+    return Pipeline(**chain.get_params(deep=False))

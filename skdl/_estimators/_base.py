@@ -74,7 +74,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
 
     @staticmethod
     def scorer(y_true: ArrayLike, y_pred: ArrayLike, **kwargs: Any) -> float:
-        """Score predictions; for subclasses to define, since this class does not know what is good.
+        """Score predictions; for subclasses to define. Classifiers have the accuracy, regressors R squared.
 
         Parameters
         ----------

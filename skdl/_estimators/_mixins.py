@@ -38,22 +38,7 @@ class KerasClassifierMixin(ClassifierMixin):
 
     # The mixin of scikit-learn, which comes first, ignores `scorer` and the parameters score__<name>.
     score = KerasEstimator.score
-
-    @staticmethod
-    def scorer(y_true: ArrayLike, y_pred: ArrayLike, **kwargs: Any) -> float:
-        """Score predictions by their accuracy; override for another score.
-
-        Parameters
-        ----------
-        y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        **kwargs : dict
-            ``sample_weight`` and the parameters ``score__<name>``.
-
-        Returns
-        -------
-        float
-        """
-        return accuracy_score(y_true, y_pred, **kwargs)
+    scorer = staticmethod(accuracy_score)
 
     @property
     def target_encoder(self) -> Any:
@@ -239,22 +224,7 @@ class KerasRegressorMixin(RegressorMixin):
 
     # The mixin of scikit-learn, which comes first, ignores `scorer` and the parameters score__<name>.
     score = KerasEstimator.score
-
-    @staticmethod
-    def scorer(y_true: ArrayLike, y_pred: ArrayLike, **kwargs: Any) -> float:
-        """Score predictions by R squared; override for another score.
-
-        Parameters
-        ----------
-        y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        **kwargs : dict
-            ``sample_weight`` and the parameters ``score__<name>``.
-
-        Returns
-        -------
-        float
-        """
-        return r2_score(y_true, y_pred, **kwargs)
+    scorer = staticmethod(r2_score)
 
     @property
     def target_encoder(self) -> Any:
