@@ -298,7 +298,9 @@ class _TabularMixin:
     def _train(self, network, train, held_out, plan, hooks, is_new):
         """Train all folds, and choose the share of similar rows in the predictions."""
         if self.time_limit is not None:
-            hooks = [TimeLimit(self.learning_rate, plan.epochs, plan.started + self.time_limit), *hooks]
+            # A tenth is for what the search for similar rows takes after the training.
+            seconds = self.time_limit * (1 if self.neighbors_ is None else 0.9)
+            hooks = [TimeLimit(self.learning_rate, plan.epochs, plan.started + seconds), *hooks]
         if plan.verbose:
             print(
                 f"{self.n_folds_} folds of {self._tabular_network().n_members} networks, {train.n} rows each"
