@@ -95,7 +95,7 @@ _TEXTS = {
         epochs, and keep the weights of the best epoch. Without, all networks are trained on
         all rows, for all epochs.""",
     "n_iter_no_change": """int or "auto"
-        Epochs without improvement before training stops early; "auto" means 0.4 times
+        Epochs without improvement before training stops early; "auto" means 0.3 times
         ``epochs``, but at least 5.""",
     "validation_split": """float in (0, 1)
         Share of the rows that is held out where folds are not: with ``n_folds=1``, and in a
@@ -274,7 +274,7 @@ class _TabularMixin:
         if batch_size == "auto":
             batch_size = default_batch_size(n_rows)
         if patience == "auto":
-            patience = max(5, int(0.4 * epochs))
+            patience = max(5, int(0.3 * epochs))
         return replace(
             plan,
             epochs=epochs,
