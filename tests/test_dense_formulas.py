@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from skdl import _dense
+from skdl._dense._epochs import passes
 from skdl._dense._formulas import ACTIVATIONS, LOSSES, SCORES, target_of, values_of
 from skdl._dense._optimizers import OPTIMIZERS, SCHEDULES, optimizer_step
-from skdl._dense._passes import passes
 from skdl._targets._subset_accuracy import SubsetAccuracy
 
 ACTIVATION_SETTINGS = [(name, {}) for name in ACTIVATIONS]

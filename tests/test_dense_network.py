@@ -12,9 +12,9 @@ import tensorflow as tf
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skdl import _dense
+from skdl._dense._epochs import draw_masks
 from skdl._dense._network import _FIXED, _PARAMETERS, LAYERS
 from skdl._dense._optimizers import COMMON, SCHEDULES
-from skdl._dense._passes import draw_masks
 from skdl._dense._state import uniform
 
 SOFTMAX = ("Dense", {"units": 3, "activation": "softmax"})

@@ -7,14 +7,16 @@ import threading
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from skdl._dense._formulas import LOSSES, target_of, values_of
+from skdl._dense._formulas import ACTIVATIONS, LOSSES, target_of, values_of
 from skdl._dense._optimizers import optimizer_step
-from skdl._dense._passes import draw_masks, forward, passes
+from skdl._dense._state import uniform
 
 # Numbers of rows, outputs and masks that are made for several steps at a time.
 _BLOCK = 2**19
 # Numbers of a layer's output that are computed at a time without training.
 _CHUNK = 2**20
+# So many random numbers are made in the processor's cache.
+_AT_ONCE = 2**16
 # Where the derivative is the output minus the target.
 _SIMPLE = {("softmax_crossentropy", "softmax"), ("sigmoid_crossentropy", "sigmoid")}
 
@@ -130,28 +132,32 @@ def _gradient_step(state, gradient, masks, batch_size):
     return step
 
 
-def _penalised(state):
-    """Return the variables that have penalties, with their positions among those that are trained."""
-    trained = [v for v in state.network.variables if v.trainable]
-    return [(i, v) for i, v in enumerate(trained) if v.l1 or v.l2]
+def _penalised(state, *flat):
+    """Return the variables that have penalties, each with its parts of arrays of all trained weights."""
+    trained = [variable for variable in state.network.variables if variable.trainable]
+    parts = zip(trained, *map(state.views, flat), strict=True)
+    return [(variable, *arrays) for variable, *arrays in parts if variable.l1 or variable.l2]
 
 
 def _penalty_step(state, gradient):
     """Return a function that adds the gradient of the penalties, and returns their sum."""
-    weights, gradients = state.views(state.weights), state.views(gradient)
-    parts = [(v, weights[i], gradients[i]) for i, v in _penalised(state)]
+    parts = _penalised(state, state.weights, gradient)
 
     def step():
         total = 0.0
         for variable, w, g in parts:
-            total += variable.l2 * np.vdot(w, w)
+            total += _penalty(variable, w)
             g += (2 * variable.l2) * w
             if variable.l1:
-                total += variable.l1 * np.abs(w).sum()
                 g += variable.l1 * np.sign(w)
         return float(total)
 
     return step
+
+
+def _penalty(variable, w):
+    penalty = variable.l2 * np.vdot(w, w)
+    return penalty + variable.l1 * np.abs(w).sum() if variable.l1 else penalty
 
 
 def predict(state, x):
@@ -160,7 +166,7 @@ def predict(state, x):
     output = np.empty((len(x), network.n_units), state.weights.dtype)
     with np.errstate(all="ignore"), one_blas_thread(len(x) * network.n_products):
         for chunk in _chunks(network, len(x)):
-            output[chunk] = forward(state, _rows_of(network, x[chunk]))[1]
+            output[chunk] = _forward(state, _rows_of(network, x[chunk]))[1]
     return output
 
 
@@ -171,13 +177,10 @@ def evaluate(state, x, y, weight=None):
     with one_blas_thread(len(x) * state.network.n_products):
         for chunk in _chunks(state.network, len(x)):
             weights = None if weight is None else weight[chunk]
-            outputs = forward(state, _rows_of(state.network, x[chunk]))
+            outputs = _forward(state, _rows_of(state.network, x[chunk]))
             sums = sums + _sums(state.network, *outputs, y[chunk], weights)
-    weights = state.views(state.weights)
-    penalties = [
-        v.l1 * np.abs(weights[i]).sum() + v.l2 * np.vdot(weights[i], weights[i]) for i, v in _penalised(state)
-    ]
-    return _logs(state.network, sums, sum(penalties))
+    penalty = sum(_penalty(variable, w) for variable, w in _penalised(state, state.weights))
+    return _logs(state.network, sums, penalty)
 
 
 def _chunks(network, n):
@@ -213,3 +216,145 @@ def _logs(network, sums, penalty):
     for metric, mean in zip(network.metrics, means, strict=True):
         logs[metric.name] = float(np.sqrt(mean) if metric.root else mean)
     return dict(sorted(logs.items()))
+
+
+# Each layer forwards, with and without training, and backwards. A function for a kind of layer returns
+# ``forward(x, i)`` and ``backward(g)``. ``forward`` takes the layer's input and the number of the step among
+# those that masks were drawn for, and returns the output. ``backward`` takes the gradient with respect to the
+# output, which it may change, writes the gradients of the layer's weights, and returns the gradient with
+# respect to the input.
+
+
+def _dense(weights, gradients, ones, is_first):
+    kernel, bias = weights["kernel"], weights.get("bias")
+    x = None
+
+    def forward(inputs, i):
+        nonlocal x
+        x = inputs
+        y = np.dot(x, kernel)
+        if bias is not None:
+            y += bias
+        return y
+
+    def backward(g):
+        np.dot(x.T, g, out=gradients["kernel"])
+        if bias is not None:
+            np.dot(ones[: len(g)], g, out=gradients["bias"])
+        return None if is_first else np.dot(g, kernel.T)
+
+    return forward, backward
+
+
+def _activation(layer):
+    function, derivative = ACTIVATIONS[layer.kind]
+    z, y = None, None
+
+    def forward(x, i):
+        nonlocal z, y
+        z, y = x, function(x, **layer.settings)
+        return y
+
+    def backward(g):
+        return derivative(g, z, y, **layer.settings)
+
+    return forward, backward
+
+
+def _dropout(masks):
+    mask = None
+
+    def forward(x, i):
+        nonlocal mask
+        mask = masks[i, : len(x)]
+        return x * mask
+
+    def backward(g):
+        return g * mask
+
+    return forward, backward
+
+
+def draw_masks(masks, rate, draw, n_steps):
+    """Write the masks of a dropout layer's next steps, of shape (n_steps or more, batch_size, n_units).
+
+    ``draw`` is the state of its seed generator. As TensorFlow's ``stateless_dropout`` draws them; the numbers
+    of a smaller batch are the first ones of a full batch.
+    """
+    _, batch_size, n_units = masks.shape
+    one, at_once = masks.dtype.type, max(1, _AT_ONCE // (batch_size * n_units))
+    for first in range(0, n_steps, at_once):
+        part = masks[first : min(first + at_once, n_steps)]
+        seeds = draw + [(0, first + i) for i in range(len(part))]
+        numbers = uniform(seeds, batch_size * n_units, masks.dtype)
+        np.multiply(numbers.reshape(part.shape) >= one(rate), one(1 / (1 - rate)), out=part)
+
+
+def _batch_normalization(settings, weights, gradients, ones):
+    # Ioffe and Szegedy 2015; the moving variance is of the batch divided by n, not by n - 1.
+    momentum, epsilon = settings["momentum"], settings["epsilon"]
+    gamma, beta = weights.get("gamma", 1), weights.get("beta", 0)
+    statistics = weights["moving_mean"], weights["moving_variance"]
+    normal, scale = None, None
+
+    def mean(x):
+        return np.dot(ones[: len(x)], x) / len(x)
+
+    def forward(x, i):
+        nonlocal normal, scale
+        of_batch = mean(x)
+        normal = x - of_batch
+        variance = mean(normal * normal)
+        for moving, now in zip(statistics, (of_batch, variance), strict=True):
+            moving *= momentum
+            moving += now * (1 - momentum)
+        scale = 1 / np.sqrt(variance + epsilon)
+        normal *= scale
+        return normal * gamma + beta
+
+    def backward(g):
+        mean_g, mean_normal = mean(g), mean(g * normal)
+        if "gamma" in gradients:
+            np.multiply(mean_normal, len(g), out=gradients["gamma"])
+        if "beta" in gradients:
+            np.multiply(mean_g, len(g), out=gradients["beta"])
+        return (g - mean_g - normal * mean_normal) * (scale * gamma)
+
+    return forward, backward
+
+
+def passes(state, gradient, masks, batch_size):
+    """Return the forward and backward functions of each layer for batches of up to ``batch_size`` rows.
+
+    ``gradient`` is where the backward functions write; ``masks`` has an array for each dropout layer. Layers
+    before the first one that is trained have None for the backward function.
+    """
+    ones, masks, made, is_first = np.ones(batch_size, gradient.dtype), iter(masks), [], True
+    layers, by_layer = state.network.layers, state.by_layer
+    for layer, weights, gradients in zip(layers, by_layer(state.weights), by_layer(gradient), strict=True):
+        if layer.kind == "dense":
+            forward, backward = _dense(weights, gradients, ones, is_first)
+        elif layer.kind == "batch_normalization":
+            forward, backward = _batch_normalization(layer.settings, weights, gradients, ones)
+        elif layer.kind == "dropout":
+            forward, backward = _dropout(next(masks))
+        else:
+            forward, backward = _activation(layer)
+        is_first = is_first and not any(variable.trainable for variable in layer.variables)
+        made.append((forward, None if is_first else backward))
+    return made
+
+
+def _forward(state, x):
+    """Return the input of the last layer and its output, without training."""
+    for layer, arrays in zip(state.network.layers, state.by_layer(state.weights), strict=True):
+        before = x
+        if layer.kind == "dense":
+            x = x @ arrays["kernel"]
+            x += arrays.get("bias", 0)
+        elif layer.kind == "batch_normalization":
+            scale = arrays.get("gamma", 1) / np.sqrt(arrays["moving_variance"] + layer.settings["epsilon"])
+            x = x * scale + (arrays.get("beta", 0) - arrays["moving_mean"] * scale)
+        elif layer.kind != "dropout":
+            x = ACTIVATIONS[layer.kind][0](x, **layer.settings)
+    return before, x

@@ -16,7 +16,7 @@ are metrics alone.
 import math
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import ndtr
 
 # keras.config.epsilon()
 EPSILON = 1e-7
@@ -55,10 +55,6 @@ def _of_numbers(function, derivative):
     return function, backward
 
 
-def _softmax_backward(g, z, y):
-    return y * (g - np.add.reduce(g * y, axis=1, keepdims=True))
-
-
 def _elu(z, alpha=1.0):
     return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
 
@@ -68,44 +64,31 @@ def _elu_derivative(z, y, alpha=1.0):
     return np.where(z > 0, 1, y + alpha) if alpha != 1 else np.where(y < 0, y + 1, 1)
 
 
+def _slope_of_leaky_relu(z, y, negative_slope=0.2):
+    return np.where(z > 0, np.float32(1), np.float32(negative_slope))  # TensorFlow keeps it in float32
+
+
 # Klambauer et al. 2017, Self-Normalizing Neural Networks.
 _SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
 
-
-# Hendrycks and Gimpel 2016, Gaussian Error Linear Units.
-def _gelu(z):
-    return 0.5 * z * (1 + erf(z * math.sqrt(0.5)))
-
-
-def _gelu_derivative(z, y):
-    return 0.5 * (1 + erf(z * math.sqrt(0.5))) + z * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
-
-
-def _silu_derivative(z, y):
-    return sigmoid(z) * (1 + z * (1 - sigmoid(z)))
-
-
-# TensorFlow keeps the slope in float32.
-def _leaky_relu(z, negative_slope=0.2):
-    return np.where(z > 0, z, z * np.float32(negative_slope))
-
-
-def _leaky_relu_derivative(z, y, negative_slope=0.2):
-    return np.where(z > 0, np.float32(1), np.float32(negative_slope))
-
-
 ACTIVATIONS = {
     "elu": _of_numbers(_elu, _elu_derivative),
-    "gelu": _of_numbers(_gelu, _gelu_derivative),
+    # Hendrycks and Gimpel 2016, Gaussian Error Linear Units.
+    "gelu": _of_numbers(
+        lambda z: z * ndtr(z),
+        lambda z, y: ndtr(z) + z * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi),
+    ),
     "hard_sigmoid": _of_numbers(lambda z: np.clip(z + 3, 0, 6) / 6, lambda z, y: ((z > -3) & (z < 3)) / 6),
-    "leaky_relu": _of_numbers(_leaky_relu, _leaky_relu_derivative),
+    "leaky_relu": _of_numbers(
+        lambda z, **settings: z * _slope_of_leaky_relu(z, None, **settings), _slope_of_leaky_relu
+    ),
     "relu": _of_numbers(lambda z: np.maximum(z, 0), lambda z, y: y > 0),
     "selu": _of_numbers(
         lambda z: _SCALE * _elu(z, _ALPHA), lambda z, y: np.where(y < 0, y + _SCALE * _ALPHA, _SCALE)
     ),
     "sigmoid": _of_numbers(sigmoid, lambda z, y: y * (1 - y)),
-    "silu": _of_numbers(lambda z: z * sigmoid(z), _silu_derivative),
-    "softmax": (softmax, _softmax_backward),
+    "silu": _of_numbers(lambda z: z * sigmoid(z), lambda z, y: sigmoid(z) * (1 + z * (1 - sigmoid(z)))),
+    "softmax": (softmax, lambda g, z, y: y * (g - np.add.reduce(g * y, axis=1, keepdims=True))),
     "softplus": _of_numbers(softplus, lambda z, y: sigmoid(z)),
     "tanh": _of_numbers(np.tanh, lambda z, y: 1 - y * y),
 }
@@ -123,57 +106,42 @@ def _mean(value, slope):
     return values, gradient
 
 
+def _clipped(value, slope):
+    """Return a loss of probabilities within Keras's interval, outside of which derivatives are zero."""
+
+    def values(t, p):
+        return value(t, np.clip(p, EPSILON, 1 - EPSILON))
+
+    def gradient(t, p):
+        q = np.clip(p, EPSILON, 1 - EPSILON)
+        return slope(t, q) * (p == q)
+
+    return values, gradient
+
+
+def _of_shares(value, slope):
+    """Return a loss of the outputs of each row divided by their sum."""
+
+    def values(t, p):
+        return value(t, p / p.sum(axis=1, keepdims=True))
+
+    def gradient(t, p):
+        total = p.sum(axis=1, keepdims=True)
+        g = slope(t, p / total)
+        return (g - (g * p / total).sum(axis=1, keepdims=True)) / total
+
+    return values, gradient
+
+
 def _huber(t, p, delta):
     error = np.abs(p - t)
     return np.where(error <= delta, 0.5 * error**2, delta * error - 0.5 * delta**2)
 
 
-def _clipped(p):
-    """Return probabilities within Keras's interval, and which of them were; outside, derivatives are zero."""
-    return np.clip(p, EPSILON, 1 - EPSILON), (p >= EPSILON) & (p <= 1 - EPSILON)
-
-
-def _binary_crossentropy(t, p):
-    q, _ = _clipped(p)
-    return -t * np.log(q) - (1 - t) * np.log(1 - q)
-
-
-def _binary_crossentropy_slope(t, p):
-    q, inside = _clipped(p)
-    return inside * ((1 - t) / (1 - q) - t / q)
-
-
-def _softmax_crossentropy(t, z):
-    return -(t * log_softmax(z)).sum(axis=1)
-
-
-def _softmax_crossentropy_gradient(t, z):
-    # TensorFlow takes it for granted that the target of each row has the sum 1.
-    return softmax(z) - t
-
-
-def _categorical_crossentropy(t, p):
-    return -(t * np.log(_clipped(p / p.sum(axis=1, keepdims=True))[0])).sum(axis=1)
-
-
-def _categorical_crossentropy_gradient(t, p):
-    total = p.sum(axis=1, keepdims=True)
-    q, inside = _clipped(p / total)
-    slope = -t / q * inside
-    return (slope - (slope * p / total).sum(axis=1, keepdims=True)) / total
-
-
-def _class_crossentropy(t, p):
-    return _softmax_crossentropy(t, np.log(_clipped(p)[0]))
-
-
-def _class_crossentropy_gradient(t, p):
-    q, inside = _clipped(p)
-    return (softmax(np.log(q)) - t) * inside / q
-
-
 # Cross-entropies of what goes into a softmax or sigmoid.
 OF_LOGITS = ("softmax_crossentropy", "sigmoid_crossentropy")
+# TensorFlow takes it for granted that the target of each row has the sum 1.
+_SOFTMAX_CROSSENTROPY = (lambda t, z: -(t * log_softmax(z)).sum(axis=1), lambda t, z: softmax(z) - t)
 
 LOSSES = {
     "mean_squared_error": _mean(lambda t, p: np.square(p - t), lambda t, p: 2 * (p - t)),
@@ -184,11 +152,20 @@ LOSSES = {
     ),
     "huber": _mean(_huber, lambda t, p, delta: np.clip(p - t, -delta, delta)),
     "poisson": _mean(lambda t, p: p - t * np.log(p + EPSILON), lambda t, p: 1 - t / (p + EPSILON)),
-    "binary_crossentropy": _mean(_binary_crossentropy, _binary_crossentropy_slope),
-    "categorical_crossentropy": (_categorical_crossentropy, _categorical_crossentropy_gradient),
-    "sparse_categorical_crossentropy": (_class_crossentropy, _class_crossentropy_gradient),
+    "binary_crossentropy": _mean(
+        *_clipped(
+            lambda t, p: -t * np.log(p) - (1 - t) * np.log(1 - p), lambda t, p: (1 - t) / (1 - p) - t / p
+        )
+    ),
+    "categorical_crossentropy": _of_shares(
+        *_clipped(lambda t, p: -(t * np.log(p)).sum(axis=1), lambda t, p: -t / p)
+    ),
+    "sparse_categorical_crossentropy": _clipped(
+        lambda t, p: _SOFTMAX_CROSSENTROPY[0](t, np.log(p)),
+        lambda t, p: _SOFTMAX_CROSSENTROPY[1](t, np.log(p)) / p,
+    ),
     "sigmoid_crossentropy": _mean(lambda t, z: softplus(z) - t * z, lambda t, z: sigmoid(z) - t),
-    "softmax_crossentropy": (_softmax_crossentropy, _softmax_crossentropy_gradient),
+    "softmax_crossentropy": _SOFTMAX_CROSSENTROPY,
 }
 
 # Metrics alone, better where they are larger.

@@ -87,10 +87,7 @@ class Network:
 
 
 def network_of(input_shape, layers, *, loss, optimizer, metrics=(), dtype="float32"):
-    """Return the network of class names and configurations, or raise NotDense if anything is not covered.
-
-    ``input_shape`` is that of one row. A loss may be named by its function.
-    """
+    """Return the network of class names and configurations, or raise NotDense if anything is not covered."""
     described = copy.deepcopy(
         {
             "input_shape": tuple(input_shape),

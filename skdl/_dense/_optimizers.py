@@ -174,10 +174,16 @@ def _norm(array):
 
 # So many elements of a few arrays stay in the processor's cache through a step.
 _CHUNK = 65536
-# Where a gradient stays zero, a momentum shrinks to subnormal numbers, with which processors are ten times as
-# slow. TensorFlow sets these to zero at each operation, and this package now and then, with some room.
-_STEPS_BETWEEN = 32
-_ROOM = 2.0**40
+
+
+def cut_subnormals(slots, step):
+    """Set the smallest numbers of an optimizer's arrays to zero, at each 32nd step.
+
+    Where a gradient stays zero, a momentum shrinks to subnormal numbers, with which processors are ten times
+    as slow. TensorFlow sets these to zero at each operation; here there is some room.
+    """
+    if step % 32 == 0:
+        slots[np.abs(slots) < np.finfo(slots.dtype).tiny * 2.0**40] = 0
 
 
 def optimizer_step(state, gradient):
@@ -187,7 +193,6 @@ def optimizer_step(state, gradient):
     of_variables = state.views(gradient)
     parts = [slice(start, start + _CHUNK) for start in range(0, len(w), _CHUNK)]
     chunks = [(w[part], gradient[part], *state.slots[:, part]) for part in parts]
-    negligible = np.finfo(w.dtype).tiny * _ROOM
 
     def step():
         lr = one(state.current_learning_rate())
@@ -197,8 +202,7 @@ def optimizer_step(state, gradient):
         update = step_of(s, lr, state.iterations + 1, state)
         for chunk in chunks:
             update(*chunk)
-        if state.iterations % _STEPS_BETWEEN == 0:
-            state.slots[np.abs(state.slots) < negligible] = 0
+        cut_subnormals(state.slots, state.iterations)
         state.iterations += 1
 
     return step

@@ -27,13 +27,17 @@ class State:
         """Return the parts of an array of all trainable weights, in their shapes."""
         return _parts(flat, [v.shape for v in self.network.variables if v.trainable])
 
-    def moving(self):
-        """Return views of the moving means and variances."""
-        return _parts(self.statistics, [v.shape for v in self.network.variables if not v.trainable])
+    def by_layer(self, flat):
+        """Return the arrays of each layer by their names; of trained variables, the parts of ``flat``."""
+        trained = iter(self.views(flat))
+        moving = iter(_parts(self.statistics, [v.shape for v in self.network.variables if not v.trainable]))
+        return [
+            {v.name: next(trained if v.trainable else moving) for v in layer.variables}
+            for layer in self.network.layers
+        ]
 
     def _arrays(self):
-        trained, moving = iter(self.views(self.weights)), iter(self.moving())
-        return [next(trained if v.trainable else moving) for v in self.network.variables]
+        return [array for arrays in self.by_layer(self.weights) for array in arrays.values()]
 
     def get_weights(self):
         """Return copies of all weights and statistics, in the order of ``model.get_weights()``."""

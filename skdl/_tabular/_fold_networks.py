@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skdl._dense import SCHEDULES, blas_threads, one_blas_thread
-from skdl._training._hooks import EpochHook
+from skdl._dense import SCHEDULES, blas_threads, cut_subnormals, one_blas_thread
+from skdl._training._fit import EpochHook
 
 N_FREQUENCIES, N_WAVES = 16, 3  # periodic functions of a numeric feature: within, and for the network
 MEMBER_RATE, BIAS_RATE = 6.0, 0.1
@@ -35,8 +35,6 @@ _SOME_PRODUCTS = 2**20  # so that BLAS has one thread, since there are threads h
 _CHUNK = 2**15  # weights that Adam changes at a time
 # Numbers of a layer's output that are predicted at a time.
 _PREDICTED = 2**17
-# As in `skdl._dense._optimizers`: momenta that get close to subnormal numbers are set to zero now and then.
-_STEPS_BETWEEN, _NEGLIGIBLE = 32, np.finfo(np.float32).tiny * 2.0**40
 
 
 class Variable(NamedTuple):
@@ -471,8 +469,8 @@ class _Adam:
     """Adam with weight decay, of one fold. Its sums are not multiplied by ``1 - beta`` at each step."""
 
     def __init__(self, state, fold):
-        w, sums, squares = state.weights[fold], *state.slots[:, fold]
-        self.gradient, self.sums, self.squares = np.zeros_like(w), sums, squares
+        w, self.slots = state.weights[fold], state.slots[:, fold]
+        self.gradient, (sums, squares) = np.zeros_like(w), self.slots
         variables, parts = state.network.variables(), state.parts(w)
         rates = np.concatenate([np.full(math.prod(v.shape), v.rate, np.float32) for v in variables])
         chunks = [slice(start, start + _CHUNK) for start in range(0, len(w), _CHUNK)]
@@ -502,9 +500,7 @@ class _Adam:
             change *= rates
             change *= alpha
             w -= change
-        if t % _STEPS_BETWEEN == 0:
-            for array in (self.sums, self.squares):
-                array[np.abs(array) < _NEGLIGIBLE] = 0
+        cut_subnormals(self.slots, t)
 
 
 def _runs(flags, sizes):
