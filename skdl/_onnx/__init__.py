@@ -4,21 +4,6 @@
 skl2onnx; ``_onnx_network`` writes one network.
 """
 
-from skdl._onnx._converters import (
-    functional_model,
-    network_parts,
-    register_if_used,
-    tabular_parts,
-)
-from skdl._onnx._onnx_network import NetworkParts, output_units
+from skdl._onnx._converters import register_if_used, tabular_parts
+from skdl._onnx._onnx_network import NetworkParts, functional_model, network_parts, output_units
 from skdl._onnx._to_onnx import to_onnx
-
-__all__ = [
-    "NetworkParts",
-    "functional_model",
-    "network_parts",
-    "output_units",
-    "register_if_used",
-    "tabular_parts",
-    "to_onnx",
-]

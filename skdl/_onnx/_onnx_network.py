@@ -11,6 +11,8 @@ import numpy as np
 
 from skdl._backend import keras
 from skdl._dense import State
+from skdl._persistence import copied
+from skdl._targets._output import output_function
 
 # The operators below are the same in each later version.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -23,19 +25,15 @@ class Graph:
         self.prefix = prefix
         self.nodes, self.constants = [], []
 
-    def add(self, operator, *inputs, output=None, **attributes):
-        """Add a node and return the name of its output; arrays among the inputs become constants."""
-        return self.add_several(operator, *inputs, outputs=output and [output], **attributes)[0]
-
-    def add_several(self, operator, *inputs, n_outputs=1, outputs=None, **attributes):
-        """Add a node and return the names of its outputs."""
+    def add(self, operator, *inputs, output=None, n_outputs=1, **attributes):
+        """Add a node and return the name of its output, or names; arrays as inputs become constants."""
         from onnx import helper
 
         names = [each if isinstance(each, str) else self._constant(each) for each in inputs]
         name = f"{self.prefix}{operator}_{len(self.nodes)}"
-        outputs = outputs or [name, *(f"{name}_{i}" for i in range(1, n_outputs))]
+        outputs = [output or name, *(f"{name}_{i}" for i in range(1, n_outputs))]
         self.nodes.append(helper.make_node(operator, names, outputs, name=name, **attributes))
-        return outputs
+        return outputs if n_outputs > 1 else outputs[0]
 
     def cast(self, x, dtype, output=None):
         """Cast ``x`` to a type of NumPy or ONNX."""
@@ -91,61 +89,29 @@ def _is_unsortable(node):
 def activation(graph, kind, z, dtype, **settings):
     """Add an activation of `skdl._dense`, and return the name of its output."""
     add, one = graph.add, np.dtype(dtype).type
-    if kind in _OPERATORS:
-        operator, attributes = _OPERATORS[kind]
-        return add(operator, z, **attributes)
-    if kind in _CLIPS:
-        return add("Clip", z, *map(one, _CLIPS[kind]))
-    return _FORMULAS[kind](add, z, one, **settings)
+    if kind == "gelu":
+        share = add("Add", add("Erf", add("Mul", z, one(math.sqrt(0.5)))), one(1))
+        return add("Mul", add("Mul", z, one(0.5)), share)
+    if kind == "sigmoid":  # onnxruntime's Sigmoid is off by 1e-7, and 0 below -18
+        return add("Div", one(1), add("Add", one(1), add("Exp", add("Neg", z))))
+    if kind == "silu":
+        return add("Mul", z, add("Sigmoid", z))
+    operator, attributes = _OPERATORS[kind]
+    for value in settings.values():  # of elu and leaky_relu
+        attributes = {"alpha": value}
+    return add(operator, z, **attributes)
 
 
-# As in `skdl._dense._formulas`. With an alpha of 1, as in Keras, celu is Elu.
+# As in `skdl._dense._formulas`.
 _OPERATORS = {
-    **{"celu": ("Elu", {"alpha": 1.0}), "exponential": ("Exp", {}), "relu": ("Relu", {})},
-    **{"softplus": ("Softplus", {}), "softsign": ("Softsign", {})},
-    **{"tanh": ("Tanh", {}), "selu": ("Selu", {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805})},
+    "elu": ("Elu", {"alpha": 1.0}),
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
-    "hard_shrink": ("Shrink", {"lambd": 0.5}),
-    "soft_shrink": ("Shrink", {"lambd": 0.5, "bias": 0.5}),
+    "leaky_relu": ("LeakyRelu", {"alpha": 0.2}),
+    "relu": ("Relu", {}),
+    "selu": ("Selu", {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),
     "softmax": ("Softmax", {"axis": -1}),
-    "log_softmax": ("LogSoftmax", {"axis": -1}),
-}
-_CLIPS = {"relu6": (0, 6), "hard_tanh": (-1, 1)}
-
-
-def _sparse_plus(add, z, one):
-    curve = add("Add", z, one(1))
-    curve = add("Mul", add("Mul", curve, curve), one(0.25))
-    above = add("Where", add("Less", z, one(1)), curve, z)
-    return add("Where", add("LessOrEqual", z, one(-1)), one(0), above)
-
-
-def _gelu(add, z, one):
-    share = add("Add", add("Erf", add("Mul", z, one(math.sqrt(0.5)))), one(1))
-    return add("Mul", add("Mul", z, one(0.5)), share)
-
-
-def _squareplus(add, z, one):
-    root = add("Sqrt", add("Add", add("Mul", z, z), one(4)))
-    return add("Mul", add("Add", z, root), one(0.5))
-
-
-_FORMULAS = {
-    "elu": lambda add, z, one, alpha=1.0: add("Elu", z, alpha=alpha),
-    "gelu": _gelu,
-    "hard_silu": lambda add, z, one: add("Mul", z, add("HardSigmoid", z, alpha=1 / 6, beta=0.5)),
-    "leaky_relu": lambda add, z, one, negative_slope=0.2: add("LeakyRelu", z, alpha=negative_slope),
-    "log_sigmoid": lambda add, z, one: add("Neg", add("Softplus", add("Neg", z))),
-    "mish": lambda add, z, one: add("Mul", z, add("Tanh", add("Softplus", z))),
-    # onnxruntime's Sigmoid is off by 1e-7, and 0 below -18.
-    "sigmoid": lambda add, z, one: add("Div", one(1), add("Add", one(1), add("Exp", add("Neg", z)))),
-    "silu": lambda add, z, one: add("Mul", z, add("Sigmoid", z)),
-    "sparse_plus": _sparse_plus,
-    "sparse_sigmoid": lambda add, z, one: add(
-        "Clip", add("Mul", add("Add", z, one(1)), one(0.5)), one(0), one(1)
-    ),
-    "squareplus": _squareplus,
-    "tanh_shrink": lambda add, z, one: add("Sub", z, add("Tanh", z)),
+    "softplus": ("Softplus", {}),
+    "tanh": ("Tanh", {}),
 }
 
 
@@ -161,6 +127,30 @@ class NetworkParts(NamedTuple):
     read: Callable | None = None
     # Returns for a graph and the name of the network's output that of the output to decode.
     finish: Callable | None = None
+
+
+def network_parts(network, target, loss, classes):
+    """Return the `NetworkParts` of a classifier. ``classes`` is None for several labels."""
+    n = output_units(network)
+    function = output_function(loss, n)
+    decoded = target.decode(np.zeros((1, n), np.float32))
+    if decoded.ndim == 1:
+        return NetworkParts(network, len(classes), "classes", classes, function)
+    return NetworkParts(network, n, "one-hot" if decoded.any() else "labels", None, function)
+
+
+def functional_model(model, row_shape, dtype, estimator):
+    """Return a Keras model with one input and one output; a subclass of ``keras.Model`` is called for it."""
+    if not getattr(model, "inputs", None):
+        rows = keras.Input(row_shape, dtype=dtype)
+        model = keras.Model(rows, copied(model)(rows))
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            f"{estimator} can't be written as ONNX: its model has {len(model.inputs)} inputs and "
+            f"{len(model.outputs)} outputs. Export the model itself: "
+            'model_.export(path, format="onnx").'
+        )
+    return model
 
 
 def add_network(graph, parts, x):
@@ -200,9 +190,7 @@ def _add_dense(graph, state, x):
     x = graph.cast(x, dtype)
     if len(state.network.input_shape) > 1:
         x = graph.add("Flatten", x, axis=1)
-    values = iter(state.get_weights())
-    for layer in state.network.layers:
-        arrays = {variable.name: next(values) for variable in layer.variables}
+    for layer, arrays in zip(state.network.layers, state.by_layer(state.weights), strict=True):
         if layer.kind == "dense":
             x = graph.add("MatMul", x, arrays["kernel"])
             if "bias" in arrays:

@@ -15,8 +15,15 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skdl._onnx._converters import Columns, Imputed, InverseTarget, register
-from skdl._onnx._decisions import Calibrated, Thresholded, convert_decision
+from skdl._onnx._converters import (
+    Calibrated,
+    Columns,
+    Imputed,
+    InverseTarget,
+    Thresholded,
+    convert_decision,
+    register,
+)
 from skdl._onnx._onnx_network import OPSETS
 from skdl._typing import MatrixLike
 
