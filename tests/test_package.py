@@ -182,7 +182,7 @@ def test_errors_of_the_import_are_not_held_back():
         "class Broken(MetaPathFinder):\n"
         "    def find_spec(self, name, path, target=None):\n"
         "        if name == 'tensorflow':\n"
-        "            os.write(2, b'I0000 00:00:1.0 1 x.cc:1] the reason\\n')\n"
+        "            os.write(2, b'E0000 00:00:1.0 1 x.cc:1] the reason\\n')\n"
         "            raise ImportError('broken')\n"
         "sys.meta_path.insert(0, Broken())\n"
         "try:\n    from skdl._backend import tf\n    tf.constant\n"

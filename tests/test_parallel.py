@@ -254,7 +254,7 @@ def test_pools_follow_the_limit_unless_the_user_has_set_them():
             print(pools.get_intra_op_parallelism_threads(), pools.get_inter_op_parallelism_threads())
 
         from skdl._backend import tf
-        from skdl._backend._process import _follow_thread_limit
+        from skdl._backend._start import _follow_thread_limit
         tf.constant
         show()
 

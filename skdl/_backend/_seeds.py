@@ -43,10 +43,7 @@ def seeded(seed, *, user_code=True):
 
 @contextlib.contextmanager
 def drawing_from(seed):
-    """Let Keras and TensorFlow draw from a seed in this thread, without a lock; yield a function that seeds.
-
-    Where their private names are missing, ``keras.utils.set_random_seed`` seeds them for the whole process.
-    """
+    """Let Keras and TensorFlow draw from a seed in this thread, without a lock; yield what seeds them."""
     try:
         local = private.keras_seeded(seed)
     except private.Unavailable:

@@ -5,71 +5,51 @@ import functools
 import importlib
 import json
 import os
-import re
 import subprocess
 import sys
-import tempfile
 
-# What TensorFlow 2.21 writes to the standard error by merely starting. Lines that
-# come before its logging is initialised ignore TF_CPP_MIN_LOG_LEVEL, hence the
-# filter. 303 is CUDA's word for "this machine has no driver at all".
-_CHATTER = re.compile(
-    rb"^(WARNING: All log messages before absl::InitializeLog"
-    rb"|[IW]\d{4} [\d:.]+ "
-    rb"|To enable the following instructions:"
-    rb"|E\d{4} .*cuInit.*\(303\)$)"
+# What TensorFlow 2.21 writes to the standard error by merely starting. Lines that come before its logging is
+# initialised ignore TF_CPP_MIN_LOG_LEVEL. 303 is CUDA's word for "this machine has no driver at all".
+_CHATTER = (
+    "^(WARNING: All log messages before absl::InitializeLog"
+    "|[IW][0-9]{4} [0-9:.]+ "
+    "|To enable the following instructions:"
+    r"|E[0-9]{4} .*cuInit.*\(303\)$)"
 )
-
-
-def _flush():
-    if sys.stderr is not None:
-        sys.stderr.flush()
 
 
 @contextlib.contextmanager
 def _without_chatter():
-    """Hold back the standard error and let through all but start-up chatter."""
-    _flush()
+    """Let the standard error pass through sed, which takes out start-up chatter.
+
+    Another process also passes on what TensorFlow says where it ends this one, as without AVX.
+    """
     try:
         real = os.dup(2)
     except OSError:  # there is none, as in a window without a console
         yield
         return
     try:
-        with tempfile.NamedTemporaryFile() as output, _passed_on_after_death(output.name, real):
-            os.dup2(output.fileno(), 2)
-            quiet = False
-            try:
-                yield
-                quiet = True
-            finally:
-                _flush()
-                os.dup2(real, 2)
-                output.seek(0)
-                for line in output:
-                    if not (quiet and _CHATTER.match(line.rstrip())):
-                        os.write(real, line)
-    finally:
+        command = ["sed", "-E", f"/{_CHATTER}/d"]
+        sed = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=real, env={**os.environ, "LC_ALL": "C"})
+    except OSError:  # there is no such program
         os.close(real)
-
-
-@contextlib.contextmanager
-def _passed_on_after_death(path, real):
-    """Let a shell write a file to the standard error if this process dies inside.
-
-    As TensorFlow ends it on a processor without AVX: what it says is in the file then. The shell
-    waits for a line, which it gets at the end, or for the end of this process.
-    """
-    command = 'read line || { cat "$1" >&2; rm -f "$1"; }'
-    try:
-        shell = subprocess.Popen(["/bin/sh", "-c", command, "sh", path], stdin=subprocess.PIPE, stderr=real)
-    except OSError:  # there is no such shell
         yield
         return
+    _flush()
+    os.dup2(sed.stdin.fileno(), 2)
     try:
         yield
     finally:
-        shell.communicate(b"\n")
+        _flush()
+        os.dup2(real, 2)
+        os.close(real)
+        sed.communicate()
+
+
+def _flush():
+    if sys.stderr is not None:
+        sys.stderr.flush()
 
 
 def _import_quietly():
@@ -90,17 +70,6 @@ def _import_quietly():
     return tf
 
 
-# Functions of TensorFlow that are called once it is imported, before anything is done with it.
-_first_of_all = []
-
-
-def first_of_all(function):
-    """Call a function with TensorFlow once it is imported."""
-    _first_of_all.append(function)
-    return function
-
-
-@first_of_all
 def _let_gpu_memory_grow(tf):
     """Take a GPU's memory as it is needed, for several processes, where the user has not chosen."""
     if "TF_FORCE_GPU_ALLOW_GROWTH" in os.environ:
@@ -111,11 +80,23 @@ def _let_gpu_memory_grow(tf):
                 tf.config.experimental.set_memory_growth(gpu, True)
 
 
+def _follow_thread_limit(tf):
+    """Give TensorFlow's pools the number of threads that joblib and Dask tell workers by OMP_NUM_THREADS."""
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if not limit.isdigit() or int(limit) == 0:
+        return
+    for name in ("intra_op", "inter_op"):
+        by_user = f"TF_NUM_{name.replace('_', '').upper()}_THREADS" in os.environ
+        if not by_user and getattr(tf.config.threading, f"get_{name}_parallelism_threads")() == 0:
+            with contextlib.suppress(RuntimeError):  # TensorFlow has made its threads
+                getattr(tf.config.threading, f"set_{name}_parallelism_threads")(int(limit))
+
+
 @functools.cache
 def _tensorflow():
     tf = importlib.import_module("tensorflow") if sys.modules.get("tensorflow") else _import_quietly()
-    for function in _first_of_all:
-        function(tf)
+    _let_gpu_memory_grow(tf)
+    _follow_thread_limit(tf)
     return tf
 
 

@@ -160,11 +160,8 @@ def watched_model(callback):
 
 
 def set_watched_model(callback, model):
-    """Exchange the model that a callback belongs to; None lets it forget it.
-
-    Not by ``set_model``, which a callback may extend and which expects a model.
-    """
-    callback._model = model
+    """Exchange the model that a callback belongs to; None lets it forget it."""
+    callback._model = model  # a callback may extend `set_model`, which expects a model
 
 
 def profiles_no_batches(callback):
