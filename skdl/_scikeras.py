@@ -12,7 +12,8 @@ from skdl._backend import keras
 _importing = threading.Lock()
 
 
-def _scikeras():
+def scikeras_utils():
+    """Return scikeras's module of these functions."""
     with _importing:  # else threads take each other's modules out
         return _imported()
 
@@ -51,36 +52,3 @@ def _imported():
 def _taken_out():
     names = [name for name in sys.modules if name.partition(".")[0] == "scikeras"]
     return {name: sys.modules.pop(name) for name in names}
-
-
-def get_loss_class_function_or_string(loss):
-    """Return the loss of a name."""
-    return _scikeras().get_loss_class_function_or_string(loss)
-
-
-def get_metric_class(metric):
-    """Return the metric of a name, or the name where Keras chooses by the loss."""
-    return _scikeras().get_metric_class(metric)
-
-
-def try_to_convert_strings_to_classes(items, find):
-    """Return nested lists and dicts with their names looked up."""
-    return _scikeras().try_to_convert_strings_to_classes(items, find)
-
-
-def unflatten_params(items, params):
-    """Return nested lists and dicts with objects made of their classes."""
-    return _scikeras().unflatten_params(items=items, params=params)
-
-
-def get_optimizer_class(optimizer):
-    """Return the class of one of Keras's optimizers by its name.
-
-    scikeras 0.13.0 made an optimizer, with variables, in order to ask for its class.
-    """
-    known = {
-        name.lower(): value
-        for name, value in vars(keras.optimizers).items()
-        if isinstance(value, type) and issubclass(value, keras.optimizers.Optimizer)
-    }
-    return known.get(optimizer.lower()) or type(keras.optimizers.get(optimizer))

@@ -10,9 +10,8 @@ from skdl._engine._digest import alike
 from skdl._engine._program import Layout, Program, programs_of, tensors, traced
 from skdl._engine._rules import all_layers, unavailable
 
-# Bounds of the rows of one pass: enough to make its overhead small, few enough to keep
-# the memory of a prediction constant. Between them, what the layers put out for these
-# rows takes about so many bytes.
+# Bounds of the rows of one pass: enough to make its overhead small, few enough to keep the memory of a
+# prediction constant. Between them, what the layers put out for these rows takes about so many bytes.
 _ROWS, _BYTES = (128, 2**14), 2**24
 
 

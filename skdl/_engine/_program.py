@@ -154,10 +154,7 @@ def programs_of(function):
 
 
 def traced(key, variables, trace):
-    """Return a program, or a pass, for a model: a known one of an equal key, or what ``trace`` returns.
-
-    ``key`` is equal for models that compute the same; None where this is not known.
-    """
+    """Return a program for a model: a known one of an equal key, if any, or what ``trace`` returns."""
     with _store.lock:
         known = _store.of_alike.get(key)
         if known is not None:
@@ -180,9 +177,8 @@ def compilations():
 def set_cache_limit(limit: int = _LIMIT) -> None:
     """Set how much memory compiled programs may take in this process.
 
-    Beyond it, those that were used the longest time ago are dropped. Results do not change:
-    a program that is needed again is compiled again. The programs of a model are kept besides,
-    as long as the model lives.
+    Beyond it, those that were used the longest time ago are dropped. Results do not change: a program that is
+    needed again is compiled again. The programs of a model are kept besides, as long as the model lives.
 
     Parameters
     ----------
@@ -230,7 +226,7 @@ _READ = 2**21
 _SECONDS, _FIRST_STEPS, _FASTER = 0.5, 8, 8
 
 
-class Pass:
+class Pass(Program):
     """One pass through data, a batch at a time, by a method of a model: "train_step" or "test_step"."""
 
     def __init__(self, model, method, layout, variables):
@@ -258,15 +254,8 @@ class Pass:
 
         specs = [tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32), *layout.specs]
         kind = "training" if method == "train_step" else "validation"
-        self.program = Program(loop, specs, variables, kind=kind)
-        self.has_state, self.digest = self.program.has_state, self.program.digest
-        self.is_for_others, self._most_steps = self.program.is_for_others, _FIRST_STEPS
-
-    def of(self, variables):
-        """Return the pass with the variables of another model, or with none where the list is empty."""
-        other = copy.copy(self)
-        other.program = self.program.of(variables)
-        return other
+        super().__init__(loop, specs, variables, kind=kind)
+        self._most_steps = _FIRST_STEPS
 
     def run(self, order, batch_size, data, report=None):
         """Visit rows of data in some order; return how many steps were made, and the last one's logs."""
@@ -279,7 +268,7 @@ class Pass:
             rows, which = flat, part
             if width:
                 rows, which = tensors(take(flat, part)), np.arange(len(part), dtype=np.int32)
-            made, last = self.program(tensors(which), tf.constant(batch_size), *rows)
+            made, last = self(tensors(which), tf.constant(batch_size), *rows)
             made = int(made)  # waits for it
             seconds = time.perf_counter() - started
             in_time = int(made * _SECONDS / max(seconds, 1e-6))

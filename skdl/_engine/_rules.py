@@ -13,41 +13,20 @@ _BATCH_HOOKS = (
     *("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
     *("on_test_batch_begin", "on_test_batch_end"),
 )
-_DEFAULTS = {
-    "validation_split": (None, 0, 0.0),
-    "class_weight": (None,),
-    "steps_per_epoch": (None,),
-    "validation_steps": (None,),
-}
 
 
-def why_not(
-    model,
-    x,
-    y,
-    sample_weight=None,
-    *,
-    validation_data=None,
-    batch_size,
-    callbacks=(),
-    **fit_args,
-):
-    """Return the reason why the compiled engine cannot run a training, or None; parameters as of `train`.
-
-    It looks at the arguments alone. What shows only when the model is traced is found by `train`.
-    """
+def why_not(model, x, y, sample_weight=None, *, validation_data=None, batch_size, callbacks=(), **fit_args):
+    """Return the reason why the compiled engine cannot run a training with these arguments, or None."""
     reason = _why_not_model(model)
     if reason is not None:
         return reason
     if not isinstance(batch_size, int | np.integer) or batch_size < 1:
         return f"batch_size is {batch_size!r}"
     for name, value in fit_args.items():
-        if not any(value is default or value == default for default in _DEFAULTS.get(name, ())):
+        if value is not None:
             return f"fit is called with {name}={value!r}"
     reason = _why_not_data({"x": x, "y": y, "sample_weight": sample_weight})
     if reason is None and validation_data is not None:
-        if not isinstance(validation_data, list | tuple) or not 1 <= len(validation_data) <= 3:
-            return "validation_data is no tuple of arrays"
         names = ("validation x", "validation y", "validation sample_weight")
         reason = _why_not_data(dict(zip(names, validation_data, strict=False)))
     reasons = (_why_not_callback(callback) for callback in keras.tree.flatten(list(callbacks)))
@@ -115,10 +94,7 @@ def _hooks(callback, names):
 
 
 def acts_before_training(callback):
-    """Whether a callback may change a model before its first step.
-
-    Keras's own callbacks set no more than variables.
-    """
+    """Whether a callback may change a model before its first step; Keras's own set no more than variables."""
     own = type(callback).__module__.partition(".")[0] in ("keras", "skdl")
     if own and type(callback) is not keras.callbacks.LambdaCallback:
         return False

@@ -60,37 +60,42 @@ def train(model, x, y, sample_weight=None, *, validation_data=None, engine="auto
         data = {"validation_data": validation_data, "batch_size": settings.batch_size}
         reason = why_not(model, *rows, **data, callbacks=settings.callbacks, **further)
     before, interrupted = getattr(model, "history", None), False
-    with _closed_where_it_fails(settings.callbacks):
-        if reason is None:
-            try:
-                training = _CompiledFit(model, rows, validation_data, settings)
-            except private.Unavailable as error:
-                reason = unavailable(error)
-            except Exception as error:
-                if engine == "compiled":
-                    raise
-                line = str(error).strip().partition("\n")[0]
-                reason = f"tracing the model raised {type(error).__name__}: {line}"
-        if engine == "compiled" and reason is not None:
-            raise ValueError(
-                f"engine='compiled' can't run this training: {reason}. "
-                "Set engine='auto' to train with keras.Model.fit in this case."
-            )
+    if reason is None:
         try:
-            if training is not None:
-                history = training.run()
-            else:
-                history = _keras_fit(model, rows, validation_data, settings, further)
-        except KeyboardInterrupt:
-            history, interrupted = getattr(model, "history", None), True
-            if history is before:  # before the training began
+            training = _CompiledFit(model, rows, validation_data, settings)
+        except private.Unavailable as error:
+            reason = unavailable(error)
+        except Exception as error:
+            if engine == "compiled":
                 raise
-            for callback in settings.callbacks:
-                # A backup is for a training that goes on later.
-                if not isinstance(callback, keras.callbacks.BackupAndRestore):
+            line = str(error).strip().partition("\n")[0]
+            reason = f"tracing the model raised {type(error).__name__}: {line}"
+    if engine == "compiled" and reason is not None:
+        raise ValueError(
+            f"engine='compiled' can't run this training: {reason}. "
+            "Set engine='auto' to train with keras.Model.fit in this case."
+        )
+    try:
+        if training is not None:
+            history = training.run()
+        else:
+            history = _keras_fit(model, rows, validation_data, settings, further)
+    except KeyboardInterrupt:
+        history, interrupted = getattr(model, "history", None), True
+        if history is before:  # before the training began
+            raise
+        for callback in settings.callbacks:
+            # A backup is for a training that goes on later.
+            if not isinstance(callback, keras.callbacks.BackupAndRestore):
+                callback.on_train_end()
+        if model.optimizer is not None:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+    except Exception:
+        for callback in settings.callbacks:  # close the files of Keras's own ones, as at the end
+            if isinstance(callback, keras.callbacks.CSVLogger | keras.callbacks.TensorBoard):
+                with contextlib.suppress(Exception):
                     callback.on_train_end()
-            if model.optimizer is not None:
-                model.optimizer.finalize_variable_values(model.trainable_weights)
+        raise
     history.engine, history.reason = "compiled" if reason is None else "keras", reason
     history.interrupted = interrupted
     return history
@@ -101,19 +106,6 @@ def _packed(x, y=None, sample_weight=None):
     if sample_weight is not None:
         return x, y, sample_weight
     return (x, y) if y is not None else (x,)
-
-
-@contextlib.contextmanager
-def _closed_where_it_fails(callbacks):
-    """Close the files of Keras's own callbacks where a training fails, as they do at its end."""
-    try:
-        yield
-    except Exception:
-        for callback in callbacks:
-            if isinstance(callback, keras.callbacks.CSVLogger | keras.callbacks.TensorBoard):
-                with contextlib.suppress(Exception):
-                    callback.on_train_end()
-        raise
 
 
 class _CompiledFit:
@@ -363,10 +355,7 @@ def _keras_fit(model, rows, validation_data, settings, further):
 
 @contextlib.contextmanager
 def rolled_back_where_it_fails(model):
-    """Give all variables of a model their values back where something inside raises.
-
-    Variables that are made inside get the values with which they were made.
-    """
+    """Give the variables of a model their values back where it fails inside, new ones their first values."""
     compiled, before, made = model.compiled, [], []
     if model.built:
         before = [(v.value, v.value.read_value()) for v in training_variables(model)]

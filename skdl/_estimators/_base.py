@@ -18,11 +18,11 @@ from skdl._arrays import LargeRows, large_rows, take
 from skdl._backend import check_not_forked, floatx, seeded
 from skdl._dense import NotDense, State
 from skdl._estimators._estimator_state import SEEDS, EstimatorState
-from skdl._model import _build, _compile, _inputs, _outputs
+from skdl._model import _build, _compile, _inputs
 from skdl._persistence import copied
 from skdl._targets._encoders import ClassifierLabelEncoder
 from skdl._targets._target import Target, encoder_metadata
-from skdl._training import _fit, _hooks, _scoring
+from skdl._training import _fit, _scoring
 from skdl._training._plan import FIT_PARAMS, Holdout, Plan, Rows, encoded, validation_rows
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
 
@@ -259,9 +259,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         if any(self.model_ is getattr(self, name, None) for name in ("model", "build_fn")):
             self.model_ = copied(self.model_)
         model = self.model_
-        _outputs.check_input(model, x)
+        _build.check_input(model, x)
         expected = vars(self).get("n_outputs_expected_")
-        shapes = _outputs.output_shapes(model, x, seed=self._seed, expected=expected)
+        shapes = _build.output_shapes(model, x, seed=self._seed, expected=expected)
         names = getattr(model, "output_names", None)
         fit_metrics = functools.partial(target.fitting_metrics, shapes=shapes, names=names)
         _compile.compile_model(model, self._spec(), fit_metrics)
@@ -410,7 +410,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
                 held_out = self._checked_validation(validation)
             if builds:
                 train, held_out = self._as_inputs(train, held_out, data, validation)
-            task_data = _hooks.callback_data(data.X, data.y, metadata, train.where())
+            task_data = _fit.callback_data(data.X, data.y, metadata, train.where())
             scored = None
             if held_out is not None:
                 scored = (data if validation is None else validation), held_out
@@ -467,15 +467,15 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         """Return the hooks, which act between the epochs."""
         hooks = []
         if criterion.scorer is not None and scored is not None:
-            hooks.append(_hooks.ValidationScore(criterion, self, *scored))
+            hooks.append(_fit.ValidationScore(criterion, self, *scored))
         if getattr(self, "_skl_callbacks", None):
 
             def reconstruct(history):
                 return {**self._copied_network(), **summarize(history)}
 
-            hooks.append(_hooks.EpochTasks(self, task, reconstruct, task_data))
+            hooks.append(_fit.EpochTasks(self, task, reconstruct, task_data))
         if plan.patience is not None:
-            hooks.append(_hooks.EarlyStopping(criterion, plan.patience))
+            hooks.append(_fit.EarlyStopping(criterion, plan.patience))
         return hooks
 
     def _train(self, network, train, held_out, plan, hooks, is_new):
@@ -503,7 +503,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         if routed.get("callbacks") or kwargs.get("callbacks"):
             callbacks = self._make_callbacks("predict__callbacks", given=kwargs.get("callbacks"))
         outputs = self._outputs(x, **{**routed, **kwargs, "callbacks": callbacks})
-        n = _outputs.count_nan(outputs)
+        n = _build.count_nan(outputs)
         if n:
             # NaN would be decoded as the first class.
             reason = _scoring.divergence_message(self._network, self._history()) or (
@@ -514,12 +514,12 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
 
     def _outputs(self, x, **args):
         """Return the outputs of the network for encoded rows."""
-        if self.engine in ("auto", "numpy") and not _outputs.asks_keras(**args):
+        if self.engine in ("auto", "numpy") and not _build.asks_keras(**args):
             try:
-                return _outputs.dense_outputs(self._dense_network(), x)
+                return _build.dense_outputs(self._dense_network(), x)
             except NotDense:
                 pass
-        return _outputs.predict_outputs(self.model_, x, step=self._rows_of_a_step(), **args)
+        return _build.predict_outputs(self.model_, x, step=self._rows_of_a_step(), **args)
 
     def _rows_of_a_step(self):
         """Return how many rows to predict at once, where the model looks across them: as in training."""

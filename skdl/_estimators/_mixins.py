@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from skdl._arrays import float_type, n_rows, take
 from skdl._backend import keras
 from skdl._estimators._base import KerasEstimator, validated
-from skdl._model._outputs import widened
+from skdl._model._build import widened
 from skdl._targets._encoders import ClassifierLabelEncoder, RegressorTargetEncoder
 from skdl._targets._output import check_probabilities, probabilities, read_loss, takes_one_hot
 from skdl._targets._target import DiscreteTarget, NumberTarget, OneHotTarget, is_one_hot

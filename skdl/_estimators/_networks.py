@@ -61,7 +61,7 @@ class NetworkEstimator(KerasEstimator):
         spec, layers = self._spec(), self._described_layers()
         check_routed_params(spec.params, set(spec.defaults), self._keras_build_fn)
         form = self._target.form(self._loss_with_params(), layers[-1][1]["units"])
-        fit_metric = functools.partial(fitting_metric, form=form, loss=self._encoded_loss())
+        fit_metric = functools.partial(fitting_metric, form=form)
         network = described_network(self._row_shape, layers, spec.compile_params, fit_metric)
         return initial_state(network, seed)
 

@@ -1,4 +1,4 @@
-"""A Keras model built by a function, which gets the parameters that it takes."""
+"""A Keras model built by a function, which gets the parameters that it takes; and its outputs for rows."""
 
 import functools
 import inspect
@@ -6,9 +6,14 @@ import json
 import weakref
 from dataclasses import dataclass
 
-from skdl._backend import keras, tf
+import numpy as np
+
+from skdl import _dense, _engine
+from skdl._arrays import LargeRows, leaves, n_rows, without_sparse
+from skdl._backend import check_not_forked, keras, private, seeded, tf
 from skdl._model._compile import PREFIXES, compile_kwargs, compile_params, nearest, routed_params
 from skdl._persistence import copied, copies_in
+from skdl._training._fit import check_steps
 from skdl._training._plan import FIT_PARAMS
 from skdl._typing import PredictArguments
 from skdl._warnings import warn
@@ -68,10 +73,7 @@ def check_routed_params(params, own_names, builder):
 
 
 def find_builder(estimator, method, model=None, build_fn=None):
-    """Return the function that builds the model.
-
-    ``method`` is ``_keras_build_fn`` of the estimator or None, ``model`` and ``build_fn`` are parameters.
-    """
+    """Return the function that builds the model: a parameter, or ``_keras_build_fn`` of the estimator."""
     if build_fn is not None:
         if model is not None:
             raise ValueError("Both model and build_fn are given; give model alone.")
@@ -108,10 +110,7 @@ def runs_user_code(spec, builder):
 
 
 def plain_params(spec, builder):
-    """Return the parameters of loss and metrics where skdl builds a model from numbers and names, else None.
-
-    Keras's configurations of losses and metrics lack some of them.
-    """
+    """Return the parameters of loss and metrics if skdl builds a model from numbers and names, else None."""
     try:
         json.dumps(spec.params)
     except TypeError:  # objects of the user's take part
@@ -122,10 +121,7 @@ def plain_params(spec, builder):
 
 
 def build(spec, builder, meta):
-    """Return the model that a builder returns for the parameters that it takes.
-
-    ``meta`` is what the estimator has learned from the data.
-    """
+    """Return the model that a builder returns for the parameters that it takes, and for what is learned."""
     own_names = set(spec.defaults)
     check_routed_params(spec.params, own_names, builder)
     kwargs = {name: value for name, value in spec.params.items() if name not in own_names}
@@ -187,3 +183,91 @@ def _warn_of_unused_params(spec):
             f"The model is compiled already, so these parameters of {spec.estimator} have no "
             f"effect: {unused}. Leave out model.compile in the builder, or let it take compile_kwargs.",
         )
+
+
+# The outputs of a model: their shapes before training, and their values for rows.
+
+
+def check_input(model, x):
+    """Refuse an encoded row ``x`` whose shape is not that of the model's input."""
+    expected = getattr(model, "input_shape", None) if model.built else None
+    if not isinstance(expected, tuple) or not hasattr(x, "shape"):
+        return
+    shape = x.shape if len(x.shape) == len(expected) else (*x.shape, 1)
+    if len(shape) != len(expected) or any(
+        want is not None and want != got for want, got in zip(expected[1:], shape[1:], strict=True)
+    ):
+        raise ValueError(
+            f"The model takes rows of shape {expected[1:]}, but X has rows of shape {x.shape[1:]}. "
+            "Let the builder take meta, and size the input by meta['n_features_in_'] or "
+            "meta['X_shape_'][1:]."
+        )
+
+
+def output_shapes(model, x, *, seed, expected=None):
+    """Return the shapes of a model's outputs for one encoded row; build the model where it is not built.
+
+    Refuse another number of outputs than ``expected``, and an output that is always 1.
+    """
+    outputs = getattr(model, "outputs", None)
+    if not (model.built and outputs and all(isinstance(each, keras.KerasTensor) for each in outputs)):
+        with seeded(seed):
+            outputs = keras.tree.flatten(_engine.forward(model, x))
+    if expected is not None and expected != len(outputs):
+        raise ValueError(
+            f"The target needs a model with {expected} output{'s' * (expected != 1)}, but this one "
+            f"has {len(outputs)}."
+        )
+    last = model.layers[-1] if type(model) is keras.Sequential else None
+    if outputs[0].shape[-1] == 1 and getattr(last, "activation", None) is keras.activations.softmax:
+        raise ValueError(
+            "The model ends in a softmax of one unit, which is 1 whatever the input. Give the last layer "
+            'activation="sigmoid", or one unit for each class.'
+        )
+    return [output.shape for output in outputs]
+
+
+def asks_keras(*, callbacks=(), steps=None, verbose=0, batch_size=None):
+    """Return whether arguments of a prediction need ``keras.Model.predict``."""
+    return bool(callbacks or verbose or steps is not None)
+
+
+def dense_outputs(state, x):
+    """Return the outputs of a dense network for an array or a sparse matrix, or a dict of one."""
+    x = next(iter(x.values())) if isinstance(x, dict) else x
+    return _dense.predict(state, without_sparse(x))
+
+
+def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **args):
+    """Return the outputs of a model for encoded rows.
+
+    ``step`` is the number of rows of a step where ``batch_size`` is None and outputs may depend on it; -1
+    means all rows. ``args`` are further arguments of ``keras.Model.predict``.
+    """
+    check_not_forked()
+    batch_size, step = (n_rows(x) if size == -1 else size for size in (batch_size, step))
+    check_steps(model, n_rows(x), batch_size or step or 32, "rows to predict")
+    if not asks_keras(callbacks=callbacks, **args):
+        return _engine.forward(model, x, batch_size=batch_size, step=step)
+    try:
+        size = batch_size or step
+        if isinstance(x := without_sparse(x), LargeRows):
+            x, size = _engine.batches(x, size or 32), None
+        return model.predict(x, **{"verbose": 0, **args}, callbacks=callbacks, batch_size=size)
+    finally:
+        for callback in callbacks:
+            private.set_watched_model(callback, None)
+
+
+def count_nan(outputs):
+    """Return the number of rows with NaN in the first output that has some."""
+    for output in leaves(outputs):
+        if output.dtype.kind in "fV" and np.isnan(output).any():
+            return int(np.isnan(output).reshape(len(output), -1).any(axis=1).sum())
+    return 0
+
+
+def widened(array):
+    """Return an array of half precision as float32, which scikit-learn takes; any other as it is."""
+    is_half = array.dtype.kind in "fV" and array.dtype.itemsize < 4
+    return array.astype(np.float32) if is_half else array

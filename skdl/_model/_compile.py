@@ -13,13 +13,7 @@ import numpy as np
 
 from skdl._backend import keras, private
 from skdl._persistence import copied, remade
-from skdl._scikeras import (
-    get_loss_class_function_or_string,
-    get_metric_class,
-    get_optimizer_class,
-    try_to_convert_strings_to_classes,
-    unflatten_params,
-)
+from skdl._scikeras import scikeras_utils
 from skdl._targets._output import read_loss
 
 # Where a parameter ``<prefix>__<name>`` may go.
@@ -97,10 +91,10 @@ def compile_kwargs(params):
     if isinstance(optimizer, keras.optimizers.Optimizer):
         kwargs["optimizer"] = _copy_with(optimizer, routed["optimizer"])
     else:
-        kwargs["optimizer"] = _make("optimizer", optimizer, routed["optimizer"], get_optimizer_class)
+        kwargs["optimizer"] = _make("optimizer", optimizer, routed["optimizer"], _optimizer_class)
     if routed["loss"] and isinstance(loss, str):
-        loss = _loss_class(loss)
-    loss = _make("loss", loss, routed["loss"], get_loss_class_function_or_string)
+        loss = _class_named(loss, keras.losses, keras.losses.Loss) or loss
+    loss = _make("loss", loss, routed["loss"], scikeras_utils().get_loss_class_function_or_string)
     kwargs["loss"] = keras.tree.map_structure(_instance_of_partial, loss)
     kwargs["metrics"] = _metrics(kwargs.get("metrics"), routed["metrics"])
     if kwargs.get("weighted_metrics") is not None:
@@ -108,10 +102,17 @@ def compile_kwargs(params):
     return kwargs
 
 
-def _loss_class(name):
-    """Return the class of a loss of Keras, which takes parameters; the name where there is none."""
-    classes = {key.lower(): each for key, each in vars(keras.losses).items() if isinstance(each, type)}
-    return classes.get(name.replace("_", "").lower(), name)
+def _class_named(name, module, base):
+    """Return the class of a module of Keras that a name, perhaps in lower case, stands for, or None."""
+    classes = {key.lower(): each for key, each in vars(module).items() if isinstance(each, type)}
+    found = classes.get(name.replace("_", "").lower())
+    return found if found is not None and issubclass(found, base) else None
+
+
+def _optimizer_class(name):
+    # scikeras 0.13.0 makes an optimizer, with variables, in order to ask for its class.
+    found = _class_named(name, keras.optimizers, keras.optimizers.Optimizer)
+    return found or type(keras.optimizers.get(name))
 
 
 def _instance_of_partial(loss):
@@ -120,7 +121,7 @@ def _instance_of_partial(loss):
 
 
 def _metrics(items, params):
-    metrics = _make("metric", items, params, get_metric_class)
+    metrics = _make("metric", items, params, scikeras_utils().get_metric_class)
     named = {value for name, value in params.items() if name.rpartition("__")[2] == "name"}
 
     def own(metric, item):
@@ -143,12 +144,9 @@ def _metrics(items, params):
 
 
 def _make(kind, items, params, find):
-    """Return the objects that names and classes, perhaps nested, make with parameters.
-
-    ``find`` returns the class or function of a name.
-    """
+    """Return the objects that classes, or names that ``find`` looks up, make of parameters."""
     try:
-        items = try_to_convert_strings_to_classes(items, find)
+        items = scikeras_utils().try_to_convert_strings_to_classes(items, find)
     except ValueError as error:
         module = {"loss": keras.losses, "metric": keras.metrics, "optimizer": keras.optimizers}[kind]
         valid = sorted(name for name in dir(module) if not name.startswith("_"))
@@ -160,7 +158,7 @@ def _make(kind, items, params, find):
             f"or an instance. {error}"
         ) from error
     try:
-        return unflatten_params(items=items, params=params)
+        return scikeras_utils().unflatten_params(items=items, params=params)
     except (TypeError, ValueError) as error:
         hint = ""
         if inspect.isclass(items):
@@ -190,10 +188,7 @@ def _copy_with(instance, params):
 
 
 def compile_model(model, spec, fit_metrics):
-    """Compile a model, or check one that is compiled already.
-
-    ``fit_metrics`` returns for metrics and a loss the metrics that fit the target.
-    """
+    """Compile a model, or check one that is; ``fit_metrics(metrics, loss)`` returns those that fit."""
     if not model.compiled:
         kwargs = compile_kwargs(spec.compile_params)
         losses = keras.tree.flatten(kwargs.get("loss"))

@@ -47,11 +47,11 @@ def described(kind, item, params=None):
     raise NotDense(f"{item!r} is not one of Keras's {kind}")
 
 
-def _config_of(item):
+def _config_of(item, method="get_config"):
     try:
-        return item.get_config()
+        return getattr(item, method)()
     except Exception as error:  # any, from the user's own classes
-        raise NotDense(f"{item!r} has no configuration") from error
+        raise NotDense(f"{item!r} has no configuration by {method}") from error
 
 
 def _plain(value):
@@ -74,10 +74,7 @@ def sequential(row_shape, layers):
 
 
 def described_network(row_shape, layers, compile_params, fit_metric):
-    """Return the dense network of described layers and parameters of compiling, or raise `NotDense`.
-
-    ``fit_metric`` returns for class name and configuration of a metric those that fit the target.
-    """
+    """Return the dense network of described layers and parameters of compiling, or raise `NotDense`."""
     _check_settings()
     routed = {
         name: routed_params(compile_params, name) for name in ("compile", "loss", "optimizer", "metrics")
@@ -146,10 +143,7 @@ def _made(kind, described):
 
 
 def read_state(model, n_columns):
-    """Return the state of the dense network that a compiled Keras model is, or raise `NotDense`.
-
-    ``n_columns`` is the width of the encoded target. The state shares no memory with the model.
-    """
+    """Return a new state of the dense network that a compiled Keras model is, or raise `NotDense`."""
     state = _dense.blank_state(_network_of(model, n_columns))
     state.set_weights(model.get_weights())
     state.draws[:] = np.reshape([generator.state.numpy() for generator in _generators(model)], (-1, 2))
@@ -183,9 +177,10 @@ def _network_of(model, n_columns):
     layers = [layer for layer in model.layers if type(layer) is not keras.layers.InputLayer]
     _check_chain(model, layers)
     metrics, weighted = private.given_metrics(model) or (None, None)
-    if weighted or _compile_config(model)["loss_weights"] is not None:
+    compiled = _config_of(model, "get_compile_config")
+    if weighted or compiled["loss_weights"] is not None:
         raise NotDense("the model is compiled with weighted_metrics or loss_weights")
-    if model.run_eagerly or model.steps_per_execution != 1 or _compile_config(model)["jit_compile"] is True:
+    if model.run_eagerly or model.steps_per_execution != 1 or compiled["jit_compile"] is True:
         raise NotDense("the model is compiled with run_eagerly, steps_per_execution or jit_compile")
     n_units = model.output_shape[-1]
     return _dense.network_of(
@@ -196,13 +191,6 @@ def _network_of(model, n_columns):
         metrics=[_read_metric(each, n_columns, n_units) for each in keras.tree.flatten(metrics or [])],
         dtype=keras.config.floatx(),
     )
-
-
-def _compile_config(model):
-    try:
-        return model.get_compile_config()
-    except Exception as error:  # any, such as of a metric that is a class
-        raise NotDense("the model has no configuration of compile") from error
 
 
 def _read_metric(metric, n_columns, n_units):

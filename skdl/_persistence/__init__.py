@@ -2,12 +2,3 @@
 
 from skdl._persistence._copies import holds_keras
 from skdl._persistence._packed import Packed, copied, copies_in, remade, seed_states
-
-__all__ = [
-    "Packed",
-    "copied",
-    "copies_in",
-    "holds_keras",
-    "remade",
-    "seed_states",
-]

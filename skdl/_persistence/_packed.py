@@ -231,10 +231,7 @@ def _file_of(model):
 
 
 def _with_fitting_optimizer(model, known):
-    """Return a model whose optimizer is built for the weights that are trained now, as Keras restores it.
-
-    It is a copy, where the model is not trained yet, was quantized, or has layers that were frozen later.
-    """
+    """Return a model, perhaps a copy, whose optimizer is built for the weights that are trained now."""
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or (
         optimizer.built

@@ -15,7 +15,7 @@ from skdl._dense import NotDense
 from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
 from skdl._estimators._shared_params import CLASS_WEIGHT, SIZES, TRAINING_CONSTRAINTS, documented
-from skdl._model._outputs import asks_keras
+from skdl._model._build import asks_keras
 from skdl._onnx import tabular_parts
 from skdl._tabular import _fold_networks
 from skdl._tabular._encoder import TableEncoder, TableReader, as_table

@@ -20,7 +20,7 @@ class Form(NamedTuple):
     target: str
     n_units: int
     logits: str  # "", or the function that `predict_proba` applies: "sigmoid" or "softmax"
-    loss: str  # as of `read_loss`
+    loss: Any  # as of `read_loss`
 
 
 # The forms of target that each metric compares with the outputs. With others TensorFlow fails in the first
@@ -132,21 +132,21 @@ def form_of(kind, n, loss, n_units):
         target = "one-hot"
     elif kind is None:
         target = "codes" if n_units == 1 else "unknown"
-    return Form("binary" if target == "codes" and n_units == 1 else target, n_units, logits, name)
+    return Form("binary" if target == "codes" and n_units == 1 else target, n_units, logits, loss)
 
 
-def fitting_metric(name, config, form, loss=None):
+def fitting_metric(name, config, form):
     """Return name and configuration of the metric that fits a form of target, or refuse it.
 
     ``name`` is a class of ``keras.metrics``, or "accuracy", "acc", "crossentropy" or "ce". The result may be
     "SubsetAccuracy" (see `skdl._targets._subset_accuracy`).
     """
     if form.target != "unknown":
-        name, config = _for_target(name, config, form, loss)
+        name, config = _for_target(name, config, form)
     return _for_logits(name, config, form.logits) if form.logits else (name, config)
 
 
-def _for_target(name, config, form, loss):
+def _for_target(name, config, form):
     target = form.target
     if name in _BY_SHAPE:
         if target not in _BY_SHAPE[name]:
@@ -155,9 +155,9 @@ def _for_target(name, config, form, loss):
                 'such as "mean_absolute_error" or "r2_score", or use a classifier.'
             )
         return _BY_SHAPE[name][target], {"name": name, **config}
-    if name.lower() == form.loss:
+    if name.lower() == read_loss(form.loss)[0]:
         return name, config
-    _check_form(name, config, form, loss)
+    _check_form(name, config, form)
     if target == "binary" and any(config.get(each) is not None for each in ("top_k", "class_id")):
         raise ValueError(
             f"The metric {name} has top_k or class_id, but the network has one unit, that of the second "
@@ -178,10 +178,9 @@ def _for_target(name, config, form, loss):
     return name, config
 
 
-def _check_form(name, config, form, loss):
+def _check_form(name, config, form):
     """Refuse a metric that can't compare a target of this form with the outputs."""
     target = form.target
-    with_loss = f"with loss={getattr(loss, '__name__', loss)!r} the target of the network is"
     if name in _BY_CLASS and target in _FORMS[name]:
         one_hot, n_units = name.startswith("OneHot"), form.n_units
         wanted = {} if one_hot else {"sparse_y_true": target == "codes"}
@@ -205,7 +204,11 @@ def _check_form(name, config, form, loss):
     if target in _FORMS[name]:
         return
     what, instead = _WANTED[target]
-    raise ValueError(f"The metric {name} does not fit the target: {with_loss} {what}. Give {instead}.")
+    loss = form.loss[0] if isinstance(form.loss, tuple) else form.loss
+    raise ValueError(
+        f"The metric {name} does not fit the target: with loss={getattr(loss, '__name__', loss)!r} the "
+        f"target of the network is {what}. Give {instead}."
+    )
 
 
 def _for_logits(name, config, logits):
@@ -229,9 +232,9 @@ def _for_logits(name, config, logits):
     )
 
 
-def fitting_metrics(metrics, form, loss):
+def fitting_metrics(metrics, form):
     """Return the metrics of one output, perhaps nested, that fit a form of target."""
-    return keras.tree.map_structure(lambda metric: _fitting(metric, form, loss), metrics)
+    return keras.tree.map_structure(lambda metric: _fitting(metric, form), metrics)
 
 
 def fitting_metrics_by_output(metrics, loss, n_units, names):
@@ -244,9 +247,8 @@ def fitting_metrics_by_output(metrics, loss, n_units, names):
     fitting = []
     for of_output, loss, n in zip(of_outputs, losses, n_units, strict=True):
         kind = "numbers" if read_loss(loss)[0] in _LOSSES_OF_NUMBERS else None
-        fitting.append(
-            None if of_output is None else fitting_metrics(of_output, form_of(kind, None, loss, n), loss)
-        )
+        form = form_of(kind, None, loss, n)
+        fitting.append(None if of_output is None else fitting_metrics(of_output, form))
     if isinstance(metrics, dict):
         return {name: fitting[names.index(name)] for name in metrics}
     return fitting
@@ -259,12 +261,12 @@ def _by_output(items, n_units, names):
     return list(items) if isinstance(items, list | tuple) and len(items) == len(n_units) else None
 
 
-def _fitting(metric, form, loss):
+def _fitting(metric, form):
     read = _read(metric)
     if read is None:
         return metric
     name, config, history_name = read
-    new_name, new_config = fitting_metric(name, config, form, loss)
+    new_name, new_config = fitting_metric(name, config, form)
     # Keras chooses the class of an accuracy by the shapes, and has none for labels.
     as_keras = name in ("accuracy", "acc") and new_name != "SubsetAccuracy" and new_config == {"name": name}
     if as_keras or (new_name, new_config) == (name, config):

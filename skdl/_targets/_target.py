@@ -30,7 +30,7 @@ class Target:
 
     kind = None  # as of `fitting_outputs`
     default_loss = None  # for loss="auto"
-    has_labels = False  # whether the encoder must see the labels of validation rows, too
+    has_labels = False  # of a classifier: the encoder must see the labels of validation rows, too
     # Class of skdl's encoder for this kind.
     _encoder_class = ()
 
@@ -55,11 +55,12 @@ class Target:
         is_own = type(self.encoder).__module__.partition(".")[0] == "skdl"
         return is_own and isinstance(self.encoder, self._encoder_class)
 
-    def _knows(self, loss, n_units):
-        """Return whether the encoder is skdl's, or derived from it and the output is one that fits."""
-        if self.knows_output or not isinstance(self.encoder, self._encoder_class):
-            return self.knows_output
-        return n_units in [output.units for output in fitting_outputs(self.kind, self.n, loss)]
+    def _kind_beside(self, loss, n_units):
+        """Return the kind of the target for an output, None where only an encoder of the user's knows it."""
+        fits = isinstance(self.encoder, self._encoder_class) and (
+            self.knows_output or n_units in [each.units for each in fitting_outputs(self.kind, self.n, loss)]
+        )
+        return self.kind if fits else None
 
     @property
     def has_classes(self):
@@ -96,7 +97,7 @@ class Target:
 
     def match(self, loss, shapes):
         """Refuse a model whose output does not fit, and choose the encoding for it."""
-        if len(shapes) == 1 and self._knows(loss, shapes[0][-1]):
+        if len(shapes) == 1 and self._kind_beside(loss, shapes[0][-1]) is not None:
             self._match_units(loss, shapes[0][-1])
 
     def _match_units(self, loss, n_units):
@@ -104,15 +105,16 @@ class Target:
 
     def fitting_metrics(self, metrics, loss, shapes, names):
         """Return the metrics that fit the target and a loss; refuse those without a right value."""
-        return metrics
+        n_units = [shape[-1] for shape in shapes]
+        if len(n_units) > 1:
+            return fitting_metrics_by_output(metrics, loss, n_units, names) if self.has_labels else metrics
+        if not self.has_labels and self._kind_beside(loss, *n_units) is None:
+            return metrics
+        return fitting_metrics(metrics, self.form(loss, *n_units))
 
     def form(self, loss, n_units):
         """Return the form of the target and of an output, for `fitting_metric`."""
         return form_of(self._kind_beside(loss, n_units), self.n, loss, n_units)
-
-    def _kind_beside(self, loss, n_units):
-        """Return the kind of the target for an output, None where it is not known."""
-        return self.kind if self._knows(loss, n_units) else None
 
     def encode(self, y):
         """Return ``y`` as the model takes it: arrays, whatever ``transform_output`` is set to."""
@@ -187,12 +189,6 @@ class DiscreteTarget(Target):
     def _kind_beside(self, loss, n_units):
         kind = super()._kind_beside(loss, n_units)
         return "one-hot" if kind is not None and self.encoder.takes_largest else kind
-
-    def fitting_metrics(self, metrics, loss, shapes, names):
-        """Return the metrics that fit the target, see `Target.fitting_metrics`."""
-        if len(shapes) > 1:
-            return fitting_metrics_by_output(metrics, loss, [shape[-1] for shape in shapes], names)
-        return fitting_metrics(metrics, self.form(loss, shapes[0][-1]), loss)
 
 
 class ClassTarget(DiscreteTarget):
@@ -314,12 +310,6 @@ class NumberTarget(Target):
     def knows_output(self):
         """Whether the encoder is skdl's, and each column is one output."""
         return super().knows_output and self.ndim < 3
-
-    def fitting_metrics(self, metrics, loss, shapes, names):
-        """Return metrics of numbers, and refuse those of classes, see `Target.fitting_metrics`."""
-        if len(shapes) > 1 or not self._knows(loss, shapes[0][-1]):
-            return metrics
-        return fitting_metrics(metrics, self.form(loss, shapes[0][-1]), loss)
 
 
 def _checked(y, name, dtype):

@@ -178,10 +178,7 @@ def all_finite(weights):
 
 
 def divergence_message(network, history, best_epoch=None):
-    """Return a message about a training that diverged, or "".
-
-    ``best_epoch`` is the epoch whose weights early stopping has restored.
-    """
+    """Return a message about a training that diverged, or ""; weights of a ``best_epoch`` were restored."""
     if not all_finite(network.get_weights()):
         losses = history.get("loss", [])
         epoch = next((epoch for epoch, loss in enumerate(losses) if not np.isfinite(loss)), None)
@@ -200,10 +197,7 @@ def divergence_message(network, history, best_epoch=None):
 
 
 def report(outcome, plan, name, network, history, best_epoch):
-    """Log why Keras trained; raise KeyboardInterrupt or warn where training was interrupted or diverged.
-
-    ``name`` is that of the estimator, ``best_epoch`` the epoch whose weights early stopping has restored.
-    """
+    """Log why Keras trained; raise KeyboardInterrupt or warn where training was interrupted or diverged."""
     if outcome.reason is not None and plan.engine == "auto":
         _log.info("%s trains with keras.Model.fit: %s", name, outcome.reason)
     if outcome.interrupted:
