@@ -228,10 +228,7 @@ class Pipeline(_imblearn.Pipeline):
         return _pipeline_steps.take_validation(params, y, *self.steps[-1], last)
 
     def _hold_out(self, X, y, params, routed_params, groups):
-        """Divide the data as the final estimator would; return None if it holds no rows out.
-
-        Returns X, y and the parameters for the rows to train on, the Validation, and its positions in X.
-        """
+        """Return X, y and params of the rows to train on, the Validation and its positions, or None."""
         split = getattr(self._final_estimator, "_split_validation", None)
         if split is None:
             return None
@@ -391,10 +388,7 @@ class Pipeline(_imblearn.Pipeline):
         return self._fit_all(X, y, params)
 
     def _fit_then(self, method, X, y, params):
-        """``fit`` and then `method` on all of X; None where imblearn's way is right.
-
-        Where rows are held out, only this gives a result for each row of X.
-        """
+        """Call ``fit`` and then `method` on all of X where rows may be held out, else return None."""
         if not (
             hasattr(self._final_estimator, "_split_validation")
             or (not _routing_enabled() and set(params) & set(_pipeline_steps.VALIDATION_NAMES))
