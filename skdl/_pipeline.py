@@ -337,7 +337,11 @@ class Pipeline(_imblearn.Pipeline):
                 del parts  # holds the rows that the steps are about to replace
                 routed_params = self._check_method_params(method="fit", props=params)
         if splits:
-            routed_params = _pipeline_steps.drop_groups(routed_params, self.steps[-1][0])
+            # The groups serve to hold rows out alone.
+            routed_params[self.steps[-1][0]] = {
+                method: {key: value for key, value in own.items() if key.split("__")[-1] != "groups"}
+                for method, own in routed_params[self.steps[-1][0]].items()
+            }
 
         with self._fitted_steps(root, X, y, params, routed_params) as (X, y, final, final_params):
             if final != "passthrough":
