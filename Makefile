@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND ?= Agg
+# Threads of scikit-learn that wait for each other sleep. By default they take the cores from the other tests.
+export OMP_WAIT_POLICY ?= PASSIVE
 FUZZ_CASES ?= 1200
 
 .PHONY: demo test test-floors test-newest lint examples bench tables production companions docs check-site images keras-params dist clean

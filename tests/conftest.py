@@ -1,5 +1,6 @@
 """What holds in every test."""
 
+import gc
 import signal
 
 import pytest
@@ -16,6 +17,15 @@ def interrupts_are_heard():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def imported_modules_are_no_garbage():
+    """Leave what the imports made out of Python's searches for garbage, which each trace causes some of."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
