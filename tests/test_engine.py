@@ -148,21 +148,25 @@ CASES = {
         {},
     ),
     "double precision": (mlp, {"x": X.astype("float64")}),
+    # Random numbers, weights of rows, branches of the graph and weights that no gradient changes.
+    "XLA": (
+        lambda: mlp(
+            optimizers.Adam(0.01, gradient_accumulation_steps=2),
+            inner=[keras.layers.BatchNormalization, lambda: keras.layers.Dropout(0.3, seed=3)],
+        ),
+        {"validation_data": (X[:32], Y[:32], W[:32])},
+    ),
 }
 
 
-# Random numbers, weights of rows, branches of the graph and weights that no gradient changes.
-WITH_XLA = ("dropout", "weighted validation", "accumulation", "batch normalisation")
-
-
-@pytest.mark.parametrize(
-    ("case", "with_xla"), [(case, False) for case in CASES] + [(case, True) for case in WITH_XLA]
-)
-def test_weights_and_history_equal_those_of_keras(case, with_xla):
+@pytest.mark.parametrize("case", CASES)
+def test_weights_and_history_equal_those_of_keras(case):
     make, args = CASES[case]
     args = {"x": X, "y": Y, "epochs": 3, **args}
     ours, theirs = make(), make()
-    ours.jit_compile = theirs.jit_compile = with_xla
+    ours.jit_compile = theirs.jit_compile = case == "XLA"
+    # A few steps take less time than a trace. Keras 3.15 has another mean loss of two outputs there.
+    theirs.run_eagerly = case not in ("XLA", "two outputs")
     history = train(ours, **args, shuffle=False)
     assert (history.engine, history.reason) == ("compiled", None)
     args = {"batch_size": 32, "validation_batch_size": args.get("batch_size", 32), **args}
@@ -346,8 +350,8 @@ def test_programs_are_kept_by_their_size(monkeypatch):
 
 def test_many_architectures_in_turn_compile_once():
     _engine.clear_caches()
-    for expected in (6, 0):
-        assert traced(lambda: [train(mlp(units=units), epochs=1) for units in range(20, 26)])[1] == expected
+    for expected in (4, 0):
+        assert traced(lambda: [train(mlp(units=units), epochs=1) for units in range(20, 24)])[1] == expected
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, "1 GB", True])
@@ -942,21 +946,12 @@ def test_training_by_keras_lets_its_data_go(fails):
     def fail(epoch, logs):
         raise RuntimeError("mine")
 
-    held = []
-    for _ in range(3):
-        arrays = X.copy(), Y.copy(), X[:20].copy()
-        held += [weakref.ref(array) for array in arrays]
-        callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=fail)] if fails else []
-        with contextlib.suppress(RuntimeError):
-            train(
-                mlp(),
-                arrays[0],
-                arrays[1],
-                validation_data=(arrays[2], Y[:20]),
-                engine="keras",
-                callbacks=callbacks,
-            )
-        del arrays
+    x, y, x_val = X.copy(), Y.copy(), X[:20].copy()
+    held = [weakref.ref(array) for array in (x, y, x_val)]
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=fail)] if fails else []
+    with contextlib.suppress(RuntimeError):
+        train(mlp(), x, y, validation_data=(x_val, Y[:20]), engine="keras", callbacks=callbacks)
+    del x, y, x_val
     gc.collect()
     assert not [ref for ref in held if ref() is not None]
 
