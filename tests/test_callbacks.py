@@ -25,7 +25,8 @@ from sklearn.preprocessing import StandardScaler, scale
 import skdl._estimators._base
 from skdl import DNNClassifier, DNNRegressor, KerasClassifier, Pipeline, make_pipeline
 
-ENGINES = ["compiled", "keras"]
+ENGINES = ["numpy", "compiled", "keras"]
+OF_TENSORFLOW = pytest.mark.parametrize("engine", ["compiled", "keras"])
 
 
 @pytest.fixture(params=ENGINES)
@@ -366,6 +367,7 @@ def test_a_copy_has_the_weights_of_layers_with_a_state(cancer, engine):
         assert_array_equal(a, b)
 
 
+@OF_TENSORFLOW
 def test_a_copy_of_a_model_with_statistics_of_preprocessing(cancer, engine):
     X, y = cancer
 
@@ -449,6 +451,7 @@ def test_callbacks_are_torn_down_when_the_data_are_refused(cancer, engine):
     assert clf.fit(X, y).n_iter_ == 3
 
 
+@OF_TENSORFLOW
 def test_callbacks_are_torn_down_when_an_epoch_fails(cancer, engine):
     class Breaks(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -499,7 +502,7 @@ def test_verbose_prints_what_keras_prints(cancer, capsys):
     for engine in ENGINES:
         net(engine=engine, verbose=1, validation_split=0.2).fit(*cancer)
         printed[engine] = lines_of(capsys.readouterr().out)
-    assert printed["compiled"] == printed["keras"]
+    assert printed["numpy"] == printed["compiled"] == printed["keras"]
     assert printed["keras"][::2] == ["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"]
     for line in printed["keras"][1::2]:
         assert re.match(r"4/4 .* accuracy: [\d.]+ - loss: [\d.]+ - val_accuracy: [\d.]+ - val_loss: ", line)
@@ -540,11 +543,11 @@ def searched(engine, monitor=None, **params):
     return GridSearchCV(Pipeline(steps), {"net__learning_rate": [0.01, 0.1]}, cv=2)
 
 
-def test_a_search_has_the_epochs_of_every_fit(cancer, engine):
+def test_a_search_has_the_epochs_of_every_fit(cancer):
     for threads in (None, 2):
         log = Events()
         with parallel_config("threading", n_jobs=threads):
-            searched(engine).set_callbacks(log).fit(*cancer)
+            searched("auto").set_callbacks(log).fit(*cancer)
         assert len(log.epochs()) == len(set(log.epochs())) == 2 * (2 * 2 + 1)
         begun = sorted(path for event, path in log.events if event == "begin")
         assert begun == sorted(path for event, path in log.events if event == "end")
@@ -552,8 +555,8 @@ def test_a_search_has_the_epochs_of_every_fit(cancer, engine):
         assert sum(event in ("setup", "teardown") for event, _ in log.events) == 2
 
 
-def test_a_callback_on_a_search_stops_every_training(cancer, engine):
-    search = searched(engine).set_callbacks(StopAfter(1)).fit(*cancer)
+def test_a_callback_on_a_search_stops_every_training(cancer):
+    search = searched("auto").set_callbacks(StopAfter(1)).fit(*cancer)
     assert search.best_estimator_["net"].n_iter_ == 1
 
 
@@ -561,11 +564,14 @@ def in_two(backend):
     return parallel_config(backend, n_jobs=2, **({"inner_max_num_threads": 1} if backend == "loky" else {}))
 
 
-@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
-def test_a_progress_bar_goes_down_to_the_networks(cancer, backend, capsys):
+# Processes with networks that need no TensorFlow, which each of them would have to import.
+@pytest.mark.parametrize(
+    ("backend", "engine"), [("sequential", "compiled"), ("threading", "compiled"), ("loky", "numpy")]
+)
+def test_a_progress_bar_goes_down_to_the_networks(cancer, backend, engine, capsys):
     bar = ProgressBar(max_propagation_depth=None)
     with in_two(backend):
-        searched("compiled").set_callbacks(bar).fit(*cancer)
+        searched(engine).set_callbacks(bar).fit(*cancer)
     out = capsys.readouterr().out
     bars = [line for line in out.splitlines() if "DNNClassifier - fit" in line]
     assert len(bars) == 5

@@ -333,7 +333,10 @@ class Progress(EpochHook):
         left = (now - self._begun) / (epoch + 1 - self.first) * (self.last - epoch - 1)
         left = min(left, self.deadline - now)
         bar, sep = (" - ", " - ") if self.verbose == 2 else (f" {'━' * 20} ", " ")
-        values = "".join(f" - {name}: {value:.4g}" for name, value in logs.items())
+        shown = {
+            name: f"{value:.4f}" if abs(value) > 1e-3 else f"{value:.4e}" for name, value in logs.items()
+        }
+        values = "".join(f" - {name}: {value}" for name, value in shown.items())
         step = seconds / self.n_steps
         step = f"{step * 1e3:.0f}ms" if step >= 1e-3 else f"{step * 1e6:.0f}us"
         values += f" - at most {left:.0f}s left" if left >= 1 else ""
