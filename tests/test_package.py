@@ -192,31 +192,37 @@ def test_errors_of_the_import_are_not_held_back():
     assert (done.stdout.strip(), "the reason" in done.stderr) == ("broken", True)
 
 
-def test_skdl_leaves_keras_as_it_is_and_scikeras_works_as_ever_beside_it_in_either_order():
-    code = (
-        "import pickle, keras;"
-        "kinds = (keras.Model, keras.losses.Loss, keras.metrics.Metric, keras.optimizers.Optimizer);"
-        "before = [kind.__reduce__ for kind in kinds];"
-        "import {0};"
-        "print(before == [kind.__reduce__ for kind in kinds], hasattr(keras.Model, '__deepcopy__'));"
-        "import {1};"
-        "model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]);"
-        "print(keras.Model.__reduce__.__module__, pickle.loads(pickle.dumps(model)).count_params());"
-        "import scikeras.wrappers; print(scikeras.wrappers.KerasClassifier.__module__)"
-    )
-    for order in (("skdl._scikeras", "scikeras.wrappers"), ("scikeras.wrappers", "skdl._scikeras")):
-        done = python(code.format(*order), TF_CPP_MIN_LOG_LEVEL="3")
-        kept, deepcopy, *rest = done.stdout.split()
-        assert rest == ["scikeras._saving_utils", "3", "scikeras.wrappers"], done.stderr
-        if order[0] == "skdl._scikeras":
-            assert (kept, deepcopy) == ("True", "False")
+BESIDE_SCIKERAS = """
+    import pickle
+    import keras
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    print(keras.Model.__reduce__.__module__, pickle.loads(pickle.dumps(model)).count_params())
+    import scikeras.wrappers
+    print(scikeras.wrappers.KerasClassifier.__module__)
+"""
 
 
-def test_networks_are_saved_and_copied_as_ever_beside_scikeras(tmp_path):
+def test_skdl_leaves_keras_as_it_is_and_scikeras_works_as_ever_after_it():
+    code = """
+        import keras
+        kinds = keras.Model, keras.losses.Loss, keras.metrics.Metric, keras.optimizers.Optimizer
+        before = [kind.__reduce__ for kind in kinds]
+        import skdl
+        skdl.KerasClassifier
+        import skdl._scikeras
+        print(before == [kind.__reduce__ for kind in kinds], hasattr(keras.Model, "__deepcopy__"))
+        import scikeras.wrappers
+    """
+    done = python(textwrap.dedent(code) + textwrap.dedent(BESIDE_SCIKERAS), TF_CPP_MIN_LOG_LEVEL="3")
+    expected = ["True", "False", "scikeras._saving_utils", "3", "scikeras.wrappers"]
+    assert done.stdout.split() == expected, done.stderr
+
+
+def test_scikeras_works_as_ever_before_skdl_and_networks_are_saved_and_copied_beside_it(tmp_path):
     """Importing scikeras replaces methods of Keras's classes, for the whole process."""
     code = """
-        import copy, pickle
-        import keras, numpy as np, scikeras.wrappers, skdl
+        import copy
+        import numpy as np, skdl
         from sklearn.base import clone
 
         X, y = np.random.default_rng(0).random((60, 3)), np.arange(60) % 2
@@ -231,9 +237,11 @@ def test_networks_are_saved_and_copied_as_ever_beside_scikeras(tmp_path):
             print(all(map(np.array_equal, further, further[1:])))
             clone(clf).fit(X, y)
     """
-    path = f"PATH = {str(tmp_path / 'clf.skdl')!r}"
-    done = python(path + textwrap.dedent(code), TF_CPP_MIN_LOG_LEVEL="3")
-    assert done.stdout.split() == ["True", "True"], done.stderr
+    head = f"PATH = {str(tmp_path / 'clf.skdl')!r}\nimport scikeras.wrappers, skdl._scikeras"
+    parts = head, textwrap.dedent(BESIDE_SCIKERAS), textwrap.dedent(code)
+    done = python("\n".join(parts), TF_CPP_MIN_LOG_LEVEL="3")
+    expected = ["scikeras._saving_utils", "3", "scikeras.wrappers", "True", "True"]
+    assert done.stdout.split() == expected, done.stderr
 
 
 @pytest.mark.parametrize("name", skdl.__all__)

@@ -1341,20 +1341,6 @@ def test_a_model_of_custom_layers_is_cloned_and_searched(module):
     assert not weights_equal(search.best_estimator_.model_, model)
 
 
-def test_importing_skdl_does_not_change_how_keras_pickles():
-    script = """
-        import keras
-        before = {c: c.__reduce__ for c in (keras.Model, keras.losses.Loss, keras.optimizers.Optimizer)}
-        import skdl
-        skdl.KerasClassifier
-        assert all(c.__reduce__ is method for c, method in before.items())
-    """
-    command = [sys.executable, "-c", textwrap.dedent(script)]
-    env = {"PYTHONPATH": ":".join(filter(None, sys.path))}
-    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 # Going on with training
 
 

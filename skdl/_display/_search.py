@@ -94,8 +94,10 @@ class SearchDisplay:
         ----------
         search : fitted search
             For instance a ``GridSearchCV``: anything with ``cv_results_``.
-        metric, score_name : str, default=None
-            Which score, by default that of ``refit``, and its name for the axis.
+        metric : str, default=None
+            Which score, where there are several; None takes the one of ``refit``.
+        score_name : str, default=None
+            For the axis; None takes the name of the metric or the scorer.
         **kwargs : dict
             Other arguments of `from_cv_results` and `plot`, such as ``params``.
 
@@ -133,8 +135,10 @@ class SearchDisplay:
         params : str or list of str, default=None
             One or two parameters of the search; None takes those of several values.
             Candidates without them are left out.
-        metric, score_name : str, default=None
-            Which score, needed where there are several, and its name for the axis.
+        metric : str, default=None
+            Which score, where there are several.
+        score_name : str, default=None
+            For the axis; None takes the name of the metric.
         **kwargs : dict
             Arguments of `plot`, such as ``ax``.
 
