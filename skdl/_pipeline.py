@@ -228,10 +228,7 @@ class Pipeline(_imblearn.Pipeline):
         return _pipeline_steps.take_validation(params, y, *self.steps[-1], last)
 
     def _hold_out(self, X, y, params, routed_params, groups):
-        """Divide the data as the final estimator would; return None if it holds no rows out.
-
-        Returns X, y and the parameters for the rows to train on, the Validation, and its positions in X.
-        """
+        """Return X, y and params of the rows to train on, the Validation and its positions, or None."""
         split = getattr(self._final_estimator, "_split_validation", None)
         if split is None:
             return None
@@ -340,7 +337,11 @@ class Pipeline(_imblearn.Pipeline):
                 del parts  # holds the rows that the steps are about to replace
                 routed_params = self._check_method_params(method="fit", props=params)
         if splits:
-            routed_params = _pipeline_steps.drop_groups(routed_params, self.steps[-1][0])
+            # The groups serve to hold rows out alone.
+            routed_params[self.steps[-1][0]] = {
+                method: {key: value for key, value in own.items() if key.split("__")[-1] != "groups"}
+                for method, own in routed_params[self.steps[-1][0]].items()
+            }
 
         with self._fitted_steps(root, X, y, params, routed_params) as (X, y, final, final_params):
             if final != "passthrough":
@@ -391,10 +392,7 @@ class Pipeline(_imblearn.Pipeline):
         return self._fit_all(X, y, params)
 
     def _fit_then(self, method, X, y, params):
-        """``fit`` and then `method` on all of X; None where imblearn's way is right.
-
-        Where rows are held out, only this gives a result for each row of X.
-        """
+        """Call ``fit`` and then `method` on all of X where rows may be held out, else return None."""
         if not (
             hasattr(self._final_estimator, "_split_validation")
             or (not _routing_enabled() and set(params) & set(_pipeline_steps.VALIDATION_NAMES))

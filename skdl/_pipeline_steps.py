@@ -234,15 +234,6 @@ def _params_by_row(step, params, sampler_name, X):
     return by_row
 
 
-def drop_groups(routed_params, step):
-    """Return the routed parameters without ``groups`` of a step, which serve to hold rows out alone."""
-    kept = {
-        method: {key: value for key, value in params.items() if key.split("__")[-1] != "groups"}
-        for method, params in routed_params[step].items()
-    }
-    return {**routed_params, step: kept}
-
-
 def transform_validation(transformers, X, params):
     """Return validation rows as the fitted transformers transform them."""
     if not transformers:

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
 from skdl import (
-    CNNClassifier, DNNClassifier, DNNRegressor, HistoryDisplay, KerasClassifier, Pipeline, clear_caches,
-    TabularClassifier, TabularRegressor, datasets, diagnose, load, make_pipeline, save,
+    CNNClassifier, DNNClassifier, DNNRegressor, HistoryDisplay, KerasClassifier, KerasRegressor, Pipeline,
+    TabularClassifier, TabularRegressor, clear_caches, datasets, diagnose, load, make_pipeline, save,
 )
 
 X, y = np.zeros((10, 3)), np.arange(10) % 2
@@ -36,6 +36,11 @@ losses: list[float] = clf.history_["loss"]
 score: float = DNNRegressor(learning_rate=0.1, early_stopping=True).fit(X, y).score(X, y)
 CNNClassifier([8], kernel_size=(3, 3), image_shape=(1, 3), padding="valid").set_params(epochs=3)
 KerasClassifier(lambda units: None, model__units=3, units=4, loss="mse", class_weight={0: 1.0, 1: 2.0})
+
+class Mine(KerasRegressor):
+    pass
+
+Mine(lambda units: None, epochs=3, units=4).fit(X, y)
 pipeline: Pipeline = make_pipeline(StandardScaler(), clf)
 pipeline.fit(X, y)
 print(diagnose(clf))
@@ -54,6 +59,7 @@ WRONG = {
     "DNNClassifier(epochs='many')": "incompatible type .str.; expected .int",
     "DNNRegressor(optimizer__momentun=0.1)": "optimizer__momentun",
     "CNNClassifier(padding='both')": "padding",
+    "KerasRegressor(epochs='many')": "incompatible type .str.; expected .int",
     "clf.fit(X, y, sample_wieght=y)": "sample_wieght.*did you mean .sample_weight",
     "clf.predict(X, batchsize=2)": "batchsize",
     "TabularClassifier(n_member=3)": "n_member.*did you mean .n_members",

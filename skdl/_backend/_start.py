@@ -44,7 +44,9 @@ def _without_chatter():
         _flush()
         os.dup2(real, 2)
         os.close(real)
-        sed.communicate()
+        # A process that was started meanwhile, as by another thread, may keep the pipe open.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            sed.communicate(timeout=1)
 
 
 def _flush():

@@ -94,10 +94,8 @@ class SearchDisplay:
         ----------
         search : fitted search
             For instance a ``GridSearchCV``: anything with ``cv_results_``.
-        metric : str, default=None
-            Which score, where there are several; None takes the one of ``refit``.
-        score_name : str, default=None
-            For the axis; None takes the name of the metric or the scorer.
+        metric, score_name : str, default=None
+            Which score, by default that of ``refit``, and its name for the axis.
         **kwargs : dict
             Other arguments of `from_cv_results` and `plot`, such as ``params``.
 
@@ -135,10 +133,8 @@ class SearchDisplay:
         params : str or list of str, default=None
             One or two parameters of the search; None takes those of several values.
             Candidates without them are left out.
-        metric : str, default=None
-            Which score, where there are several.
-        score_name : str, default=None
-            For the axis; None takes the name of the metric.
+        metric, score_name : str, default=None
+            Which score, needed where there are several, and its name for the axis.
         **kwargs : dict
             Arguments of `plot`, such as ``ax``.
 

@@ -68,7 +68,7 @@ class EstimatorState(BaseEstimator):
         },
     }
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         register_if_used(cls)
         # inspect.signature would show __new__, and no parameters that __init__ passes on by **kwargs.
