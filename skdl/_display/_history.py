@@ -104,7 +104,7 @@ class HistoryDisplay:
         NotFittedError, TypeError, ValueError
             If there is no history in ``estimator``.
         """
-        return cls._from_sources([estimator]).plot(**kwargs)
+        return cls.from_history(estimator, **kwargs)
 
     @classmethod
     def from_history(cls, history, **kwargs) -> "HistoryDisplay":
@@ -140,14 +140,21 @@ class HistoryDisplay:
         """
         names = None
         if isinstance(history, list | tuple):
-            runs = history
+            sources = history
         elif isinstance(history, Mapping) and history and "loss" not in history:
-            names, runs = [str(name) for name in history], list(history.values())
+            names, sources = [str(name) for name in history], list(history.values())
         else:
-            runs = [history]
-        if not runs:
+            sources = [history]
+        if not sources:
             raise ValueError("There is no history in an empty list; give at least one.")
-        return cls._from_sources(runs, names).plot(**kwargs)
+        runs = [find_run(source) for source in sources]
+        return cls(
+            [run.history for run in runs],
+            names=names,
+            # Without validation rows there is no best epoch to show.
+            best_epochs=[run.best_epoch if "val_loss" in run.history else None for run in runs],
+            diagnoses=[diagnose(source) for source in sources],
+        ).plot(**kwargs)
 
     @classmethod
     def from_cv_results(cls, cv_results, **kwargs) -> "HistoryDisplay":
@@ -175,18 +182,7 @@ class HistoryDisplay:
                 f"cv_results needs the key 'estimator', got {found}; call cross_validate with "
                 "return_estimator=True."
             )
-        return cls._from_sources(cv_results["estimator"]).plot(**kwargs)
-
-    @classmethod
-    def _from_sources(cls, sources, names=None):
-        runs = [find_run(source) for source in sources]
-        return cls(
-            [run.history for run in runs],
-            names=names,
-            # Without validation rows there is no best epoch to show.
-            best_epochs=[run.best_epoch if "val_loss" in run.history else None for run in runs],
-            diagnoses=[diagnose(source) for source in sources],
-        )
+        return cls.from_history(list(cv_results["estimator"]), **kwargs)
 
     def plot(
         self, ax=None, *, metrics=None, annotate=False, train_kwargs=None, val_kwargs=None, best_kwargs=None
