@@ -239,11 +239,14 @@ def diagnose(source) -> Diagnosis:
     ==================  ============================================================
     code                what it means
     ==================  ============================================================
-    "not-finite"        the loss became NaN or infinite "too-short"         fewer than five epochs, too few to
-    judge "exploded"          the training loss is far higher in the first epochs than ever after "diverging"
-    the training loss grows instead of falling "flat"              the training loss hardly moves from the
-    start "jagged"            the training loss jumps up and down "overfitting"       the validation loss
-    rises while the training loss falls "still-improving"   the loss was still falling when training ended
+    "not-finite"        the loss became NaN or infinite
+    "too-short"         fewer than five epochs, too few to judge
+    "exploded"          the training loss is far higher in the first epochs than ever after
+    "diverging"         the training loss grows instead of falling
+    "flat"              the training loss hardly moves from the start
+    "jagged"            the training loss jumps up and down
+    "overfitting"       the validation loss rises while the training loss falls
+    "still-improving"   the loss was still falling when training ended
     "gap"               the validation loss is far above the training loss
     ==================  ============================================================
 
