@@ -22,6 +22,7 @@ from sklearn.utils.metaestimators import _safe_split, available_if
 from sklearn.utils.validation import _check_method_params, check_memory, has_fit_parameter
 
 from skdl import _pipeline_steps
+from skdl._training._plan import unpack_validation_data
 
 
 class Pipeline(_imblearn.Pipeline):
@@ -219,7 +220,7 @@ class Pipeline(_imblearn.Pipeline):
 
     def _take_validation(self, params, y):
         """Remove the validation data that the user gives from ``params``; return None if there are none."""
-        _pipeline_steps.unpack_validation_data(params)
+        unpack_validation_data(params)
         if _routing_enabled():
             return None  # X_val is then metadata like any other
         last = self._final_estimator

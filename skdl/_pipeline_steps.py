@@ -19,9 +19,9 @@ from sklearn.utils.metadata_routing import _routing_enabled, get_routing_for_obj
 from sklearn.utils.validation import _check_method_params, _num_samples, check_consistent_length
 
 from skdl._targets._target import OneHotTarget, is_one_hot
+from skdl._training._plan import VALIDATION_PARAMS
 from skdl._warnings import warn
 
-VALIDATION_PARAMS = ("X_val", "y_val", "sample_weight_val")
 # With the parameter of Keras for all three.
 VALIDATION_NAMES = (*VALIDATION_PARAMS, "validation_data")
 _INTERPOLATING = _over.SMOTE | _over.BorderlineSMOTE | _over.SVMSMOTE | _over.KMeansSMOTE | _over.ADASYN
@@ -133,25 +133,6 @@ def take_validation(params, y, name, final, last):
         )
     check_consistent_length(*given.values())
     return Validation(given["X_val"], given.get("y_val"), {}, given.get("sample_weight_val"))
-
-
-def unpack_validation_data(params):
-    """Replace Keras's ``validation_data`` by ``X_val``, ``y_val`` and ``sample_weight_val``, in place."""
-    data = params.pop("validation_data", None)
-    if data is None:
-        return
-    given = [name for name in VALIDATION_PARAMS if params.get(name) is not None]
-    if given:
-        raise ValueError(
-            f"Pipeline.fit got validation_data and {' and '.join(given)}. Pass either validation_data or "
-            "X_val and y_val."
-        )
-    if not isinstance(data, list | tuple) or len(data) not in (2, 3):
-        raise ValueError(
-            "validation_data must be a tuple (X_val, y_val) or (X_val, y_val, sample_weight_val), got "
-            f"{type(data).__name__}{f' of length {len(data)}' if hasattr(data, '__len__') else ''}."
-        )
-    params.update(zip(VALIDATION_PARAMS, data, strict=False))
 
 
 def check_transformed(params, steps):

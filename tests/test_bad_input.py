@@ -266,6 +266,15 @@ def test_half_of_the_validation_data(make, fitted):
     assert_refused_fresh_and_fitted(make, fitted, ValueError, match, X, Y, sample_weight_val=np.ones(150))
 
 
+@EVERY
+def test_validation_data_of_another_form(make, fitted):
+    for given, kind in ((0.2, "float"), ((X, Y, None, None), "tuple of length 4")):
+        match = rf"must be a tuple \(X_val, y_val\) .* got {kind}"
+        assert_refused_fresh_and_fitted(make, fitted, ValueError, match, X, Y, validation_data=given)
+    match = "got validation_data and X_val. Pass either"
+    assert_refused_fresh_and_fitted(make, fitted, ValueError, match, X, Y, X_val=X, validation_data=(X, Y))
+
+
 @EVERY_CLASSIFIER
 def test_labels_of_the_validation_rows_that_training_lacks(make, fitted):
     match = r"y_val contains labels that y does not: \['other'\]; classes of y: \['setosa', 'versicolor'"

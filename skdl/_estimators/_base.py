@@ -116,7 +116,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         """Return the validation rows that a call of `fit` gives, or None, and the plan of the training."""
         _build.check_arguments("fit", arguments, self._fit_arguments)
         settings = self._fit_settings(arguments)
-        validation = validation_rows(*validation, settings.get("validation_data"))
+        validation = validation_rows(*validation, validation_data=settings.get("validation_data"))
         plan = Plan.of(
             settings,
             callbacks=self._make_callbacks("callbacks", "fit__callbacks", given=arguments.get("callbacks")),

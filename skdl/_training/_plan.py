@@ -24,6 +24,7 @@ _OWN_PARAMS = (
     *("epochs", "batch_size", "validation_batch_size", "shuffle", "verbose", "engine", "class_weight"),
     *("validation_split", "early_stopping", "n_iter_no_change", "scoring"),
 )
+VALIDATION_PARAMS = ("X_val", "y_val", "sample_weight_val")
 # Share of the rows for early stopping where validation_split=None, as in scikit-learn.
 _EARLY_STOPPING_SHARE = 0.1
 
@@ -219,12 +220,30 @@ def _positions(rows, n, splitter):
     return rows.astype(np.intp)
 
 
-def validation_rows(X_val, y_val, sample_weight_val, validation_data=None):
+def unpack_validation_data(params):
+    """Replace Keras's ``validation_data`` by ``X_val``, ``y_val`` and ``sample_weight_val``, in place."""
+    data = params.pop("validation_data", None)
+    if data is None:
+        return
+    given = [name for name in VALIDATION_PARAMS if params.get(name) is not None]
+    if given:
+        raise ValueError(
+            f"fit got validation_data and {' and '.join(given)}. Pass either validation_data or "
+            "X_val and y_val."
+        )
+    if not isinstance(data, list | tuple) or len(data) not in (2, 3):
+        raise ValueError(
+            "validation_data must be a tuple (X_val, y_val) or (X_val, y_val, sample_weight_val), got "
+            f"{type(data).__name__}{f' of length {len(data)}' if hasattr(data, '__len__') else ''}."
+        )
+    params.update(zip(VALIDATION_PARAMS, data, strict=False))
+
+
+def validation_rows(*parts, validation_data=None):
     """Return the validation rows among the arguments of ``fit``, or None; refuse incomplete ones."""
-    if validation_data is not None:
-        if any(part is not None for part in (X_val, y_val, sample_weight_val)):
-            raise ValueError("Both validation_data and X_val, y_val are given; give X_val and y_val alone.")
-        X_val, y_val, sample_weight_val = (*validation_data, None)[:3]
+    params = {**dict(zip(VALIDATION_PARAMS, parts, strict=True)), "validation_data": validation_data}
+    unpack_validation_data(params)
+    X_val, y_val, sample_weight_val = params.values()
     if (X_val is None) != (y_val is None):
         raise ValueError(
             "X_val and y_val belong together, but only "
