@@ -1,10 +1,13 @@
 """Docstrings say what the signatures say."""
 
 import inspect
+import operator
 import re
 from pathlib import Path
 
 import pytest
+from docutils.core import publish_doctree
+from docutils.nodes import system_message
 from numpydoc.validate import ERROR_MSGS, validate
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
@@ -38,6 +41,15 @@ def test_a_docstring_has_the_parameters_of_the_signature(name):
     if name == "skdl.Diagnosis":
         asked -= {"PR01"}  # a dataclass, whose parameters are its attributes
     assert [error for error in validate(name)["errors"] if error[0] in asked] == []
+
+
+def test_the_tables_of_docstrings_are_read_as_tables():
+    for name in names():
+        doc = inspect.getdoc(operator.attrgetter(name.partition(".")[2])(skdl))
+        tree = publish_doctree(doc, settings_overrides={"warning_stream": False})
+        # The roles and sections of Sphinx and numpydoc are unknown to docutils alone.
+        messages = [message.astext() for message in tree.findall(system_message)]
+        assert [message for message in messages if "Malformed table" in message] == [], name
 
 
 @pytest.mark.parametrize("cls", NETWORKS, ids=lambda cls: cls.__name__)
