@@ -55,15 +55,12 @@ def _flush():
 
 
 def _import_quietly():
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        import tensorflow as tf
-
-        return tf
+    if sys.modules.get("tensorflow") or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return importlib.import_module("tensorflow")
     with _without_chatter():
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
         try:
-            import tensorflow as tf
-
+            tf = importlib.import_module("tensorflow")
             # Looks for devices now, while its complaint about a missing CUDA
             # driver is held back; the level that was read stays for the process.
             tf.config.list_physical_devices("GPU")
@@ -96,7 +93,7 @@ def _follow_thread_limit(tf):
 
 @functools.cache
 def _tensorflow():
-    tf = importlib.import_module("tensorflow") if sys.modules.get("tensorflow") else _import_quietly()
+    tf = _import_quietly()
     _let_gpu_memory_grow(tf)
     _follow_thread_limit(tf)
     return tf

@@ -108,7 +108,11 @@ _when_built = weakref.WeakKeyDictionary()
 
 
 def note_plain(model, params):
-    """Note the parameters of loss and metrics of a model that skdl has just built, or None: see `train`."""
+    """Note that skdl has just built a model of numbers and names alone, with parameters of loss and metrics.
+
+    A program of a model with the same ones and the same configuration then runs it, without tracing. None for
+    any other model.
+    """
     _when_built.pop(model, None)
     if params is not None:
         _when_built[model] = params, _own_functions(model)

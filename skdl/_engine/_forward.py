@@ -74,8 +74,12 @@ def _row_alone(part, kinds):
 
 def _predict_step(model, row):
     """Return a compiled ``predict_step``, or the model's own where it can't be compiled."""
+
+    def step_by_step(x):
+        return model.predict_step((x,) if isinstance(x, list | tuple) else x)  # as Keras hands it over
+
     if model.run_eagerly or tf.config.functions_run_eagerly() or not model.built:
-        return lambda x: model.predict_step(_as_keras(x))
+        return step_by_step
     layout = Layout(tensors(row))
     # Keras makes it once after ``compile``, and traces it at the first prediction.
     model.make_predict_function()
@@ -83,10 +87,10 @@ def _predict_step(model, row):
     if layout.key not in kept:
         known = alike(model)
 
-        def trace():
-            def predict_step(*flat):
-                return model.predict_step(_as_keras(layout.nested(flat)))
+        def predict_step(*flat):
+            return step_by_step(layout.nested(flat))
 
+        def trace():
             with drawing_from(0), private.short_call_stacks():
                 return Program(predict_step, layout.specs, model.variables, kind="forward")
 
@@ -96,11 +100,6 @@ def _predict_step(model, row):
             # What can't be traced runs step by step, and raises there what is wrong with it.
             if isinstance(error, private.Unavailable):
                 unavailable(error)
-            return lambda x: model.predict_step(_as_keras(x))
+            return step_by_step
     program = kept[layout.key]
     return lambda x: program(*tf.nest.flatten(x))
-
-
-def _as_keras(x):
-    """Return features as ``keras.Model.predict`` hands them to ``predict_step``."""
-    return (x,) if isinstance(x, list | tuple) else x

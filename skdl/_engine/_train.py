@@ -10,7 +10,7 @@ import numpy as np
 
 from skdl._arrays import epoch_order, n_rows, take, without_lists, without_sparse
 from skdl._backend import drawing_from, keras, private, seeded, tf
-from skdl._engine._digest import alike, note_plain
+from skdl._engine._digest import alike
 from skdl._engine._program import Layout, Pass, programs_of, tensors, traced, training_variables
 from skdl._engine._rules import acts_before_training, runs_user_code, unavailable, why_not
 
@@ -34,14 +34,12 @@ class FitSettings:
         self.validation_batch_size = self.validation_batch_size or self.batch_size
 
 
-def train(model, x, y, sample_weight=None, *, validation_data=None, engine="auto", plain=None, **fit_args):
+def train(model, x, y, sample_weight=None, *, validation_data=None, engine="auto", **fit_args):
     """Train a compiled Keras model in place, and return its ``keras.callbacks.History``.
 
     ``engine`` is "compiled" for epochs as one program each, "keras" for ``keras.Model.fit``, or "auto" for
-    the first unless `why_not` gives a reason or tracing the model fails. ``plain`` is given where skdl has
-    just built the model from numbers and names alone: the parameters of its loss and metrics. A program of a
-    model with the same ones and the same configuration then runs it, without tracing. ``fit_args`` are those
-    of `FitSettings`, and further arguments of ``keras.Model.fit``.
+    the first unless `why_not` gives a reason or tracing the model fails. ``fit_args`` are those of
+    `FitSettings`, and further arguments of ``keras.Model.fit``.
 
     The history has the attributes ``engine``, the one that trained; ``reason``, why Keras trained, or None;
     and ``interrupted``, whether an interrupt from the keyboard ended the training.
@@ -54,7 +52,6 @@ def train(model, x, y, sample_weight=None, *, validation_data=None, engine="auto
     if validation_data is not None:
         validation_data = (without_sparse(validation_data[0]), *validation_data[1:])
     rows = without_sparse(x), y, sample_weight
-    note_plain(model, plain)
     training, reason = None, "engine='keras' was asked for"
     if engine != "keras":
         data = {"validation_data": validation_data, "batch_size": settings.batch_size}

@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
+from skdl import _engine
 from skdl._arrays import LargeRows, large_rows, take
 from skdl._backend import check_not_forked, floatx, seeded
 from skdl._dense import NotDense, State
@@ -485,7 +486,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             keep = functools.partial(self._keep_network, model=vars(self).get("model_"))
             return _fit.train_dense(network, train, held_out, plan, **args, set_network=keep)
         plain = _build.plain_params(self._spec(), self._find_builder()) if is_new else None
-        return _fit.train_model(network, train, held_out, plan, **args, plain=plain)
+        _engine.note_plain(network, plain)
+        return _fit.train_model(network, train, held_out, plan, **args)
 
     def _check_trained(self, x):
         """Raise an error if the outputs for the encoded rows x show that the network is wrong."""

@@ -35,8 +35,8 @@ class Outcome:
     interrupted: bool = False  # by Ctrl-C
 
 
-def train_model(model, train, held_out, plan, *, seed, hooks, plain=None):
-    """Train a compiled Keras model in place on encoded rows; for ``plain`` see `skdl._engine.train`."""
+def train_model(model, train, held_out, plan, *, seed, hooks):
+    """Train a compiled Keras model in place on encoded rows, and return the outcome."""
     batch_size, validation_batch_size = plan.batch_sizes(train.n)
     check_steps(model, train.n, batch_size, "rows to train on")
     validation = None
@@ -61,7 +61,6 @@ def train_model(model, train, held_out, plan, *, seed, hooks, plain=None):
             callbacks=[first, *plan.callbacks, last],
             verbose=plan.verbose,
             engine=plan.engine,
-            plain=plain,
             validation_data=validation,
             validation_batch_size=validation_batch_size,
             **plan.fit_args,
