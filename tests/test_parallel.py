@@ -64,7 +64,6 @@ def cancer():
 
 @pytest.fixture(scope="module")
 def pipeline():
-    # With so many epochs that XLA compiles them.
     net = DNNClassifier(
         (8,), epochs=70, dropout=0.2, early_stopping=True, n_iter_no_change=70, random_state=0
     )

@@ -37,8 +37,9 @@ def build(meta, units=3):
 
 models = [
     skdl.DNNClassifier((3,), epochs=1, dropout=0.1, early_stopping=True),
-    skdl.DNNClassifier((3,), epochs=1, engine="keras", callbacks=keras.callbacks.CSVLogger(sys.argv[1])),
-    skdl.KerasClassifier(build, loss="binary_crossentropy", engine="keras"),
+    skdl.KerasClassifier(
+        build, loss="binary_crossentropy", engine="keras", callbacks=keras.callbacks.CSVLogger(sys.argv[1])
+    ),
 ]
 for model in models:
     model.fit(X, y).predict_proba(X)
@@ -46,7 +47,7 @@ for model in models:
         other.predict(X)
 # As often as TensorFlow needs to complain of tracing.
 for units in range(2, 8):
-    models[2].set_params(model__units=units).fit(X[: 5 * units], y[: 5 * units])
+    models[1].set_params(model__units=units).fit(X[: 5 * units], y[: 5 * units])
 skdl.save(models[0], sys.argv[2])
 skdl.load(sys.argv[2]).predict(X)
 skdl.clear_caches()
