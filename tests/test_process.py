@@ -119,3 +119,19 @@ def test_what_tensorflow_says_comes_through_where_the_process_dies_as_it_starts(
     assert done.returncode != 0
     assert done.stderr == WORDS
     assert not list(held_back.iterdir())
+
+
+def test_a_process_that_is_started_while_tensorflow_starts_holds_nothing_up():
+    code = (
+        "import gc, os, subprocess\n"
+        "from skdl._backend._start import _without_chatter\n"
+        "with _without_chatter():\n"
+        "    child = subprocess.Popen(['cat'], stdin=subprocess.PIPE)  # until its input is closed\n"
+        "    os.write(2, b'I0000 00:00:1.0 1 x.cc:1] chatter\\nkept\\n')\n"
+        "gc.collect()\n"
+        "print('goes on', flush=True)\n"
+        "child.communicate()\n"
+    )
+    command = [sys.executable, "-W", "always", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("goes on\n", "kept\n")

@@ -44,9 +44,12 @@ def _without_chatter():
         _flush()
         os.dup2(real, 2)
         os.close(real)
-        # A process that was started meanwhile, as by another thread, may keep the pipe open.
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             sed.communicate(timeout=1)
+        except subprocess.TimeoutExpired:
+            # A process that was started meanwhile, as by another thread, keeps the pipe open, so sed runs on.
+            # Python need not warn of it.
+            sed.returncode = 0
 
 
 def _flush():
