@@ -93,7 +93,7 @@ def compile_kwargs(params):
     else:
         kwargs["optimizer"] = _make("optimizer", optimizer, routed["optimizer"], _optimizer_class)
     if routed["loss"] and isinstance(loss, str):
-        loss = _class_named(loss, keras.losses, keras.losses.Loss) or loss
+        loss = _class_named(loss.replace("_", ""), keras.losses, keras.losses.Loss) or loss
     loss = _make("loss", loss, routed["loss"], scikeras_utils().get_loss_class_function_or_string)
     kwargs["loss"] = keras.tree.map_structure(_instance_of_partial, loss)
     kwargs["metrics"] = _metrics(kwargs.get("metrics"), routed["metrics"])
@@ -105,7 +105,7 @@ def compile_kwargs(params):
 def _class_named(name, module, base):
     """Return the class of a module of Keras that a name, perhaps in lower case, stands for, or None."""
     classes = {key.lower(): each for key, each in vars(module).items() if isinstance(each, type)}
-    found = classes.get(name.replace("_", "").lower())
+    found = classes.get(name.lower())
     return found if found is not None and issubclass(found, base) else None
 
 
