@@ -167,6 +167,11 @@ def test_numbers_come_first():
     assert (encoder.n_numeric_, encoder.n_encoded_) == (2, 6)
 
 
+def test_infinite_numbers_and_gaps_are_encoded():
+    x = TableReader().fit_transform(np.array([[np.inf, 1], [np.inf, 2], [np.nan, 3]]))
+    assert np.isfinite(TableEncoder([False, False]).fit_transform(x)).all()
+
+
 def test_a_number_that_never_changes_is_left_out():
     x = np.array([[1.0, 5.0, np.nan], [2.0, 5.0, np.nan], [3.0, 5.0, np.nan]])
     encoder = TableEncoder([False, False, False]).fit(x)

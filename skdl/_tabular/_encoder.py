@@ -16,6 +16,8 @@ from skdl._tabular._folds import default_folds
 
 # One-hot columns of a feature, as in HistGradientBoosting; rarer categories share one.
 _MOST_CATEGORIES = 255
+# RobustClipper bends all numbers from here on alike.
+_LARGEST = 1e300
 # Variances of minor components, by the variance of a column.
 _LEAST_VARIANCE, _MINOR_VARIANCE = 1e-6, 0.1
 
@@ -285,8 +287,8 @@ def _as_numbers(column):
             f"Column {column.name!r} was numeric in fit, or is not among categorical_features, but holds "
             f"values that are no numbers: {error}"
         ) from error
-    # SimpleImputer refuses infinite values. RobustClipper bends large ones like them.
-    return np.nan_to_num(values, nan=np.nan)
+    # SimpleImputer refuses infinite values, and a median of two of the largest floats overflows.
+    return np.clip(values, -_LARGEST, _LARGEST)
 
 
 def _as_text(column):

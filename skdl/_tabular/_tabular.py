@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples, validate_data
 
+from skdl import _typing
 from skdl._backend import floatx
 from skdl._dense import NotDense
 from skdl._estimators._base import KerasEstimator
@@ -31,16 +32,6 @@ from skdl._tabular._neighbors import MOST_ROWS, Neighbors
 from skdl._targets._encoders import StandardizedTargetEncoder
 from skdl._training._fit import train_dense
 from skdl._training._plan import Holdout
-from skdl._typing import (
-    ArrayLike,
-    Callbacks,
-    ClassWeight,
-    Engine,
-    MatrixLike,
-    RandomState,
-    Sizes,
-    Verbose,
-)
 
 _COUNT = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
 _CONSTRAINTS = {
@@ -321,13 +312,13 @@ class _TabularMixin:
 
     def fit(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
+        X: _typing.MatrixLike,
+        y: _typing.ArrayLike,
+        sample_weight: _typing.ArrayLike | None = None,
         *,
-        X_val: MatrixLike | None = None,
-        y_val: ArrayLike | None = None,
-        sample_weight_val: ArrayLike | None = None,
+        X_val: _typing.MatrixLike | None = None,
+        y_val: _typing.ArrayLike | None = None,
+        sample_weight_val: _typing.ArrayLike | None = None,
     ) -> Self:
         """Learn from a table.
 
@@ -437,7 +428,7 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Sizes = (128, 128, 128),
+        hidden_layer_sizes: _typing.Sizes = (128, 128, 128),
         *,
         n_members: int | Literal["auto"] = "auto",
         n_folds: int | Literal["auto"] = "auto",
@@ -451,13 +442,13 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
         early_stopping: bool = True,
         n_iter_no_change: int | Literal["auto"] = "auto",
         validation_split: float = 0.2,
-        categorical_features: "ArrayLike | None" = "from_dtype",
-        class_weight: "ClassWeight | None" = None,
+        categorical_features: "_typing.ArrayLike | None" = "from_dtype",
+        class_weight: "_typing.ClassWeight | None" = None,
         time_limit: float | None = None,
-        engine: Engine = "auto",
-        callbacks: "Callbacks | None" = None,
-        verbose: Verbose = 0,
-        random_state: RandomState | None = None,
+        engine: _typing.Engine = "auto",
+        callbacks: "_typing.Callbacks | None" = None,
+        verbose: _typing.Verbose = 0,
+        random_state: _typing.RandomState | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_members = n_members
@@ -547,7 +538,7 @@ class TabularRegressor(_TabularMixin, KerasRegressorMixin, KerasEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Sizes = (128, 128, 128),
+        hidden_layer_sizes: _typing.Sizes = (128, 128, 128),
         *,
         n_members: int | Literal["auto"] = "auto",
         n_folds: int | Literal["auto"] = "auto",
@@ -561,12 +552,12 @@ class TabularRegressor(_TabularMixin, KerasRegressorMixin, KerasEstimator):
         early_stopping: bool = True,
         n_iter_no_change: int | Literal["auto"] = "auto",
         validation_split: float = 0.2,
-        categorical_features: "ArrayLike | None" = "from_dtype",
+        categorical_features: "_typing.ArrayLike | None" = "from_dtype",
         time_limit: float | None = None,
-        engine: Engine = "auto",
-        callbacks: "Callbacks | None" = None,
-        verbose: Verbose = 0,
-        random_state: RandomState | None = None,
+        engine: _typing.Engine = "auto",
+        callbacks: "_typing.Callbacks | None" = None,
+        verbose: _typing.Verbose = 0,
+        random_state: _typing.RandomState | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_members = n_members
