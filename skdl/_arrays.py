@@ -68,7 +68,8 @@ class LargeRows:
     def __getitem__(self, rows):
         """Return rows in a slice, or at positions in any order, as an array."""
         if scipy.sparse.issparse(self.array):
-            return self.array[rows if self.index is None else self.index[rows]].toarray()
+            part = self.array[rows if self.index is None else self.index[rows]]
+            return part.toarray(out=aligned(part.shape, self.dtype))
         if isinstance(rows, slice):
             return self._read(rows)
         rows = np.asarray(rows)

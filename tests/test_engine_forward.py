@@ -157,3 +157,15 @@ def test_rows_that_are_alone_are_predicted_many_at_once(monkeypatch):
         blocks.clear()
         net.predict(X)
         assert max(blocks) >= 128
+
+
+@pytest.mark.parametrize("nest", [lambda each: each, lambda each: {"a": each}], ids=["array", "dict"])
+def test_outputs_of_models_with_equal_graphs_are_nested_as_those_of_each(nest):
+    def model(nest):
+        x = keras.Input((4,))
+        return keras.Model(x, nest(layers.Rescaling(2.0)(x)))
+
+    _forward.forward(model(lambda each: {"b": each}), X)
+    outputs = _forward.forward(model(nest), X)
+    keras.tree.assert_same_structure(outputs, nest(0))
+    np.testing.assert_allclose(keras.tree.flatten(outputs)[0], 2 * X)

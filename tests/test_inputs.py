@@ -482,18 +482,151 @@ def test_text_that_reads_like_a_missing_value_is_text():
     assert set(fitted.model_.get_layer("words").get_vocabulary(include_special_tokens=False)) == {"nat", "na"}
 
 
-def test_layers_inside_of_others_are_not_adapted_which_is_said():
+def inner_model(kind):
+    """Return a model with a Normalization inside, which gets half of what the model gets."""
+    normalize = layers.Normalization(name="inner")
+    if kind == "sequential":
+        return keras.Sequential([layers.Rescaling(0.5), normalize], name="part")
+    if kind == "two levels":
+        return keras.Sequential([layers.Rescaling(0.5), keras.Sequential([normalize])], name="part")
+    x = keras.Input((3,), name="x")
+    return keras.Model({"x": x} if kind == "dict" else x, normalize(layers.Rescaling(0.5)(x)), name="part")
+
+
+@pytest.mark.parametrize("kind", ["sequential", "functional", "dict", "two levels"])
+def test_layers_of_models_inside_learn_from_what_reaches_them(kind):
+    def model():
+        x = keras.Input((3,))
+        scaled = layers.Rescaling(4.0)(x)
+        return keras.Model(x, layers.Dense(1)(inner_model(kind)({"x": scaled} if kind == "dict" else scaled)))
+
+    X = rng.normal(3, 2, (N, 3)).astype("float32")
+    X[-1] = 1e6
+    fitted = KerasRegressor(model, loss="mse", random_state=0)
+    fitted.fit(X[:-1], T[:-1], X_val=X[-1:], y_val=T[-1:])
+    part = fitted.model_.get_layer("part")
+    inner = (part.layers[-1] if kind == "two levels" else part).get_layer("inner")
+    np.testing.assert_allclose(np.ravel(inner.mean), 2 * X[:-1].mean(axis=0), rtol=1e-5)
+
+
+def test_a_layer_for_two_inputs_learns_from_the_rows_of_both():
+    def model():
+        inputs = [keras.Input((2,), name=name) for name in ("a", "b")]
+        normalize = layers.Normalization(name="shared")
+        return keras.Model(inputs, layers.Dense(1)(layers.Add()([normalize(x) for x in inputs])))
+
+    a, b = rng.normal(3, 2, (N, 2)), rng.normal(30, 5, (N, 2))
+    b[-1] = 1e6
+    X = pd.DataFrame({"a": list(a), "b": list(b)})
+    fitted = KerasRegressor(model, loss="mse", random_state=0)
+    fitted.fit(X[:-1], T[:-1], X_val=X[-1:], y_val=T[-1:])
+    shared, both = fitted.model_.get_layer("shared"), np.concatenate([a[:-1], b[:-1]])
+    np.testing.assert_allclose(np.ravel(shared.mean), both.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(np.ravel(shared.variance), both.var(axis=0), rtol=1e-4)
+
+
+def test_layers_of_wrappers_are_not_adapted_which_is_said():
     def model(adapted):
         layer = layers.Normalization(name="inner")
         if adapted:
             layer.adapt(X)
-        return keras.Sequential([keras.Input((3,)), keras.Sequential([layer]), layers.Dense(1)])
+        parts = [layers.Reshape((1, 3)), layers.TimeDistributed(layer), layers.Flatten(), layers.Dense(1)]
+        return keras.Sequential([keras.Input((3,)), *parts])
 
     X = rng.normal(3, 2, (N, 3)).astype("float32")
     with pytest.warns(UserWarning, match="'inner' in '.*' have not learnt"):
         KerasRegressor(model, model__adapted=False, loss="mse", random_state=0).fit(X, T)
     KerasRegressor(model, model__adapted=True, loss="mse", random_state=0).fit(X, T)
     KerasRegressor(model, model__adapted=False, adapt=False, loss="mse", random_state=0).fit(X, T)
+
+
+def build_of_features(features, units=2):
+    hidden = layers.Dense(units)(features.get_encoded_features())
+    return keras.Model(dict(features.get_inputs()), layers.Dense(1)(hidden))
+
+
+def with_features(**params):
+    kinds = {
+        "age": "float_normalized",
+        "income": "float_discretized",
+        "word": "integer_categorical",
+        "text": keras.utils.FeatureSpace.string_categorical(num_oov_indices=1),
+    }
+    features = keras.utils.FeatureSpace(kinds, crosses=[("text", "word")])
+    settings = {"loss": "mse", "random_state": 0, **params}
+    return KerasRegressor(build_of_features, model__features=features, **settings)
+
+
+FEATURES = ["text", "age", "word", "income"]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "dict"])
+def test_a_feature_space_learns_from_the_rows_to_train_on_alone(library):
+    held_out = {"text": ["unseen"], "age": [1e6], "word": [99], "income": [1e6]}
+    X = frame(library, FEATURES)
+    made = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "dict": dict}[library]
+    fitted = with_features().fit(X, T, X_val=made(held_out), y_val=[0.0])
+    assert not fitted.get_params()["model__features"].built
+    learnt = {type(layer).__name__: layer for layer in fitted.model_.layers}
+    np.testing.assert_allclose(np.ravel(learnt["Normalization"].mean), COLUMNS["age"].mean(), rtol=1e-5)
+    assert set(learnt["StringLookup"].get_vocabulary(include_special_tokens=False)) == set(TEXTS)
+    assert set(learnt["IntegerLookup"].get_vocabulary(include_special_tokens=False)) == set(COLUMNS["word"])
+    assert max(learnt["Discretization"].bin_boundaries) < 1e3
+    inputs = {name: np.asarray(COLUMNS[name])[:, None] for name in FEATURES}
+    inputs["text"] = keras.ops.convert_to_tensor(inputs["text"].tolist(), "string")
+    inputs["word"] = inputs["word"].astype("int32")
+    expected = fitted.model_.predict({**inputs, **as_float32(inputs, ["age", "income"])}, verbose=0)
+    np.testing.assert_allclose(fitted.predict(X), expected.ravel(), rtol=1e-6)
+
+
+def as_float32(inputs, names):
+    return {name: inputs[name].astype("float32") for name in names}
+
+
+def test_a_feature_space_is_copied_saved_and_searched(tmp_path):
+    X = frame("pandas", FEATURES)
+    fitted = clone(with_features()).fit(X, T)
+    expected = fitted.predict(X)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X[FEATURES[::-1]]), expected)
+    save(fitted, tmp_path / "network.skdl")
+    loaded = load(tmp_path / "network.skdl", trusted=[f"{__name__}.build_of_features"])
+    np.testing.assert_array_equal(loaded.predict(X), expected)
+    np.testing.assert_allclose(clone(loaded).fit(X, T).predict(X), expected, rtol=1e-5)
+    search = GridSearchCV(with_features(), {"model__units": [2, 3]}, cv=2, error_score="raise").fit(X, T)
+    assert search.predict(X).shape == (N,)
+
+
+def test_a_feature_space_without_its_columns_is_refused():
+    with pytest.raises(ValueError, match=r"model__features is a FeatureSpace .* no columns \['text'\]"):
+        with_features().fit(frame("pandas", FEATURES[1:]), T)
+    with pytest.raises(ValueError, match="Give a DataFrame"):
+        with_features().fit(frame("pandas", ["age", "word"]).to_numpy(), T)
+    with pytest.raises(ValueError, match=r"need to call `\.adapt"):
+        with_features(adapt=False).fit(frame("pandas", FEATURES), T)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pd.Series,
+        lambda texts: pl.Series("comment", texts.tolist()),
+        list,
+        np.array,
+        lambda texts: texts[:, None],
+        lambda texts: texts.astype(str)[:, None],
+    ],
+    ids=["pandas", "polars", "list", "array", "column", "str"],
+)
+def test_text_alone_is_the_column_of_the_only_input(make):
+    X = make(COLUMNS["text"])
+    fitted = classifier(("text",)).fit(X, Y, X_val=X[:4], y_val=Y[:4])
+    expected = (
+        classifier(("text",)).fit(frame("pandas", ["text"]), Y).predict_proba(frame("pandas", ["text"]))
+    )
+    np.testing.assert_array_equal(fitted.predict_proba(X), expected)
+    assert cross_val_score(classifier(("text",)), X, Y, cv=2, error_score="raise").shape == (2,)
+    with pytest.raises(ValueError, match="holds text"):
+        KerasRegressor(lambda: keras.Sequential([keras.Input((1,)), layers.Dense(1)]), loss="mse").fit(X, T)
 
 
 def test_validation_rows_may_have_their_columns_in_another_order():

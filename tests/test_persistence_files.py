@@ -665,3 +665,23 @@ def test_a_loss_keeps_the_arguments_that_its_configuration_lacks(regressor, tmp_
     np.testing.assert_array_equal(loaded.predict(features), regressor.predict(features))
     loss = [each.model_.evaluate(features, target, verbose=0) for each in (regressor, loaded)]
     assert loss[0] == pytest.approx(loss[1], rel=1e-6)
+
+
+def with_lookup(lookup):
+    x = keras.Input((1,), dtype="string", name="city")
+    hidden = layers.Flatten()(layers.Embedding(9, 2)(lookup(x)))
+    return keras.Model(x, layers.Dense(1)(hidden))
+
+
+@pytest.mark.parametrize("is_adapted", [True, False])
+def test_a_layer_among_the_parameters_keeps_its_vocabulary(tmp_path, is_adapted):
+    cities = np.array(["Rome", "Oslo", "Rome"], dtype=object)
+    lookup = layers.StringLookup(max_tokens=9)
+    if is_adapted:
+        lookup.adapt(cities)
+    network = KerasRegressor(with_lookup, model__lookup=lookup, loss="mse", random_state=0)
+    network.fit(cities, [0.0, 1.0, 2.0])
+    skdl.save(network, tmp_path / "network.skdl")
+    loaded = skdl.load(tmp_path / "network.skdl", trusted=[f"{__name__}.with_lookup"])
+    assert loaded.get_params()["model__lookup"].get_vocabulary() == lookup.get_vocabulary()
+    assert_array_equal(loaded.predict(cities), network.predict(cities))

@@ -144,6 +144,11 @@ def functional_classes():
     return keras.Sequential, _found("keras.src.models.functional", "Functional"), keras.Model
 
 
+def inputs_of(layer):
+    """Return the tensors of a functional model that a layer was called with, for each of its calls."""
+    return [node.input_tensors for node in _found(layer, "_inbound_nodes")]
+
+
 def restored_epoch(model):
     """Return the epoch at which ``BackupAndRestore`` wants a training to go on, or None."""
     return getattr(model, "_initial_epoch", None)

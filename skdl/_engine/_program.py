@@ -122,8 +122,9 @@ class Program:
             _store.counts[kind] += 1
             return
         shapes = [(tuple(v.shape), v.dtype) for v in variables]
-        # The shapes of arguments are not in the graph.
-        self.digest = graph.digest(kind, captured, shapes, [str(spec.shape) for spec in specs])
+        # The shapes of arguments, and how outputs are nested, are not in the graph.
+        nested = repr(tf.nest.map_structure(lambda output: 0, concrete.structured_outputs))
+        self.digest = graph.digest(kind, captured, shapes, [str(spec.shape) for spec in specs], nested)
         size = graph.n_nodes * _BYTES_PER_NODE
         self._function = _store.shared(self.digest, self._function, size, kind)
 

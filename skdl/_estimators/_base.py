@@ -233,7 +233,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
                 self._dense = self._initial_state(build_seed)
                 return
         check_not_forked()
-        spec, builder = self._spec(), self._find_builder()
+        spec, builder = self._spec_for(train), self._find_builder()
         meta = {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
         with seeded(build_seed, user_code=_build.runs_user_code(spec, builder)) as set_by_builder:
             self.model_ = _build.build(spec, builder, meta)
@@ -243,6 +243,10 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     def _initial_state(self, seed):
         """Return the initial state of a dense network, or raise NotDense where a Keras model is built."""
         raise NotDense(f"{type(self).__name__} builds a Keras model")
+
+    def _spec_for(self, train):
+        """Return what a model for the rows to train on is built by."""
+        return self._spec()
 
     def _find_builder(self):
         return _build.find_builder(type(self).__name__, getattr(self, "_keras_build_fn", None))

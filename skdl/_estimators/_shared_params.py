@@ -107,8 +107,9 @@ _TEXTS = {
         get the column of their name. None takes numbers alone as one array.""",
     "adapt": """bool
         Whether preprocessing layers of the model that have not learnt yet (``Normalization``,
-        ``TextVectorization``, ``StringLookup``, ``IntegerLookup``, ``Discretization``) are adapted to
-        the rows to train on, before each training of a new model.""",
+        ``TextVectorization``, ``StringLookup``, ``IntegerLookup``, ``Discretization``), and each
+        ``keras.utils.FeatureSpace`` among the parameters of the builder, are adapted to the rows to
+        train on, before each training of a new model.""",
     "validation_split": _SPLIT.format("shuffled"),
     "class_weight": """dict, "balanced", list of dict or None
         Weights of the classes, keyed by label; multiplied with ``sample_weight``.""",

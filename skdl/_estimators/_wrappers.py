@@ -16,12 +16,15 @@ from skdl._estimators._shared_params import CLASS_WEIGHT, TRAINING_CONSTRAINTS, 
 from skdl._model._build import find_builder
 from skdl._model._inputs import (
     adapt_layers,
+    adapted_spaces,
     assign_columns,
     check_rows,
     column_types,
     columns_of,
+    is_feature_space,
     is_frame,
     is_list_of_inputs,
+    is_text,
     takes_one_array,
     takes_text,
     text_error,
@@ -132,8 +135,11 @@ class BaseWrapper(KerasEstimator):
         return reset or self._has_columns
 
     def _check_data(self, X, y=None, *, reset=False):
-        if self._takes_dict(reset) and is_list_of_inputs(X, None if y is None else _num_samples(y)):
-            X = dict(zip(map(str, range(len(X))), X, strict=True))
+        if self._takes_dict(reset):
+            if is_list_of_inputs(X, None if y is None else _num_samples(y)):
+                X = dict(zip(map(str, range(len(X))), X, strict=True))
+            elif is_text(X):
+                X = {"0": np.ravel(np.asarray(X, dtype=object))}
         return super()._check_data(X, y, reset=reset)
 
     def _check_features(self, X, *, reset):
@@ -142,7 +148,7 @@ class BaseWrapper(KerasEstimator):
             by_name = is_frame(X) and not self._is_overridden("feature_encoder")
             types = column_types(X) if by_name else {}
             self._has_columns = isinstance(X, dict) or (
-                by_name and (self.inputs is not None or "text" in types.values())
+                by_name and (self.inputs is not None or "text" in types.values() or self._has_spaces())
             )
             if types and not self._has_columns:
                 self.column_types_ = types
@@ -152,6 +158,13 @@ class BaseWrapper(KerasEstimator):
             names = list(vars(self).get("feature_names_in_", X.columns))
             X = X[names] if set(names) == set(X.columns) else X
         return super()._check_features(X, reset=reset)
+
+    def _has_spaces(self):
+        return any(map(is_feature_space, self._routed_params.values()))
+
+    def _spec_for(self, train):
+        spec = self._spec()
+        return replace(spec, params=adapted_spaces(spec.params, train.X, self.inputs)) if self.adapt else spec
 
     def _takes_names(self):
         """Return whether there is a model that is known to have several inputs."""

@@ -1,20 +1,25 @@
 """What X may be, columns of a DataFrame as inputs of a model, and layers that learn from them first."""
 
+import functools
 import math
 import weakref
 from collections.abc import Iterator
 from numbers import Number
 
 import numpy as np
+import scipy.sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import assert_all_finite
 
 from skdl._arrays import LargeRows, without_sparse
-from skdl._backend import keras
+from skdl._backend import keras, private, tf
+from skdl._persistence import copied
 from skdl._warnings import warn
 
 # Base classes of data sets of TensorFlow, Keras and PyTorch, by name, so that none of them is imported.
 _STREAMS = {"DatasetV2", "PyDataset", "DataLoader"}
+# Rows of a batch to which a FeatureSpace is adapted.
+_ADAPTED_AT_ONCE = 1024
 
 
 def check_rows(X, estimator, *, n_rows=None, row_shape=None, takes_dict=False):
@@ -46,6 +51,19 @@ def is_list_of_inputs(X, n_rows):
     if not isinstance(X, list | tuple) or len(X) < 2 or not all(isinstance(each, np.ndarray) for each in X):
         return False
     return _are_inputs(X, n_rows, X[0].shape[1:])
+
+
+def is_text(X):
+    """Return whether X is one column of text: a Series, a list, or an array of one or two dimensions."""
+    if is_frame(X) or isinstance(X, dict | LargeRows) or scipy.sparse.issparse(X):
+        return False
+    if isinstance(X, list | tuple) and not all(isinstance(each, str) for each in X):
+        return False
+    shape = np.shape(X)
+    if not math.prod(shape) or shape[1:] not in ((), (1,)):
+        return False
+    array = np.asarray(X)
+    return array.dtype.kind in "UT" or (array.dtype.kind == "O" and isinstance(array.flat[0], str))
 
 
 def _are_inputs(items, n_rows, row_shape):
@@ -309,27 +327,88 @@ def adapt_layers(model, x):
     if input_specs(model) is None or model in _adapted:
         return
     _adapted.add(model)
-    from skdl import _engine  # which imports TensorFlow
-
     x = without_sparse(x)
-    unadapted = [layer for layer in model.layers if _is_unadapted(layer)]
-    for layer in unadapted:
-        before = keras.Model(_nested_inputs(model), layer.input)
-        # All rows of large data at a time would be all of them in memory.
-        blocks = x.blocks() if isinstance(x, LargeRows) else [x]
-        parts = (_engine.forward(before, block) for block in blocks)
-        layer.adapt(parts if isinstance(x, LargeRows) else next(parts))
-    if unadapted:  # what was traced before has the state of that time
+    # All rows of large data at a time would be all of them in memory.
+    is_large = isinstance(x, LargeRows)
+    left = []
+    if _unadapted_in(model):
+        left = _adapt_inside(model, x.blocks if is_large else lambda: [x], is_large)
+        # What was traced before has the state of that time.
         model.make_train_function(force=True)
         model.make_test_function(force=True)
         model.make_predict_function(force=True)
-    inside = [f"{part.name!r} in {layer.name!r}" for layer in model.layers for part in _unadapted_in(layer)]
-    if inside:
+    if left:
         warn(
-            f"The layers {', '.join(inside)} have not learnt from data, since adapt=True reaches layers of "
-            "the model itself, not those inside of other layers. Put them into the model itself, call their "
-            "adapt in the builder, or set adapt=False."
+            f"The layers {', '.join(left)} have not learnt from data, since adapt=True does not reach the "
+            "layers of wrappers and of models that are subclasses. Put them into a functional model, call "
+            "their adapt in the builder, or set adapt=False."
         )
+
+
+def _adapt_inside(model, rows, is_large):
+    """Adapt the layers of a model, and of functional models inside; return the names of those not reached.
+
+    ``rows`` returns the inputs of the model, block by block.
+    """
+    left = []
+    for layer in model.layers:
+        reaching = functools.partial(_reaching, model, layer, rows)
+        if _is_unadapted(layer):
+            parts = reaching() if is_large else list(reaching())
+            layer.adapt(parts if is_large else parts[0] if len(parts) == 1 else np.concatenate(parts))
+        elif isinstance(layer, keras.Model) and input_specs(layer) is not None:
+            inside = _adapt_inside(layer, reaching, is_large) if _unadapted_in(layer) else []
+            left += inside
+        else:
+            left += [f"{part.name!r} in {layer.name!r}" for part in _unadapted_in(layer)]
+    return left
+
+
+def _reaching(model, layer, rows):
+    """Return an iterator over what reaches a layer of a model, block by block, for each of its calls."""
+    from skdl import _engine  # which imports TensorFlow
+
+    calls = private.inputs_of(layer)
+    # A Sequential calls its layers anew where it grows.
+    for tensors in calls[-1:] if isinstance(model, keras.Sequential) else calls:
+        is_one = not isinstance(layer, keras.Model) or takes_one_array(layer)
+        reached = tensors[0] if is_one else keras.tree.pack_sequence_as(_nested_inputs(layer), tensors)
+        try:
+            before = keras.Model(_nested_inputs(model), reached)
+        except ValueError:  # a call in another model
+            continue
+        for block in rows():
+            yield _engine.forward(before, block)
+
+
+def adapted_spaces(params, X, inputs):
+    """Return parameters with copies of each ``keras.utils.FeatureSpace``, adapted to the columns of X.
+
+    ``inputs`` names columns, as for `assign_columns`. Those that were adapted stay as they are.
+    """
+    spaces = {name: each for name, each in params.items() if is_feature_space(each) and not each.built}
+    return {**params, **{name: _adapted_space(name, each, X, inputs) for name, each in spaces.items()}}
+
+
+def _adapted_space(name, space, X, inputs):
+    space, known = copied(space), getattr(X.dtype, "names", None) or ()
+    specs = {each: (tuple(tensor.shape[1:]), tensor.dtype) for each, tensor in space.inputs.items()}
+    columns = {each: [(inputs or {}).get(each, each)] for each in specs}
+    absent = [column for (column,) in columns.values() if column not in known]
+    if absent:
+        raise ValueError(
+            f"{name} is a FeatureSpace with the features {list(specs)}, which are adapted to columns of X, "
+            f"but X has no columns {absent}; it has {list(known)}. Give a DataFrame with these columns, or "
+            "adapt the FeatureSpace yourself."
+        )
+    rows = InputColumns(columns, specs, "dict").transform(X)
+    space.adapt(tf.data.Dataset.from_tensor_slices(rows).batch(_ADAPTED_AT_ONCE))
+    return space
+
+
+def is_feature_space(value):
+    """Return whether a parameter is a ``keras.utils.FeatureSpace``, which needs columns by their names."""
+    return isinstance(value, keras.Layer) and isinstance(value, keras.utils.FeatureSpace)
 
 
 def _unadapted_in(layer):

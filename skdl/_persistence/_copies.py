@@ -371,12 +371,14 @@ def _plain_container(obj):
 
 
 def _of_table(table):
+    types, kind = (table.key_dtype, table.value_dtype), isinstance(table, tf.lookup.StaticHashTable)
+    if kind and not int(table.size()):  # that of a layer that has not learnt from data is not filled yet
+        return kind, [], [], *types, None
     keys, values = (part.numpy() for part in table.export())
     order = np.argsort(keys)  # a copy of the table may have another one
     absent = b"".join(keys) + b"+" if table.key_dtype == tf.string else max(keys, default=0) + 1
     default = table.lookup(tf.constant(absent, table.key_dtype)).numpy()
-    kind = isinstance(table, tf.lookup.StaticHashTable)
-    return kind, keys[order], values[order], table.key_dtype, table.value_dtype, np.array(default)
+    return kind, keys[order], values[order], *types, np.array(default)
 
 
 def _arguments(variable):
@@ -460,6 +462,9 @@ def _set_function(function, state):
 def _table(is_static, keys, values, key_dtype, value_dtype, default):
     if is_static:
         initializer = tf.lookup.KeyValueTensorInitializer(keys, values, key_dtype, value_dtype)
+        if default is None:
+            initializer.initialize = lambda table: None
+            default = "" if value_dtype == tf.string else 0
         return tf.lookup.StaticHashTable(initializer, default)
     table = tf.lookup.experimental.MutableHashTable(key_dtype, value_dtype, default)
     table.insert(keys, values)

@@ -75,12 +75,12 @@ def _unpacked(*flat):
 
 
 class _PlainModel:
-    """A built model: Keras's file of it, the states of its seed generators, and what configurations lack."""
+    """A built model or layer: Keras's file, the states of its seed generators, what configurations lack."""
 
     def __init__(self, model):
         self.file = _file_of(model)
         self.seeds = [seed.numpy() for seed in seed_states(model)]
-        self.lacking = _lacking(model, model.weights)
+        self.lacking, self.name = _lacking(model, model.weights), model.name
 
     def config(self):
         with zipfile.ZipFile(io.BytesIO(self.file)) as archive:
@@ -94,25 +94,26 @@ class _PlainModel:
         for state, value in zip(seed_states(model), self.seeds, strict=True):
             state.assign(value)
         _add_lacking(model, self.lacking, model.weights)
+        model.name = self.name
         return model
 
 
 class _PlainPart:
-    """A layer, optimizer, loss or metric: its configuration, and the values of its variables."""
+    """An optimizer, loss or metric, or a layer that is not built: its configuration."""
 
     def __init__(self, part):
-        self.json = json.dumps(keras.saving.serialize_keras_object(part))
-        self.variables = [v.numpy() for v in part.variables] if isinstance(part, keras.Layer) else []
-        self.lacking = _lacking(part)
+        config = keras.saving.serialize_keras_object(part)
+        if isinstance(part, keras.Layer):  # a FeatureSpace that is built from it passes for adapted
+            config.pop("build_config", None)
+        self.json, self.lacking, self.name = json.dumps(config), _lacking(part), part.name
 
     def config(self):
         return json.loads(self.json)
 
     def restored(self, known):
         part = keras.saving.deserialize_keras_object(self.config(), custom_objects=known, safe_mode=True)
-        for variable, value in zip(getattr(part, "variables", ()), self.variables, strict=False):
-            variable.assign(value)
         _add_lacking(part, self.lacking)
+        part.name = self.name  # which a FeatureSpace does not write
         return part
 
 
@@ -146,7 +147,7 @@ def to_plain(thing):
         if isinstance(value, keras.callbacks.Callback):
             state = {n: plain(None if _is_made_anew(v) else v) for n, v in vars(value).items()}
             return _PlainCallback(value, state)
-        if isinstance(value, keras.Model) and value.built:
+        if isinstance(value, keras.Layer) and _has_state(value):
             value = _with_fitting_optimizer(value, known)
             written, check = _PlainModel(value), _check_same
         elif isinstance(value, keras.Layer | keras.Metric | keras.Loss | keras.Optimizer):
@@ -210,6 +211,12 @@ def _restored(written, known):
 _LOOKED_UP = ("activations", "constraints", "initializers", "losses", "metrics", "optimizers", "regularizers")
 
 
+def _has_state(layer):
+    """Return whether a layer is built, or has a vocabulary, which it has before it is built."""
+    words = getattr(layer, "get_vocabulary", None)
+    return layer.built or (words is not None and bool(words(include_special_tokens=False)))
+
+
 def _file_of(model):
     """Return the bytes of Keras's file of a model."""
     with tempfile.TemporaryDirectory() as folder:
@@ -218,6 +225,8 @@ def _file_of(model):
             with warnings.catch_warnings():
                 # Keras 3.15 reads TensorFlow 2.21's tensors by np.array, which NumPy 2 deprecates.
                 warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+                # A lookup layer is built by its first call, after it has learnt.
+                warnings.filterwarnings("ignore", ".*has not yet been built", UserWarning)
                 keras.saving.save_model(model, path)
         except OSError:
             raise
@@ -384,7 +393,7 @@ def _check_same(model, restored):
             "differ. Let get_config of its classes return all that they were made with, or use pickle, "
             "which needs no configuration."
         )
-    if model.compiled:
+    if getattr(model, "compiled", False):
         for pair in zip(*(keras.tree.flatten([m.optimizer, m.loss]) for m in (model, restored)), strict=True):
             if hasattr(pair[0], "get_config"):
                 _check_alike(*pair)
