@@ -1,5 +1,6 @@
 """Columns of DataFrames as the inputs of a model, and layers that learn from the rows to train on."""
 
+import copy
 import pickle
 
 import cloudpickle
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 from imblearn.over_sampling import RandomOverSampler
 from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
-from joblib import parallel_config
+from joblib import Parallel, delayed, parallel_config
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.inspection import permutation_importance
@@ -129,6 +130,70 @@ def test_a_frame_gives_what_plain_keras_gives(branches, library, form):
     np.testing.assert_allclose(ours, expected.ravel(), rtol=1e-6)
     assert list(fitted.feature_names_in_) == names_of(branches)
     assert fitted.n_features_in_ == len(names_of(branches))
+
+
+@pytest.fixture(scope="module", params=["pandas", "polars"])
+def with_plain(request):
+    """Return a fitted network, its frame, and what plain Keras predicts for the same arrays."""
+    X, inputs = frame(request.param), arrays(COMBINATIONS[-1])
+    fitted = classifier(COMBINATIONS[-1]).fit(X, Y)
+    return fitted, X, fitted.model_.predict(list(inputs.values()), verbose=0).ravel()
+
+
+def in_a_file(fitted, X, folder):
+    save(fitted, folder / "network.skdl")
+    return load(folder / "network.skdl", trusted=[f"{__name__}.build"]).predict_proba(X)
+
+
+def in_two_jobs(fitted, X, backend):
+    with parallel_config(backend, n_jobs=2):
+        halves = Parallel()(delayed(fitted.predict_proba)(part) for part in (X[:20], X[20:]))
+    return np.concatenate(halves)
+
+
+WAYS = {
+    "reordered": lambda fitted, X, folder: fitted.predict_proba(X[list(X.columns)[::-1]]),
+    "clone": lambda fitted, X, folder: clone(fitted).fit(X, Y).predict_proba(X),
+    "deepcopy": lambda fitted, X, folder: copy.deepcopy(fitted).predict_proba(X),
+    "pickle": lambda fitted, X, folder: pickle.loads(pickle.dumps(fitted)).predict_proba(X),
+    "file": in_a_file,
+    "pipeline": lambda fitted, X, folder: make_pipeline(FunctionTransformer(), fitted).predict_proba(X),
+    "threads": lambda fitted, X, folder: in_two_jobs(fitted, X, "threading"),
+    "processes": lambda fitted, X, folder: in_two_jobs(fitted, X, "loky"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_in_each_way_predictions_are_those_of_plain_keras(with_plain, way, tmp_path):
+    fitted, X, expected = with_plain
+    np.testing.assert_allclose(WAYS[way](fitted, X, tmp_path)[:, 1], expected, rtol=1e-6)
+
+
+TYPES = {
+    "age": {
+        "pandas": ["float64", "float32", "float16", "int8", "uint64", "Int64", "Float32", "object"],
+        "polars": [pl.Float64, pl.Float32, pl.Int8, pl.UInt64],
+    },
+    "word": {"pandas": ["int8", "uint64", "Int32", "float64"], "polars": [pl.Int8, pl.UInt64, pl.Float64]},
+    "text": {
+        "pandas": ["object", "string", "category"],
+        "polars": [pl.String, pl.Categorical, pl.Enum(sorted(set(TEXTS)))],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [(column, dtype) for column, kinds in TYPES.items() for kind in kinds.values() for dtype in kind],
+    ids=str,
+)
+def test_a_column_of_any_type_is_what_plain_keras_takes(with_plain, column, dtype):
+    fitted, _, expected = with_plain
+    if isinstance(dtype, str):
+        X = frame("pandas").astype({column: dtype})
+    else:
+        X = frame("polars").with_columns(pl.col(column).cast(dtype))
+    np.testing.assert_allclose(fitted.predict_proba(X)[:, 1], expected, rtol=1e-6)
 
 
 def test_training_is_that_of_keras():

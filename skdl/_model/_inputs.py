@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from numbers import Number
 
 import numpy as np
-import scipy.sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import assert_all_finite
 
@@ -55,15 +54,15 @@ def is_list_of_inputs(X, n_rows):
 
 def is_text(X):
     """Return whether X is one column of text: a Series, a list, or an array of one or two dimensions."""
-    if is_frame(X) or isinstance(X, dict | LargeRows) or scipy.sparse.issparse(X):
+    if isinstance(X, list | tuple):
+        return bool(X) and all(isinstance(each, str) for each in X)
+    dtype = getattr(X, "dtype", None)
+    if dtype is None or tuple(X.shape)[1:] not in ((), (1,)):
         return False
-    if isinstance(X, list | tuple) and not all(isinstance(each, str) for each in X):
+    if isinstance(dtype, np.dtype) and dtype.kind not in "OUT":
         return False
-    shape = np.shape(X)
-    if not math.prod(shape) or shape[1:] not in ((), (1,)):
-        return False
-    array = np.asarray(X)
-    return array.dtype.kind in "UT" or (array.dtype.kind == "O" and isinstance(array.flat[0], str))
+    array = np.asarray(X).ravel()
+    return array.size > 0 and isinstance(array[0], str)
 
 
 def _are_inputs(items, n_rows, row_shape):
@@ -88,7 +87,8 @@ def text_error(error, estimator):
 
 def is_frame(X):
     """Return whether features are a DataFrame of pandas, polars or the like."""
-    return hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape")
+    # Of the class: pandas makes a Series whenever it is asked for the types.
+    return all(hasattr(type(X), name) for name in ("columns", "dtypes", "shape"))
 
 
 def column_types(frame):
