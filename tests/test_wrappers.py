@@ -1215,27 +1215,24 @@ def with_objects(module):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    "through",
-    [lambda e, folder: pickle.loads(pickle.dumps(e)), lambda e, folder: copy.deepcopy(e), "joblib"],
-    ids=["pickle", "deepcopy", "joblib"],
-)
-def test_estimators_with_custom_objects_are_copied_whole(with_objects, kind, through, tmp_path):
+def test_estimators_with_custom_objects_are_copied_whole(with_objects, kind, tmp_path):
     X, y = DIABETES
     reg = with_objects[kind]
-    if through == "joblib":
-        joblib.dump(reg, tmp_path / "reg.joblib")
-        again = joblib.load(tmp_path / "reg.joblib")
-    else:
-        again = through(reg, tmp_path)
-    assert_array_equal(again.predict(X), reg.predict(X))
-    assert again.history_ == reg.history_
-    assert again.get_params().keys() == reg.get_params().keys()
-    assert type(again.model_) is type(reg.model_)
-    # They go on alike, with the optimizer's state, and apart from each other.
+    joblib.dump(reg, tmp_path / "reg.joblib")
+    copies = {
+        "pickle": pickle.loads(pickle.dumps(reg)),
+        "deepcopy": copy.deepcopy(reg),
+        "joblib": joblib.load(tmp_path / "reg.joblib"),
+    }
     ahead = copy.deepcopy(reg).partial_fit(X, y)
-    assert_array_equal(again.partial_fit(X, y).predict(X), ahead.predict(X))
-    assert not np.array_equal(again.predict(X), reg.predict(X))
+    for way, again in copies.items():
+        assert_array_equal(again.predict(X), reg.predict(X), err_msg=way)
+        assert again.history_ == reg.history_, way
+        assert again.get_params().keys() == reg.get_params().keys()
+        assert type(again.model_) is type(reg.model_)
+        # They go on alike, with the optimizer's state, and apart from each other.
+        assert_array_equal(again.partial_fit(X, y).predict(X), ahead.predict(X), err_msg=way)
+        assert not np.array_equal(again.predict(X), reg.predict(X)), way
 
 
 @pytest.mark.parametrize("kind", KINDS)
