@@ -170,6 +170,15 @@ def test_too_short():
     assert diagnosis.verdict == "too short to judge"
 
 
+def test_what_follows_an_explosion_may_be_too_short_to_judge():
+    assert diagnose({"loss": [900.0, 0.7, 0.6, 0.5, 0.45]}).codes == ["exploded"]
+
+
+def test_one_validated_epoch_says_nothing_of_a_trend():
+    history = {"loss": _decay(8, 2), "val_loss": np.r_[np.full(7, np.nan), 0.1]}
+    assert "still-improving" not in diagnose(history).codes
+
+
 def test_evidence_counts_from_zero_and_text_from_one():
     history = {"loss": _decay(30, 8), "val_loss": np.r_[np.linspace(1, 0.5, 11), np.linspace(0.53, 1.1, 19)]}
     (finding,) = diagnose(history).findings

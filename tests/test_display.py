@@ -266,6 +266,12 @@ def test_history_annotated(size):
     assert display.plot().text_ is None
 
 
+def test_history_without_findings_is_annotated_with_the_verdict():
+    loss = np.r_[0.7, 0.5, np.full(20, 0.4)]
+    display = HistoryDisplay.from_history({"loss": loss, "val_loss": loss + 0.01}, annotate=True)
+    assert display.text_.get_text() == "Good fit."
+
+
 def test_history_annotation_knows_early_stopping(data):
     stopped = Trained(epochs=30, early_stopping=True).fit(*data)
     verdicts = [HistoryDisplay.from_estimator(run).diagnoses[0].codes for run in (stopped,)]
@@ -479,6 +485,15 @@ def test_search_labels_the_values_of_a_narrow_log_axis(values, labels, size):
     display = SearchDisplay.from_cv_results(results(value=values))
     assert [label.get_text() for label in display.ax_.get_xticklabels()] == labels
     check_texts(display.figure_)
+
+
+def test_search_labels_of_functions_classes_and_objects():
+    class Glorot:
+        pass
+
+    display = SearchDisplay.from_cv_results(results(value=[np.tanh, np.ndarray, Glorot()]))
+    labels = [label.get_text() for label in display.ax_.get_xticklabels()]
+    assert labels == ["Glorot", "ndarray", "tanh"]
 
 
 def test_search_line_through_the_best_of_the_others():

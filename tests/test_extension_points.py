@@ -234,6 +234,18 @@ def test_every_class_is_known_also_where_its_rows_are_held_out():
     assert_array_equal(clf.classes_, [0, 1, 2])
 
 
+def test_target_encoders_refuse_what_they_do_not_know():
+    with pytest.raises(ValueError, match=r"sorted labels, each once; got \['b', 'a'\]"):
+        ClassifierLabelEncoder(categories=[["b", "a"]]).fit(np.array(["a", "b"]))
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        ClassifierLabelEncoder().fit(np.array([0.5, 1.7, 2.2]))
+    with pytest.raises(ValueError, match="y has 3 columns, but RegressorTargetEncoder was fitted on 2"):
+        RegressorTargetEncoder().fit(np.zeros((4, 2))).transform(np.zeros((4, 3)))
+    several = ClassifierLabelEncoder().fit(np.array([[0, 1], [1, 2], [2, 0]]))
+    with pytest.raises(NotImplementedError, match="write a target_encoder"):
+        several.inverse_transform(np.zeros((3, 2)))
+
+
 class Settled(KerasClassifier):
     """Has no parameters: its author has settled them."""
 

@@ -516,10 +516,12 @@ def test_no_row_of_weight_zero_is_held_out(cancer):
         assert_array_equal(pipeline.validation_indices_, weighted[held_out])
 
 
-def test_a_network_alone_and_in_a_pipeline_are_the_same_with_weights_of_zero(cancer):
+@pytest.mark.parametrize("validation_split", [0.2, None])
+def test_a_network_alone_and_in_a_pipeline_are_the_same_with_weights_of_zero(cancer, validation_split):
     X, y = StandardScaler().fit_transform(cancer[0]), cancer[1]
     weights = np.random.RandomState(0).randint(3, size=len(y)).astype(float)
-    net = skdl.DNNClassifier((4,), epochs=2, batch_size=-1, validation_split=0.2, random_state=0)
+    settings = {"batch_size": -1, "validation_split": validation_split, "random_state": 0}
+    net = skdl.DNNClassifier((4,), epochs=2, **settings)
     alone = clone(net).fit(X, y, sample_weight=weights)
     pipeline = Pipeline([("off", None), ("clf", net)]).fit(X, y, clf__sample_weight=weights)
     assert pipeline["clf"].history_ == alone.history_
