@@ -219,10 +219,16 @@ def is_own(array):
     return _is_in(array, _Memory)
 
 
-def without_sparse(data):
-    """Return nested arrays with sparse matrices as arrays, or as `LargeRows` where these would be large."""
+def without_sparse(data, *, keep_large=False):
+    """Return nested arrays with sparse matrices as arrays, or as `LargeRows` where these would be large.
+
+    With ``keep_large`` these stay as they are, for a caller that multiplies their rows.
+    """
 
     def dense(each):
-        return in_memory_where_small(LargeRows(each)) if scipy.sparse.issparse(each) else each
+        if not scipy.sparse.issparse(each):
+            return each
+        rows = in_memory_where_small(LargeRows(each))
+        return each if keep_large and isinstance(rows, LargeRows) else rows
 
     return _mapped(dense, data)

@@ -5,6 +5,7 @@ import functools
 import threading
 
 import numpy as np
+import scipy.sparse
 from threadpoolctl import ThreadpoolController
 
 from skdl._dense._formulas import ACTIVATIONS, LOSSES, target_of, values_of
@@ -80,7 +81,7 @@ def train_epoch(state, x, y, weight, order, batch_size, report=None):
     logits, output = np.empty((2, block, n_units), dtype)
 
     sums, penalties = 0, 0.0
-    with one_blas_thread(batch_size * network.n_products):
+    with one_blas_thread(batch_size * _n_products(network, x)):
         for first in range(0, len(order), block):
             # What can be done for several steps at a time is: rows, masks, and the metrics after.
             rows = order[first : first + block]
@@ -163,9 +164,10 @@ def _penalty(variable, w):
 def predict(state, x):
     """Return the output for each row; its last bits may depend on the rows beside it, as in any BLAS."""
     network = state.network
-    output = np.empty((len(x), network.n_units), state.weights.dtype)
-    with np.errstate(all="ignore"), one_blas_thread(len(x) * network.n_products):
-        for chunk in _chunks(network, len(x)):
+    n = x.shape[0]
+    output = np.empty((n, network.n_units), state.weights.dtype)
+    with np.errstate(all="ignore"), one_blas_thread(n * _n_products(network, x)):
+        for chunk in _chunks(network, n):
             output[chunk] = _forward(state, _rows_of(network, x[chunk]))[1]
     return output
 
@@ -173,9 +175,9 @@ def predict(state, x):
 @np.errstate(all="ignore")
 def evaluate(state, x, y, weight=None):
     """Return loss and metrics as ``keras.Model.evaluate`` does; its batches make no difference."""
-    sums = 0
-    with one_blas_thread(len(x) * state.network.n_products):
-        for chunk in _chunks(state.network, len(x)):
+    sums, n = 0, x.shape[0]
+    with one_blas_thread(n * _n_products(state.network, x)):
+        for chunk in _chunks(state.network, n):
             weights = None if weight is None else weight[chunk]
             outputs = _forward(state, _rows_of(state.network, x[chunk]))
             sums = sums + _sums(state.network, *outputs, y[chunk], weights)
@@ -188,8 +190,23 @@ def _chunks(network, n):
     return [slice(start, start + size) for start in range(0, n, size)]
 
 
+def _n_products(network, x):
+    """Return the multiplications of a row by BLAS, which does not multiply sparse matrices."""
+    first = network.layers[0]
+    by_scipy = first.n_inputs * first.n_units if _is_multiplied(network, x) else 0
+    return network.n_products - by_scipy
+
+
+def _is_multiplied(network, x):
+    """Return whether rows stay sparse, since the first layer only multiplies them."""
+    return scipy.sparse.issparse(x) and network.layers[0].kind == "dense"
+
+
 def _rows_of(network, x):
     """Return rows as the first layer takes them: flat, of the network's float type."""
+    if _is_multiplied(network, x):
+        return x.astype(network.dtype)
+    x = x.toarray() if scipy.sparse.issparse(x) else x
     return np.asarray(x, network.dtype, order="C").reshape(len(x), network.layers[0].n_inputs)
 
 
@@ -232,13 +249,16 @@ def _dense(weights, gradients, ones, is_first):
     def forward(inputs, i):
         nonlocal x
         x = inputs
-        y = np.dot(x, kernel)
+        y = x @ kernel if scipy.sparse.issparse(x) else np.dot(x, kernel)
         if bias is not None:
             y += bias
         return y
 
     def backward(g):
-        np.dot(x.T, g, out=gradients["kernel"])
+        if scipy.sparse.issparse(x):
+            gradients["kernel"][...] = x.T @ g
+        else:
+            np.dot(x.T, g, out=gradients["kernel"])
         if bias is not None:
             np.dot(ones[: len(g)], g, out=gradients["bias"])
         return None if is_first else np.dot(g, kernel.T)

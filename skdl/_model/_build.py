@@ -235,7 +235,7 @@ def asks_keras(*, callbacks=(), steps=None, verbose=0, batch_size=None):
 def dense_outputs(state, x):
     """Return the outputs of a dense network for an array or a sparse matrix, or a dict of one."""
     x = next(iter(x.values())) if isinstance(x, dict) else x
-    return _dense.predict(state, without_sparse(x))
+    return _dense.predict(state, without_sparse(x, keep_large=True))
 
 
 def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **args):

@@ -114,9 +114,9 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, funct
     ``functions`` is the module with ``train_epoch`` and ``evaluate`` for the state.
     """
     batch_size, _ = plan.batch_sizes(train.n)
-    x, y, weight, reports = without_sparse(train.X), train.y, train.weight, {}
+    x, y, weight, reports = without_sparse(train.X, keep_large=True), train.y, train.weight, {}
     if held_out is not None:
-        validation = without_sparse(held_out.X), held_out.y, held_out.weight
+        validation = without_sparse(held_out.X, keep_large=True), held_out.y, held_out.weight
     if plan.verbose:
         progress = Progress(
             plan, -(-train.n // batch_size), min((h.deadline for h in hooks), default=math.inf)
