@@ -670,28 +670,37 @@ def test_a_feature_space_without_its_columns_is_refused():
         with_features(adapt=False).fit(frame("pandas", FEATURES), T)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        pd.Series,
-        lambda texts: pl.Series("comment", texts.tolist()),
-        list,
-        np.array,
-        lambda texts: texts[:, None],
-        lambda texts: texts.astype(str)[:, None],
-    ],
-    ids=["pandas", "polars", "list", "array", "column", "str"],
-)
-def test_text_alone_is_the_column_of_the_only_input(make):
+TEXTS_ALONE = {
+    "pandas": pd.Series,
+    "polars": lambda texts: pl.Series("comment", texts.tolist()),
+    "list": list,
+    "array": np.array,
+    "column": lambda texts: texts[:, None],
+    "str": lambda texts: texts.astype(str)[:, None],
+}
+
+
+@pytest.fixture(scope="module")
+def of_a_frame_of_text():
+    """Probabilities of a network that was fitted to a frame with one column of text."""
+    X = frame("pandas", ["text"])
+    return classifier(("text",)).fit(X, Y).predict_proba(X)
+
+
+@pytest.mark.parametrize("make", TEXTS_ALONE.values(), ids=TEXTS_ALONE)
+def test_text_alone_is_the_column_of_the_only_input(make, of_a_frame_of_text):
     X = make(COLUMNS["text"])
     fitted = classifier(("text",)).fit(X, Y, X_val=X[:4], y_val=Y[:4])
-    expected = (
-        classifier(("text",)).fit(frame("pandas", ["text"]), Y).predict_proba(frame("pandas", ["text"]))
-    )
-    np.testing.assert_array_equal(fitted.predict_proba(X), expected)
-    assert cross_val_score(classifier(("text",)), X, Y, cv=2, error_score="raise").shape == (2,)
+    np.testing.assert_array_equal(fitted.predict_proba(X), of_a_frame_of_text)
     with pytest.raises(ValueError, match="holds text"):
         KerasRegressor(lambda: keras.Sequential([keras.Input((1,)), layers.Dense(1)]), loss="mse").fit(X, T)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "list", "array"])
+def test_text_alone_is_cross_validated(kind):
+    X = TEXTS_ALONE[kind](COLUMNS["text"])
+    scores = cross_val_score(classifier(("text",), epochs=1), X, Y, cv=2, error_score="raise")
+    assert scores.shape == (2,)
 
 
 def test_validation_rows_may_have_their_columns_in_another_order():
