@@ -611,11 +611,15 @@ def test_a_layer_among_the_parameters_is_copied_for_each_fit():
     assert_array_equal(layer.get_weights()[0], before[0])
 
 
+def build_dense():
+    return around(layers.Dense(3))
+
+
 @pytest.mark.parametrize("kind", ["CSVLogger", "TensorBoard"])
 def test_open_files_are_left_out(kind, tmp_path):
     path = str(tmp_path / "log")
     callback = getattr(keras.callbacks, kind)(path)
-    reg = regressor(callbacks=[callback]).fit(X, Y)
+    reg = regressor(build_dense, callbacks=[callback]).fit(X, Y)
     search = GridSearchCV(reg, {"epochs": [1]}, cv=2).fit(X, Y)
     for each in (reg, search):
         for way in WAYS.values():
