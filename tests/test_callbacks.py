@@ -510,7 +510,7 @@ def test_verbose_prints_what_keras_prints(cancer, capsys):
 
 @pytest.mark.parametrize("engine", ["numpy", "compiled", "keras"])
 def test_verbose_shows_how_far_an_epoch_is(capsys, monkeypatch, engine):
-    monkeypatch.setattr("skdl._training._fit._EACH", 0)
+    monkeypatch.setattr("skdl._training._fit._SECONDS_BETWEEN_REPORTS", 0)
     X = np.random.default_rng(0).random((60_000, 20)).astype("float32")
     net(engine=engine, verbose=1, epochs=1, batch_size=100).fit(X, X[:, 0] > 0.5)
     steps = [int(step) for step in re.findall(r"(\d+)/600", capsys.readouterr().out)]

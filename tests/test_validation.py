@@ -263,7 +263,7 @@ def test_the_rows_held_out_are_those_of_scikit_learn(labels, share):
 
 
 def test_where_every_class_has_one_row_nothing_can_be_held_out():
-    with pytest.raises(ValueError, match=r"validation_split=0.5 can't hold out rows of every kind from 4"):
+    with pytest.raises(ValueError, match=r"validation_split=0.5 can't hold out rows of each label from 4"):
         network(validation_split=0.5).fit(np.eye(4), [0, 1, 2, 3])
 
 

@@ -9,7 +9,7 @@ _MODULES = {
     "clear_caches": "_program",
     "compilations": "_program",
     "forward": "_forward",
-    "note_plain": "_digest",
+    "note_origin": "_digest",
     "rolled_back_where_it_fails": "_train",
     "set_cache_limit": "_program",
     "train": "_train",

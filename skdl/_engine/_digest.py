@@ -107,7 +107,7 @@ def _renamed(name, names):
 _when_built = weakref.WeakKeyDictionary()
 
 
-def note_plain(model, params):
+def note_origin(model, params):
     """Note that skdl has just built a model of numbers and names alone, with parameters of loss and metrics.
 
     A program of a model with the same ones and the same configuration then runs it, without tracing. None for

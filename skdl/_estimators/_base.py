@@ -111,7 +111,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         tags.input_tags.sparse = True
         return tags
 
-    # From parameters to values.
+    # The plan of a training.
 
     def _plan(self, validation, arguments):
         """Return the validation rows that a call of `fit` gives, or None, and the plan of the training."""
@@ -126,8 +126,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         )
         return validation, plan
 
-    def _encoded_loss(self):
-        """Return the loss, by which the target is encoded."""
+    def _resolved_loss(self):
+        """Return the loss: that of the parameter, or the default of the target for "auto"."""
         return getattr(self, "loss", None)
 
     def _split_validation(self, X, y, groups=None):
@@ -138,7 +138,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         return holdout.split(_num_samples(X), y, strata=self._strata_of(y), groups=groups)
 
     def _strata_of(self, y):
-        """Return the labels by which rows are held out in equal shares, or None."""
+        """Return the labels for a stratified split, or None."""
         return self._target_kind.strata(y)
 
     # Check.
@@ -162,7 +162,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         check_consistent_length(X, y)
         if not reset and y.ndim != self.y_ndim_:
             raise ValueError(
-                f"y has {y.ndim} dimensions, but {name} was fitted on a target of {self.y_ndim_}."
+                f"y has {y.ndim} dimensions, but {name} was fitted on a target with {self.y_ndim_}."
             )
         return X, y
 
@@ -173,15 +173,15 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     def _check_features(self, X, *, reset):
         dtypes = [np.dtype(floatx())]  # other types are converted to the first
         if self._keeps_integers:
-            dtypes += [np.dtype(kind) for kind in "?bhilqBHILQ"]
+            dtypes += [np.dtype(kind) for kind in "?bhilqBHILQ"]  # booleans and integers
         X = large_rows(X)
-        if isinstance(X, LargeRows):  # are converted a batch at a time
-            dtypes.append(X.dtype)
-        # Rows of a frame, whose columns lie side by side, would be gathered slowly in each epoch.
+        if isinstance(X, LargeRows):
+            dtypes.append(X.dtype)  # its rows are converted a batch at a time
+        # "C", since a frame has its columns side by side in memory: batches of rows would be slow to gather.
         how = {"accept_sparse": "csr", "allow_nd": True, "dtype": dtypes, "order": "C"}
         try:
             if isinstance(X, LargeRows):
-                for block in X.blocks():
+                for block in X.blocks():  # are checked alone: the rows stay where they are
                     validate_data(self, block, reset=reset, **how)
             else:
                 X = validate_data(self, X, reset=reset, **how)
@@ -200,7 +200,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
 
     def _check_target(self, y):
         name = type(self).__name__
-        return self._target_kind.validate(y, name, own_encoder=self._is_overridden("target_encoder"))
+        return self._target_kind.validate(y, name, user_encoder=self._is_overridden("target_encoder"))
 
     def _checked_validation(self, validation):
         """Return the validation rows that a user gives, checked against those of `fit`."""
@@ -211,7 +211,11 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     # Build.
 
     def _build_network(self, train, y, classes=None):
-        """Fit the encoders to the rows to train on and to the labels of all, and build the network."""
+        """Fit the encoders and build the network.
+
+        ``train`` are the rows to train on, ``y`` is the target of all rows, also of those held out: its
+        labels are known. ``classes`` are those of `partial_fit`.
+        """
         if y is not None:
             self.target_type_ = self._type_of_target(y if classes is None else classes)
             self.y_dtype_, self.y_ndim_ = y.dtype, y.ndim
@@ -223,7 +227,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         self.feature_encoder_ = self.feature_encoder.fit(train.X)
         vars(self).update(encoder_metadata(self.feature_encoder_))
         row = encoded(self.feature_encoder_, take(train.X, slice(0, 1)))
-        # Nested inputs have no single shape; only the user's builder needs theirs.
+        # Of a dict or list of inputs, () : only the user's builder needs their shapes.
         self._row_shape = getattr(row, "shape", (1,))[1:]
         build_seed, self._seed = self._draw_seeds(2)
         for name in ("model_", "_dense"):
@@ -234,9 +238,11 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
                 return
         check_not_forked()
         spec, builder = self._spec_for(train), self._find_builder()
+        # The fitted attributes.
         meta = {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
         with seeded(build_seed, user_code=_build.runs_user_code(spec, builder)) as set_by_builder:
             self.model_ = _build.build(spec, builder, meta)
+        # A seed that the builder sets is that of the training too.
         if set_by_builder and self.random_state is None:
             self._seed = set_by_builder[-1] % SEEDS
 
@@ -252,14 +258,14 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         return _build.find_builder(type(self).__name__, getattr(self, "_keras_build_fn", None))
 
     def _as_inputs(self, train, held_out, data, validation):
-        """Return rows as the inputs of a model that is new, for a subclass whose features may be columns."""
+        """Return rows as the inputs of the model just built; overridden where features are columns."""
         return train, held_out
 
     def _compile_network(self, x):
         """Compile the model unless it is compiled, and check that it fits the target and the row x."""
         target = self._target
         if "model_" not in vars(self):
-            target.match(self._encoded_loss(), [(None, self._dense.network.n_units)])
+            target.match(self._resolved_loss(), [(None, self._dense.network.n_units)])
             return
         if any(self.model_ is getattr(self, name, None) for name in ("model", "build_fn")):
             self.model_ = copied(self.model_)
@@ -285,7 +291,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         -------
         estimator
             Ready to predict. A model given as ``model`` is used as it is, and copied
-            by the first fit that goes on from here.
+            by the first fit that continues from it.
         """
         with self._restored_on_error():
             self._initialize(X, y)
@@ -344,7 +350,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         Warns
         -----
         ConvergenceWarning
-            If the training diverged: the weights are infinite or no numbers. ``history_``
+            If the training diverged: the weights are infinite or NaN. ``history_``
             shows when; `predict` raises an error.
         """
         validation, plan = self._plan((X_val, y_val, sample_weight_val), kwargs)
@@ -405,17 +411,21 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         metadata = None if data.weight is None else {"sample_weight": data.weight}
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
         with self._restored_on_error(trains_model=not builds):
-            own = builds and self._is_overridden("_initialize")  # as in scikeras, where it builds
-            X, y = self._initialize(data.X, data.y) if own else self._check_data(data.X, data.y, reset=builds)
+            # A subclass written for scikeras may build its model there, before rows are held out.
+            initializes = builds and self._is_overridden("_initialize")
+            if initializes:
+                X, y = self._initialize(data.X, data.y)
+            else:
+                X, y = self._check_data(data.X, data.y, reset=builds)
             train, held_out = plan.split(Rows(X, y, data.weight), self._strata_of, groups)
-            if builds and not own:
+            if builds and not initializes:
                 self._build_network(train, y, classes)
             self._target.check_learnable(train.y, type(self).__name__, classes)
             if validation is not None:
                 held_out = self._checked_validation(validation)
             if builds:
                 train, held_out = self._as_inputs(train, held_out, data, validation)
-            task_data = _fit.callback_data(data.X, data.y, metadata, train.where())
+            task_data = _fit.callback_data(data.X, data.y, metadata, train.user_positions())
             scored = None
             if held_out is not None:
                 scored = (data if validation is None else validation), held_out
@@ -444,9 +454,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         """Return rows as the model takes them, weighted by class, with weights of mean one, and the plan."""
         if plan.class_weight is not None:
             train = train.weighted(self._target.class_weights(train.y, plan.class_weight))
-        train = train.of_mean_weight_one().encode(self.feature_encoder_, self._target)
+        train = train.with_mean_weight_one().encode(self.feature_encoder_, self._target)
         if held_out is not None:
-            held_out = held_out.of_mean_weight_one().encode(self.feature_encoder_, self._target)
+            held_out = held_out.with_mean_weight_one().encode(self.feature_encoder_, self._target)
         return train, held_out, plan
 
     def _network_to_train(self, train, plan):
@@ -489,12 +499,12 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         if isinstance(network, State):
             keep = functools.partial(self._keep_network, model=vars(self).get("model_"))
             return _fit.train_dense(network, train, held_out, plan, **args, set_network=keep)
-        plain = _build.plain_params(self._spec(), self._find_builder()) if is_new else None
-        _engine.note_plain(network, plain)
+        origin = _build.numbers_and_names(self._spec(), self._find_builder()) if is_new else None
+        _engine.note_origin(network, origin)
         return _fit.train_model(network, train, held_out, plan, **args)
 
     def _check_trained(self, x):
-        """Raise an error if the outputs for the encoded rows x show that the network is wrong."""
+        """Raise an error if the outputs for the encoded rows x do not suit the target."""
 
     # Prediction.
 
@@ -513,7 +523,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         if n:
             # NaN would be decoded as the first class.
             reason = _scoring.divergence_message(self._network, self._history()) or (
-                "Its weights are finite: are there very large values in X?"
+                "Its weights are finite; X may hold very large values."
             )
             raise ValueError(f"{type(self).__name__} predicts NaN for {n} of {X.shape[0]} rows. {reason}")
         return outputs
@@ -525,9 +535,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
                 return _build.dense_outputs(self._dense_network(), x)
             except NotDense:
                 pass
-        return _build.predict_outputs(self.model_, x, step=self._rows_of_a_step(), **args)
+        return _build.predict_outputs(self.model_, x, step=self._prediction_batch_size(), **args)
 
-    def _rows_of_a_step(self):
+    def _prediction_batch_size(self):
         """Return how many rows to predict at once, where the model looks across them: as in training."""
         return self._fit_settings({})["batch_size"] or 32
 

@@ -46,7 +46,7 @@ class KerasClassifierMixin(ClassifierMixin):
 
         Its ``inverse_transform`` takes ``return_proba``, for `predict_proba`.
         """
-        return ClassifierLabelEncoder(loss=self._encoded_loss())
+        return ClassifierLabelEncoder(loss=self._resolved_loss())
 
     def _one_hot_is_classes(self):
         """Return whether the loss takes one-hot rows as classes, not as independent labels."""
@@ -165,7 +165,7 @@ class KerasClassifierMixin(ClassifierMixin):
         name, from_logits = read_loss(loss)
         if from_logits and not name.startswith("binary"):
             return
-        step, n = self._rows_of_a_step(), n_rows(x)
+        step, n = self._prediction_batch_size(), n_rows(x)
         rows = n if step == -1 else min(n, -(-_CHECKED_ROWS // step) * step)
         outputs = self._probabilities(self._outputs(take(x, np.linspace(0, n - 1, rows).astype(int))))
         check_probabilities(outputs.reshape(rows, -1), "classes" if in_rows else "labels", loss)

@@ -65,16 +65,16 @@ class NetworkEstimator(KerasEstimator):
         network = described_network(self._row_shape, layers, spec.compile_params, fit_metric)
         return initial_state(network, seed)
 
-    def _encoded_loss(self):
+    def _resolved_loss(self):
         return self._target.loss(self.loss)
 
     def _loss_with_params(self):
         """Return the loss, in a tuple with its parameters if there are any, as `read_loss` takes it."""
-        loss, params = self._encoded_loss(), self._params_for("loss")
+        loss, params = self._resolved_loss(), self._params_for("loss")
         return (loss, params) if params else loss
 
     def _compile_params(self):
-        params = {**self._all_params(), "loss": self._encoded_loss()}
+        params = {**self._all_params(), "loss": self._resolved_loss()}
         rate = params.pop("learning_rate")
         if rate is not None:
             if "optimizer__learning_rate" in params:

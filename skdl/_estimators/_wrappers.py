@@ -199,11 +199,11 @@ class BaseWrapper(KerasEstimator):
         if not self._has_columns and is_frame(data.X) and self._takes_names():
             # In one array all numbers have one type.
             self._has_columns, table = True, self._check_columns(data.X, reset=True)
-            train = replace(train, X=table[train.where()])
+            train = replace(train, X=table[train.user_positions()])
             if validation is not None:
                 held_out = replace(held_out, X=self._check_columns(validation.X, reset=False))
             elif held_out is not None:
-                held_out = replace(held_out, X=table[held_out.where()])
+                held_out = replace(held_out, X=table[held_out.user_positions()])
         if self._has_columns:
             names = list(self.feature_names_in_)
             if self.inputs is None and takes_one_array(self.model_):

@@ -109,7 +109,7 @@ def runs_user_code(spec, builder):
     return not is_own or any(map(callable, spec.params.values()))
 
 
-def plain_params(spec, builder):
+def numbers_and_names(spec, builder):
     """Return the parameters of loss and metrics if skdl builds a model from numbers and names, else None."""
     try:
         json.dumps(spec.params)

@@ -241,7 +241,7 @@ class _TabularMixin:
     def _encode(self, train, held_out, plan):
         """Put the rows of all folds side by side, settle the plan by their number, and compile."""
         train, held_out, plan = super()._encode(train, held_out, plan)
-        train = train.take(train.used())  # class_weight may set weights to 0
+        train = train.take(train.used_positions())  # class_weight may set weights to 0
         start = self._constant_output(train)
         self.neighbors_ = None
         if self.neighbors and train.n <= MOST_ROWS and train.n > 1:
@@ -300,7 +300,7 @@ class _TabularMixin:
         if isinstance(network, TabularState):
             keep = partial(self._keep_network, model=None)
             args = {"seed": self._seed, "hooks": hooks, "set_network": keep}
-            outcome = train_dense(network, train, held_out, plan, **args, functions=_fold_networks)
+            outcome = train_dense(network, train, held_out, plan, **args, module=_fold_networks)
             network.slots = None
         else:
             outcome = super()._train(network, train, held_out, plan, hooks, is_new)
@@ -351,7 +351,7 @@ class _TabularMixin:
         """
         return super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
 
-    def _rows_of_a_step(self):
+    def _prediction_batch_size(self):
         return None  # the network treats each row alone
 
     def _network_parts(self):
@@ -480,7 +480,7 @@ class TabularClassifier(_TabularMixin, KerasClassifierMixin, KerasEstimator):
             )
         return y
 
-    def _encoded_loss(self):
+    def _resolved_loss(self):
         return "sparse_categorical_crossentropy"
 
     def _constant_output(self, rows):

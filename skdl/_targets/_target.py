@@ -40,8 +40,8 @@ class Target:
         return cls(encoder, type, **attributes)
 
     @staticmethod
-    def validate(y, name, *, own_encoder=False):
-        """Return ``y`` as an array; ``name`` is that of the estimator, ``own_encoder`` means the user's."""
+    def validate(y, name, *, user_encoder=False):
+        """Return ``y`` as an array; ``name`` is that of the estimator, ``user_encoder`` means the user's."""
         return _checked(y, name, dtype=None)
 
     @staticmethod
@@ -154,12 +154,12 @@ class DiscreteTarget(Target):
         return classes.get(type, LabelsTarget)(encoder, type, **attributes)
 
     @staticmethod
-    def validate(y, name, *, own_encoder=False):
+    def validate(y, name, *, user_encoder=False):
         """Return ``y`` as an array; a column becomes one-dimensional."""
         y = _checked(y, name, dtype=None)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if not own_encoder:
+        if not user_encoder:
             if y.ndim > 2:
                 raise ValueError(
                     f"Found y with dim {y.ndim} and shape {y.shape}. {name} expects dim <= 2: one class for "
@@ -290,7 +290,7 @@ class NumberTarget(Target):
     _encoder_class = RegressorTargetEncoder
 
     @staticmethod
-    def validate(y, name, *, own_encoder=False):
+    def validate(y, name, *, user_encoder=False):
         """Return ``y`` as an array of numbers."""
         kind = "f" if scipy.sparse.issparse(y) else np.asarray(y).dtype.kind
         if kind in "Mm":
@@ -299,7 +299,7 @@ class NumberTarget(Target):
                 "into numbers first, such as days since a start."
             )
         y = _checked(y, name, dtype=keras.config.floatx() if kind in "OUS" else None)
-        if y.ndim > 2 and not own_encoder:
+        if y.ndim > 2 and not user_encoder:
             raise ValueError(
                 f"Found y with dim {y.ndim}. {name} expects dim <= 2: reshape it to (n_samples,) or "
                 "(n_samples, n_outputs), or give a target_encoder of your own."

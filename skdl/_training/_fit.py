@@ -17,8 +17,8 @@ from skdl._backend import keras, keras_is_imported, private
 from skdl._training._plan import is_every_row
 from skdl._training._scoring import all_finite, check_monitored
 
-# Multiplications of a step up to which NumPy was measured against TensorFlow, on two cores: a step takes
-# 0.7 to 1.5 times as long, without the second or more that compiling takes.
+# The largest step, in multiplications, for which NumPy was measured against TensorFlow on two cores. It then
+# takes 0.7 to 1.5 times as long; TensorFlow takes a second or more to compile.
 _LARGEST_STEP = 2**31
 # Arguments of ``keras.Model.fit`` that `train_dense` obeys.
 _NUMPY_ARGS = frozenset({"validation_freq"})
@@ -67,16 +67,16 @@ def train_model(model, train, held_out, plan, *, seed, hooks):
         )
     finally:
         with contextlib.suppress(private.Unavailable):
-            # Else Keras would begin the next training at this epoch.
+            # Without this, Keras would begin the next training at this epoch.
             private.set_restored_epoch(model, None)
-            # Else the user's callbacks would keep the model alive, and be pickled with it.
+            # Without this, the user's callbacks would keep the model alive, and be pickled with it.
             for callback in plan.callbacks:
                 private.set_watched_model(callback, None)
     return Outcome(history.engine, history.reason, history.history, history.epoch, history.interrupted)
 
 
 def check_steps(model, n, size, rows):
-    """Refuse ``n`` rows in steps of a size that a stateful layer does not take; ``rows`` names them."""
+    """Refuse ``n`` rows in steps of a size that a stateful layer does not take; ``rows`` is their name."""
     fixed = {tensor.shape[0] for tensor in getattr(model, "inputs", None) or ()} - {None}
     if len(fixed) != 1:
         return
@@ -100,18 +100,18 @@ def why_not_numpy(state, train, plan):
     if keras_is_imported() and (keras.config.max_epochs() or keras.config.max_steps_per_epoch()):
         return "the number of epochs or steps is limited by keras.config"
     if not isinstance(train.X, np.ndarray | LargeRows) and not scipy.sparse.issparse(train.X):
-        return "X is no array"
+        return "the encoded X is not one array"
     batch_size = min(train.n, plan.batch_sizes(train.n)[0])
     if plan.engine == "auto" and state.network.n_products * batch_size > _LARGEST_STEP:
         return "a step takes so much arithmetic that TensorFlow is faster"
     return None
 
 
-def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, functions=_dense):
+def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, module=_dense):
     """Train a dense network in place on encoded rows, in NumPy, and return the outcome.
 
     ``set_network`` gives the estimator the state: at the end, and before a hook that needs the estimator.
-    ``functions`` is the module with ``train_epoch`` and ``evaluate`` for the state.
+    ``module`` is the module with ``train_epoch`` and ``evaluate`` for the state.
     """
     batch_size, _ = plan.batch_sizes(train.n)
     x, y, weight, reports = without_sparse(train.X, keep_large=True), train.y, train.weight, {}
@@ -122,7 +122,7 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, funct
             plan, -(-train.n // batch_size), min((h.deadline for h in hooks), default=math.inf)
         )
         hooks = [*hooks, progress]
-        if functions is _dense:  # that of the folds has no blocks of steps
+        if module is _dense:  # `train_epoch` of the folds takes no ``report``
             reports = {"report": progress.report}
     outcome = Outcome("numpy")
     for hook in hooks:
@@ -132,9 +132,9 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, funct
             for hook in hooks:
                 hook.epoch_begin(epoch)
             order = epoch_order(x, seed=seed, epoch=epoch, shuffle=plan.shuffle)
-            logs = functions.train_epoch(state, x, y, weight, order, batch_size, **reports)
+            logs = module.train_epoch(state, x, y, weight, order, batch_size, **reports)
             if held_out is not None and plan.validates(index):
-                values = functions.evaluate(state, *validation)
+                values = module.evaluate(state, *validation)
                 logs |= {f"val_{name}": value for name, value in values.items()}
             if any(hook.needs_estimator for hook in hooks):
                 set_network(state)
@@ -155,13 +155,13 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, funct
 # What skdl does between the epochs of a training, whichever engine trains.
 
 # Seconds between two reports of the steps that were made.
-_EACH = 0.5
+_SECONDS_BETWEEN_REPORTS = 0.5
 
 
 class EpochHook:
     """Base of the hooks, which are called between the epochs of a training."""
 
-    network = None  # in training; has ``get_weights`` and ``set_weights``
+    network = None  # set by `begin`: a Keras model or the state of a network
     needs_estimator = False  # whether `epoch_end` needs the estimator to have the current weights
     deadline = math.inf  # when it ends the training, as of `time.perf_counter`
     precedes_callbacks = False  # whether it acts before the callbacks of Keras that the user gives
@@ -232,7 +232,7 @@ class ValidationScore(EpochHook):
 
     def __init__(self, criterion, estimator, rows, held_out):
         self.criterion, self.estimator = criterion, estimator
-        self.X, self.y = (_taken(each, held_out.where()) for each in (rows.X, rows.y))
+        self.X, self.y = (_taken(each, held_out.user_positions()) for each in (rows.X, rows.y))
         takes_weight = held_out.weight is not None and hasattr(criterion.scorer, "_score_func")
         self.weight = {"sample_weight": held_out.weight} if takes_weight else {}
         self._score()
@@ -270,7 +270,7 @@ class EpochTasks(EpochHook):
         self._task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def epoch_end(self, epoch, logs):
-        """End it, and return whether a callback stops the training."""
+        """End the task, and return whether a callback stops the training."""
         for name, value in logs.items():
             self._history.setdefault(name, []).append(value)
         return self._task.call_on_fit_task_end(
@@ -319,9 +319,9 @@ class Progress(EpochHook):
         self._started = self._reported = time.perf_counter()
 
     def report(self, n_steps):
-        """Print how many steps were made, each half a second."""
+        """Print how many steps were made, at most every half second."""
         now = time.perf_counter()
-        if self.verbose != 2 and now > self._reported + _EACH:
+        if self.verbose != 2 and now > self._reported + _SECONDS_BETWEEN_REPORTS:
             self._reported, done = now, 20 * n_steps // self.n_steps
             print(f"\r{n_steps}/{self.n_steps} {'━' * done}{'─' * (20 - done)}", end="\r", flush=True)
 

@@ -18,7 +18,7 @@ from skdl._arrays import LargeRows, in_memory_where_small, n_rows, rows_of, with
 from skdl._typing import FitArguments
 from skdl._warnings import warn
 
-# Arguments of ``keras.Model.fit`` that estimators hand on. They have ``class_weight`` of their own.
+# Arguments of ``keras.Model.fit`` that estimators pass on; their parameter ``class_weight`` is not Keras's.
 FIT_PARAMS = frozenset(FitArguments.__annotations__) - {"class_weight"}
 _OWN_PARAMS = (
     *("epochs", "batch_size", "validation_batch_size", "shuffle", "verbose", "engine", "class_weight"),
@@ -44,12 +44,12 @@ class Rows:
         """Number of rows."""
         return n_rows(self.X)
 
-    def where(self):
+    def user_positions(self):
         """Return the positions of the rows in the user's data."""
         return np.arange(self.n) if self.positions is None else self.positions
 
     def take(self, index):
-        """Return the rows at ascending positions, without a copy where these, or None, are all rows."""
+        """Return the rows at ascending positions, without a copy where ``index`` is None or all rows."""
         if index is None or is_every_row(index, self.n):
             return self
         return Rows(
@@ -60,7 +60,7 @@ class Rows:
         )
 
     def in_memory_where_small(self):
-        """Return the rows with features read at once if they are few: these are shuffled as any array."""
+        """Return the rows with few features read into memory, where they are shuffled row by row."""
         return replace(self, X=in_memory_where_small(self.X))
 
     def checked_weight(self):
@@ -72,7 +72,7 @@ class Rows:
         )
         return replace(self, weight=weight)
 
-    def used(self):
+    def used_positions(self):
         """Return the positions of the rows whose weight is not zero, or None for all rows."""
         return None if self.weight is None or self.weight.all() else np.flatnonzero(self.weight)
 
@@ -80,7 +80,7 @@ class Rows:
         """Return the rows with their weights multiplied by factors."""
         return replace(self, weight=factors if self.weight is None else factors * self.weight)
 
-    def of_mean_weight_one(self):
+    def with_mean_weight_one(self):
         """Return the rows with weights of mean one; refuse weights that are all zero.
 
         Keras divides the weighted loss by the number of rows. With a mean of one a weight of two equals the
@@ -91,10 +91,10 @@ class Rows:
         if not self.weight.any():
             raise ValueError(
                 f"There is nothing to learn from: sample_weight times class_weight is 0 for each of the "
-                f"{self.n} rows to train on. Leave out this fit or partial_fit, or give it rows of a class "
-                "whose weight is not 0."
+                f"{self.n} rows to train on. Skip this call of fit or partial_fit, or give it rows of a "
+                "class whose weight is not 0."
             )
-        # The sum of very large weights is inf, that of very small ones 0.
+        # Divided by the largest first: the sum of very large weights is inf, that of very small ones 0.
         weight = self.weight / self.weight.max()
         return replace(self, weight=weight * (len(weight) / weight.sum()))
 
@@ -155,25 +155,25 @@ class Holdout:
         return np.sort(train), np.sort(held_out)
 
     def _split_by_share(self, n, strata):
-        """Return the rows that ``train_test_split`` does, which makes lists of Python's numbers."""
+        """Return the rows that ``train_test_split`` returns, which is slower: it makes lists of numbers."""
         share, rng = self.validation_split, check_random_state(self.seed)
         n_held_out = math.ceil(share * n)
-        labels, counts, members = [None], np.array([n]), [np.arange(n)]
+        labels, counts, rows_of_label = [None], np.array([n]), [np.arange(n)]
         if strata is not None:
             labels, counts = np.unique(strata, return_counts=True)
             codes = np.searchsorted(labels, strata).astype(np.int32)
-            members = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
-        n_passed = np.zeros_like(counts)
+            rows_of_label = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+        n_train = np.zeros_like(counts)
         if n_held_out == n or len(labels) == n:
             raise ValueError(
-                f"validation_split={share} can't hold out rows of every kind from {n}. Change "
+                f"validation_split={share} can't hold out rows of each label from {n}. Change "
                 "validation_split, or give X_val and y_val to fit."
             )
         if strata is None:
             n_drawn = [n_held_out]
         elif counts.min() > 1 and len(labels) <= min(n_held_out, n - n_held_out):
-            n_passed = _approximate_mode(counts, n - n_held_out, rng)
-            n_drawn = _approximate_mode(counts - n_passed, n_held_out, rng)
+            n_train = _approximate_mode(counts, n - n_held_out, rng)
+            n_drawn = _approximate_mode(counts - n_train, n_held_out, rng)
         else:
             n_held_out = min(n_held_out, n - len(labels))
             n_drawn = _approximate_mode(counts - 1, n_held_out, rng)
@@ -183,8 +183,8 @@ class Holdout:
                 "rows for all labels. Enlarge validation_split, or give X_val and y_val to fit.",
             )
         is_held_out = np.zeros(n, bool)
-        for rows, passed, drawn in zip(members, n_passed, n_drawn, strict=True):
-            is_held_out[rng.permutation(rows)[passed : passed + drawn]] = True
+        for rows, n_kept, drawn in zip(rows_of_label, n_train, n_drawn, strict=True):
+            is_held_out[rng.permutation(rows)[n_kept : n_kept + drawn]] = True
         return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
     def _split_by_splitter(self, n, y, groups):
@@ -260,8 +260,8 @@ class Plan:
 
     epochs: int
     initial_epoch: int = 0
-    batch_size: int | None = None  # -1 means all rows, also below
-    validation_batch_size: int | None = None
+    batch_size: int | None = None  # -1 means all rows
+    validation_batch_size: int | None = None  # -1 means all rows
     shuffle: bool = True
     verbose: Any = 0
     engine: str = "auto"
@@ -271,7 +271,7 @@ class Plan:
     scoring: Any = "loss"
     holdout: Holdout | None = None  # None where validation rows are given, or not wanted
     fit_args: dict = field(default_factory=dict)  # further arguments of ``keras.Model.fit``
-    started: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=time.perf_counter)  # for a time limit
 
     @classmethod
     def of(cls, settings, *, callbacks, rows_given, draw_seed):
@@ -296,10 +296,10 @@ class Plan:
     def split(self, rows, strata, groups=None):
         """Return rows to train on and rows to validate on, or None; leave out rows of weight zero.
 
-        ``strata`` returns labels for a stratified split, or None, for a target.
+        ``strata`` is a function of the target that returns labels for a stratified split, or None.
         """
         rows = rows.checked_weight()
-        used = rows.used()
+        used = rows.used_positions()
         if self.holdout is None:
             return rows.take(used).in_memory_where_small(), None
         y = rows.y if rows.y is None or used is None else rows.y[used]
@@ -307,6 +307,7 @@ class Plan:
             check_consistent_length(rows.y, groups)
             groups = groups if used is None else _safe_indexing(groups, used)
         n = rows.n if used is None else len(used)
+        # Positions among the used rows; those among all rows follow, so that rows are copied once.
         parts = self.holdout.split(n, y, strata=strata(y), groups=groups)
         train, held_out = (rows.take(part if used is None else used[part]) for part in parts)
         return train.in_memory_where_small(), held_out
@@ -323,12 +324,12 @@ class Plan:
         return range(self.initial_epoch, self.initial_epoch + self.epochs)
 
     def validates(self, index):
-        """Return whether Keras validates after the ``index``-th epoch of this training."""
+        """Return whether to validate after the ``index``-th epoch of this training."""
         every, epoch = self.fit_args.get("validation_freq", 1), self.initial_epoch + index + 1
         return epoch % every == 0 if isinstance(every, Integral) else epoch in every
 
 
 def fit_settings(params, routed, call):
-    """Return the settings of a training; arguments of the call have precedence over parameters."""
+    """Return the settings of a training: arguments of the call, else ``fit__<name>``, else parameters."""
     own = {name: params[name] for name in _OWN_PARAMS if name in params}
     return {**own, **{name: value for name, value in routed.items() if name in FIT_PARAMS}, **call}
