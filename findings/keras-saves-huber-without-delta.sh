@@ -6,7 +6,7 @@
 # A loss has a get_config, a saved model keeps how it was compiled, and one would bet that it comes back
 # with the loss that it had. The configuration of Huber has its name and its reduction, and not delta,
 # with which it was made: from_config gives the default. There is no message, and the loaded model
-# evaluates, and trains on, with another loss..
+# evaluates, and trains on, with another loss.
 #
 # Run: bash findings/keras-saves-huber-without-delta.sh
 # It needs Python 3.11 or newer, and fails when the output is no longer the expected one below.
