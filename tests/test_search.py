@@ -392,7 +392,7 @@ def test_rows_that_are_too_large_are_told_from_divergence(cancer):
     X, y = cancer
     clf = make_pipeline(StandardScaler(), net()).fit(X, y)[-1]
     with pytest.raises(
-        ValueError, match=r"NaN for 1 of 240 rows. Its weights are finite: are there very large"
+        ValueError, match=r"NaN for 1 of 240 rows. Its weights are finite; X may hold very large"
     ):
         clf.predict(np.where(np.arange(240)[:, None] == 7, 3e38, np.zeros((240, 30))))
 
