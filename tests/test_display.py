@@ -487,6 +487,31 @@ def test_search_labels_the_values_of_a_narrow_log_axis(values, labels, size):
     check_texts(display.figure_)
 
 
+class Penalty:
+    """An object whose text does not tell its values."""
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([Penalty(), Penalty()], ["Penalty (1)", "Penalty (2)"]),
+        ([SVC, SVC()], ["SVC (1)", "SVC (2)"]),
+        ([StandardScaler(), StandardScaler(with_mean=False)], ["StandardScaler (1)", "StandardScaler (2)"]),
+    ],
+)
+def test_search_tells_different_values_of_one_name_apart(values, labels):
+    display = SearchDisplay.from_cv_results(results(seed=["a", "a"], value=values))
+    assert display.ax_.get_xlabel() == "value"
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == labels
+    assert display.line_.get_xdata().tolist() == [0, 1]
+    assert_allclose(display.line_.get_ydata(), np.linspace(0.5, 0.9, 4)[2:])
+
+
+def test_search_tells_numbers_apart_that_differ_little():
+    display = SearchDisplay.from_cv_results(results(rate=[0.1, 0.1000001], size=[1, 2]))
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["0.1", "0.1000001"]
+
+
 def test_search_labels_of_functions_classes_and_objects():
     class Glorot:
         pass

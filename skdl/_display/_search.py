@@ -335,7 +335,7 @@ class _Axis:
 
     def __init__(self, values):
         self.numeric = all(map(_is_number, values))
-        names = [_label(value) for value in values]
+        names = _labels(values)
         value_of = dict(zip(names, values, strict=True))
         self.labels = sorted(value_of, key=lambda name: _rank(value_of[name], name))
         self.places = [self.labels.index(name) for name in names]
@@ -377,7 +377,7 @@ def _chosen(params, columns):
         names = [
             name
             for name, values in columns.items()
-            if len({_label(values[row]) for row in range(len(values)) if _has(values, row)}) > 1
+            if len(set(_labels(values[row] for row in range(len(values)) if _has(values, row)))) > 1
         ]
         if len(names) > 2:
             raise ValueError(
@@ -397,6 +397,29 @@ def _has(values, row):
 
 def _is_number(value):
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def _labels(values):
+    """Return a short text for each value of a parameter; the texts of different values differ."""
+    alike, found = {}, []
+    for value in values:
+        text = _label(value)
+        known = alike.setdefault(text, [])
+        place = next((i for i, other in enumerate(known) if _is_same(value, other)), len(known))
+        if place == len(known):
+            known.append(value)
+        found.append((value, text, place + 1))
+    return [
+        text if len(alike[text]) == 1 else str(value) if _is_number(value) else f"{text} ({number})"
+        for value, text, number in found
+    ]
+
+
+def _is_same(a, b):
+    """Return whether two values are one object, are equal numbers, or have one type and text."""
+    if a is b or (_is_number(a) and _is_number(b) and a == b):
+        return True
+    return type(a) is type(b) and type(a).__repr__ is not object.__repr__ and repr(a) == repr(b)
 
 
 def _label(value):
