@@ -8,6 +8,11 @@ What one may not guess about Keras 3.15 with TensorFlow 2.21:
 
 ===================== ==================================================================================
 Adam, AdamW           epsilon is added to ``sqrt(v)``; the learning rate has the bias correction
+Nadam                 epsilon is added to the root of the corrected ``v``; a product of momenta is kept
+RMSprop               epsilon is under the root
+powers of betas       of the beta in float32, in the float type of the weights; shares are ``1 - beta``
+weight decay          of any optimizer, before its step: ``w -= w * weight_decay * learning_rate``
+clipping              of the gradient with the penalties; ``clipnorm`` is for each variable
 schedules             of the steps made before, in float32
 penalties             ``l2 * sum(w ** 2)``, of the weights before the step, in the loss that logs tell
 loss of a batch       sum of ``weight * loss`` by the number of its rows, not by the sum of the weights
@@ -17,8 +22,11 @@ cross-entropies       also as metrics, behind softmax and sigmoid of what goes i
                       ``categorical_crossentropy`` takes the softmax of its input
 cross-entropies       behind others of the output within 1e-7 and 1 - 1e-7; the categorical one divides by the
                       sum first, the sparse one takes the softmax of the logarithms
+Huber                 its configuration does not tell ``delta``
 batch normalisation   variances are divided by the number of rows; epsilon is under the root
 dropout               ``(seed, counter)`` of its generator is the seed; numbers from the rate on are kept
+kinks                 derivatives at zero: relu 0, leaky_relu its slope, elu 1
+order of logs         by name
 float64               numbers of configurations are rounded to float32 first
 ===================== ==================================================================================
 """

@@ -178,6 +178,7 @@ class InverseTarget(_Step):
         return graph.add("Add", graph.add("Mul", y, one - zero), zero)
 
 
+# Larger numbers are read as this one, as `TableReader` reads them.
 _LARGEST = 1e300
 
 
@@ -221,7 +222,7 @@ def _columns(graph, variables, places):
 
 def _add_numbers(graph, x, numbers):
     """Impute, scale and bend numbers, flag missing ones, and add minor components."""
-    imputer, clipper, minor = numbers.imputer_, numbers.clipper_, numbers.components_
+    imputer, clipper, minor = numbers.imputer_, numbers.clipper_, numbers.minor_
     missing = graph.add("IsNaN", x)
     x = graph.add("Where", missing, imputer.statistics_, x)
     x = graph.add("Clip", x, np.float64(-_LARGEST), np.float64(_LARGEST))

@@ -150,8 +150,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     ----------
     n_encoded_, n_numeric_ : int
         Number of columns of the result, and of those that are scaled numbers and come first.
-    n_folds_, n_samples_seen_ : int
-        Number of folds, and of rows in `fit`.
+    n_folds_ : int
+        Number of folds.
     """
 
     def __init__(self, is_categorical, n_folds=1):
@@ -160,7 +160,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y=None):
         """Learn the scales and the categories."""
-        self.n_samples_seen_ = len(X)
         folds = default_folds(len(X)) if self.n_folds == "auto" else self.n_folds
         self.n_folds_ = max(1, min(folds, len(X) // 2))
         categorical = np.asarray(self.is_categorical)
@@ -210,14 +209,14 @@ class _Numbers(TransformerMixin, BaseEstimator):
         X = self.imputer_.fit_transform(X)
         self.n_numbers_ = self.imputer_.n_features_in_
         self.clipper_ = RobustClipper().fit(X[:, : self.n_numbers_])
-        self.components_ = _MinorComponents().fit(self.clipper_.transform(X[:, : self.n_numbers_]))
+        self.minor_ = _MinorComponents().fit(self.clipper_.transform(X[:, : self.n_numbers_]))
         return self
 
     def transform(self, X):
         X = self.imputer_.transform(X)
         scaled = self.clipper_.transform(X[:, : self.n_numbers_])
         gaps = X[:, self.n_numbers_ :].astype(np.float32)
-        return np.hstack([scaled, gaps, self.components_.transform(scaled)])
+        return np.hstack([scaled, gaps, self.minor_.transform(scaled)])
 
 
 class _MinorComponents(TransformerMixin, BaseEstimator):

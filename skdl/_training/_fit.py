@@ -118,9 +118,8 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, modul
     if held_out is not None:
         validation = without_sparse(held_out.X, keep_large=True), held_out.y, held_out.weight
     if plan.verbose:
-        progress = Progress(
-            plan, -(-train.n // batch_size), min((h.deadline for h in hooks), default=math.inf)
-        )
+        deadline = min((hook.deadline for hook in hooks), default=math.inf)
+        progress = Progress(plan, -(-train.n // batch_size), deadline)
         hooks = [*hooks, progress]
         if module is _dense:  # `train_epoch` of the folds takes no ``report``
             reports = {"report": progress.report}
