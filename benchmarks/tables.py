@@ -11,6 +11,7 @@ import csv
 import importlib.util
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skdl import TabularClassifier, TabularRegressor
-from skdl.datasets import make_credit_default
 
 RESULT = Path(__file__).parent.parent / "docs" / "guide" / "tables.csv"
 OFFLINE = {
@@ -87,14 +87,7 @@ def prepared(name, X):
 def tables(folder):
     """Return functions that load features and target, by name."""
     if folder is None:
-        credit = {"credit default": lambda: make_credit_default(as_frame=True, random_state=0)}
-        bunches = {**OFFLINE, **credit}
-
-        def load(make):
-            bunch = make() if make is credit["credit default"] else make(as_frame=True)
-            return bunch.data, bunch.target
-
-        return {name: lambda make=make: load(make) for name, make in bunches.items()}
+        return {name: partial(load, return_X_y=True, as_frame=True) for name, load in OFFLINE.items()}
 
     def read(path):
         frame = pd.read_csv(path)

@@ -6,7 +6,7 @@ One linear unit, ``Dense(1)``, is linear regression: the same formula, found ste
 features and target scaled it is found exactly, and in a tenth of the epochs.
 
 Age and weight of 25 people, and the fat in their blood. The rows are made up here; ``--data``
-takes the file ``x09.txt``, see :func:`skdl.datasets.load_blood_fat`. The run prints::
+takes the rows of the file ``x09.txt``, without the lines before them. The run prints::
 
     RMSprop  blood fat = 4.80 * age + 1.59 * weight + 33.6
     Scaled   blood fat = 4.79 * age + 1.12 * weight + 66.0
@@ -36,7 +36,6 @@ from sklearn.metrics import mean_absolute_error
 from sklearn.preprocessing import StandardScaler
 
 from skdl import DNNRegressor, HistoryDisplay, make_pipeline
-from skdl.datasets import load_blood_fat
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--epochs", type=int, default=5000, help="passes over the rows")
@@ -62,7 +61,7 @@ def make_people(n_people=25):
 if args.data is None:
     people = make_people()
 else:
-    people = load_blood_fat(args.data, as_frame=True).frame
+    people = pd.read_csv(args.data, sep=r"\s+", names=["index", "one", "weight", "age", "fat"])
 X, y = people[["age", "weight"]], people["fat"]
 print(people[["age", "weight", "fat"]].describe().loc[["count", "mean", "std", "min", "max"]].round(1))
 

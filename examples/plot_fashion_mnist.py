@@ -38,7 +38,6 @@ from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, classificati
 from sklearn.model_selection import train_test_split
 
 from skdl import HistoryDisplay, KerasClassifier, MisclassifiedDisplay, diagnose
-from skdl.datasets import fetch_fashion_mnist
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--epochs", type=int, default=20, help="passes over the rows")
@@ -75,11 +74,11 @@ def draw(name, random):
 
 
 if args.data:
-    train = fetch_fashion_mnist(path=args.data)
-    test = fetch_fashion_mnist(subset="test", path=args.data)
-    names = np.array(train.target_names)
-    X_train, y_train = train.images / 255, names[train.target]
-    X_test, y_test = test.images / 255, names[test.target]
+    clothes = "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
+    names = np.array(clothes.split(", "))
+    with np.load(args.data) as file:
+        X_train, y_train = file["x_train"] / 255, names[file["y_train"]]
+        X_test, y_test = file["x_test"] / 255, names[file["y_test"]]
     seconds = 1
 else:
     random = np.random.default_rng(0)

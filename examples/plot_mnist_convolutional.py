@@ -36,7 +36,6 @@ from sklearn.metrics import classification_report, log_loss
 from sklearn.model_selection import train_test_split
 
 from skdl import CNNClassifier, HistoryDisplay, KerasClassifier, MisclassifiedDisplay
-from skdl.datasets import fetch_mnist
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--epochs", type=int, default=5, help="passes over the rows")
@@ -50,10 +49,9 @@ args.output.mkdir(parents=True, exist_ok=True)
 # --------
 
 if args.data:
-    train = fetch_mnist(path=args.data)
-    test = fetch_mnist(subset="test", path=args.data)
-    X_train, y_train = train.images / 255, train.target
-    X_test, y_test = test.images / 255, test.target
+    with np.load(args.data) as file:
+        X_train, y_train = file["x_train"] / 255, file["y_train"].astype(int)
+        X_test, y_test = file["x_test"] / 255, file["y_test"].astype(int)
     batch_size, seconds = 100, 90
 else:
     digits = load_digits()

@@ -37,7 +37,6 @@ from sklearn.model_selection import train_test_split
 
 import skdl
 from skdl import DNNClassifier, HistoryDisplay
-from skdl.datasets import fetch_mnist
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--epochs", type=int, default=5, help="passes over the rows")
@@ -53,9 +52,9 @@ args.output.mkdir(parents=True, exist_ok=True)
 # value, so that they lie between 0 and 1.
 
 if args.data:
-    X_train, y_train = fetch_mnist(path=args.data, return_X_y=True)
-    X_test, y_test = fetch_mnist(subset="test", path=args.data, return_X_y=True)
-    X_train, X_test = X_train / 255, X_test / 255
+    with np.load(args.data) as file:
+        X_train, y_train = file["x_train"].reshape(-1, 784) / 255, file["y_train"].astype(int)
+        X_test, y_test = file["x_test"].reshape(-1, 784) / 255, file["y_test"].astype(int)
     batch_size, large_batch, rate, seconds = 32, 128, 0.002, 12
 else:
     digits = load_digits()

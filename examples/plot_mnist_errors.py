@@ -37,7 +37,6 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.model_selection import train_test_split
 
 from skdl import HistoryDisplay, KerasClassifier, MisclassifiedDisplay
-from skdl.datasets import fetch_mnist
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--epochs", type=int, default=10, help="passes over the rows")
@@ -53,10 +52,9 @@ args.output.mkdir(parents=True, exist_ok=True)
 # The labels stay the integers that they are.
 
 if args.data:
-    train = fetch_mnist(path=args.data)
-    test = fetch_mnist(subset="test", path=args.data)
-    X_train, y_train = train.images / 255, train.target
-    X_test, y_test = test.images / 255, test.target
+    with np.load(args.data) as file:
+        X_train, y_train = file["x_train"] / 255, file["y_train"].astype(int)
+        X_test, y_test = file["x_test"] / 255, file["y_test"].astype(int)
     seconds = 30
 else:
     digits = load_digits()

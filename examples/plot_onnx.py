@@ -27,13 +27,14 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from imblearn.over_sampling import SMOTE
+from scipy.special import expit
 from sklearn.metrics import accuracy_score, recall_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from skdl import DNNClassifier, make_pipeline, to_onnx
-from skdl.datasets import make_credit_default
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--epochs", type=int, default=30, help="passes over the rows")
@@ -46,7 +47,18 @@ args.output.mkdir(parents=True, exist_ok=True)
 # -----
 # 2000 loans, of which about 15 % are not paid back; a fifth is held out.
 
-loans = make_credit_default(random_state=0, as_frame=True).frame
+
+def make_loans(n_loans=2000):
+    """Make loans, of which most of those below 35 years that exceed 12 % of the income are not paid back."""
+    rng = np.random.RandomState(0)
+    u, v, w = rng.uniform(size=(3, n_loans))
+    income, age, ratio = 20_000 + 50_000 * u, 18 + 46 * v, 0.2 * w
+    share = expit((35 - age) / 0.5) * expit((ratio - 0.12) / 0.0025)
+    default = (rng.uniform(size=n_loans) < share).astype(int)
+    return pd.DataFrame({"income": income, "age": age, "loan": ratio * income, "default": default})
+
+
+loans = make_loans()
 X = loans[["income", "age", "loan"]]
 y = loans["default"].map({0: "paid", 1: "default"})
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, stratify=y, random_state=0)

@@ -21,10 +21,7 @@ __all__ = sorted(_DEFINED_IN)
 def __getattr__(name):
     if name not in _DEFINED_IN:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = _DEFINED_IN[name]
-    if module == __name__:
-        return importlib.import_module(f"{__name__}.{name}")
-    value = globals()[name] = getattr(importlib.import_module(module), name)
+    value = globals()[name] = getattr(importlib.import_module(_DEFINED_IN[name]), name)
     return value
 
 

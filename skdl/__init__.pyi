@@ -1,6 +1,5 @@
 """The public names of skdl. `__init__.py` reads them here, as type checkers and editors do."""
 
-from skdl import datasets as datasets
 from skdl._diagnosis import Diagnosis as Diagnosis
 from skdl._diagnosis import diagnose as diagnose
 from skdl._display import HistoryDisplay as HistoryDisplay

@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdl import (
     CNNClassifier, DNNClassifier, DNNRegressor, HistoryDisplay, KerasClassifier, KerasRegressor, Pipeline,
-    TabularClassifier, TabularRegressor, clear_caches, datasets, diagnose, load, make_pipeline, save,
+    TabularClassifier, TabularRegressor, clear_caches, diagnose, load, make_pipeline, save,
 )
 
 X, y = np.zeros((10, 3)), np.arange(10) % 2
@@ -45,7 +45,6 @@ pipeline: Pipeline = make_pipeline(StandardScaler(), clf)
 pipeline.fit(X, y)
 print(diagnose(clf))
 HistoryDisplay.from_estimator(clf)
-X = datasets.make_credit_default(n_samples=100).data
 table = TabularClassifier(time_limit=10.0, categorical_features=["city"]).fit(X, y)
 TabularRegressor((64, 64), n_members=4, n_folds="auto", epochs=3)
 save(table, "table.skdl")
