@@ -23,7 +23,7 @@ With the original images it prints::
 # Set-up
 # ------
 # ``--data`` names a ``fashion_mnist.npz``, with the arrays ``x_train``, ``y_train``,
-# ``x_test`` and ``y_test``.
+# ``x_test`` and ``y_test`` of ``keras.datasets.fashion_mnist.load_data()``.
 
 import argparse
 import math

@@ -22,7 +22,8 @@ With the original digits it prints::
 # %%
 # Set-up
 # ------
-# ``--data`` names an ``mnist.npz``, in the layout that Keras uses.
+# ``--data`` names an ``mnist.npz``: ``keras.datasets.mnist.load_data()`` downloads it to
+# ``~/.keras/datasets``.
 
 import argparse
 import math
