@@ -81,17 +81,12 @@ def find_run(source):
     history = _checked(estimator.history_, getattr(estimator, "classes_", ()))
     best = getattr(estimator, "best_epoch_", None)
     stopped = bool(getattr(estimator, "early_stopping", False)) and best is not None
-    return Run(history, best, stopped, _chance(estimator))
-
-
-def _chance(estimator):
-    """Return the loss of a guess for a cross-entropy by its name, else None."""
-    loss = getattr(estimator, "loss", None)
-    if not isinstance(loss, str) or not (loss == "auto" or "crossentropy" in loss):
-        return None
-    several_labels = str(getattr(estimator, "target_type_", "")).startswith("multilabel")
-    n_classes = 2 if several_labels else getattr(estimator, "n_classes_", None)
-    return None if n_classes is None else math.log(max(2, n_classes))
+    loss, chance = getattr(estimator, "loss", None), None
+    if isinstance(loss, str) and (loss == "auto" or "crossentropy" in loss):
+        several_labels = str(getattr(estimator, "target_type_", "")).startswith("multilabel")
+        n_classes = 2 if several_labels else getattr(estimator, "n_classes_", None)
+        chance = None if n_classes is None else math.log(max(2, n_classes))
+    return Run(history, best, stopped, chance)
 
 
 def _find_trained(source):
@@ -99,8 +94,8 @@ def _find_trained(source):
     inner, name = source, type(source).__name__
     while not isinstance(getattr(inner, "history_", None), Mapping):
         outer, steps = inner, getattr(inner, "steps", None)
-        names = ("best_estimator_", "regressor_", "estimator_")
-        fitted = [getattr(outer, name) for name in names if hasattr(outer, name)]
+        attributes = ("best_estimator_", "regressor_", "estimator_")
+        fitted = [getattr(outer, each) for each in attributes if hasattr(outer, each)]
         if steps or fitted:
             inner = steps[-1][1] if steps else fitted[0]
         elif hasattr(outer, "cv_results_"):
@@ -128,15 +123,20 @@ def _checked(history, classes=()):
         raise ValueError(
             f"A history needs the key 'loss' with a number for each epoch; it has {list(history)}."
         )
-    history = {
-        name: [float(value) for value in curve]
-        for key, values in history.items()
-        for name, curve in _curves(str(key), values, classes)
-    }
-    n_epochs = len(history["loss"])
+    curves = {}
+    for name, values in history.items():
+        width = max(map(np.size, values), default=1)
+        # An epoch without validation has one NaN.
+        rows = [np.broadcast_to(np.ravel(value), width) for value in values]
+        columns = np.reshape(rows, (-1, width)).astype(float).T.tolist()
+        # A metric may have a value for each class: "f1_score[setosa]".
+        labels = classes if np.size(classes) == width else range(width)
+        names = [str(name)] if width == 1 else [f"{name}[{each}]" for each in labels]
+        curves.update(zip(names, columns, strict=True))
+    n_epochs = len(curves["loss"])
     if not n_epochs:
         raise ValueError("The history is empty: train for at least one epoch.")
-    lengths = {name: len(values) for name, values in history.items()}
+    lengths = {name: len(values) for name, values in curves.items()}
     for name, length in lengths.items():
         if length == n_epochs:
             continue
@@ -151,20 +151,9 @@ def _checked(history, classes=()):
                 "each n-th epoch. Give lists of one length, with NaN at the epochs without validation."
             )
         by_epoch = np.full(n_epochs, np.nan)
-        by_epoch[every - 1 :: every] = history[name]
-        history[name] = by_epoch.tolist()
-    return history
-
-
-def _curves(name, values, classes):
-    """Return the name and the curve of a metric, or one for each class: "f1_score[setosa]"."""
-    width = max(map(np.size, values), default=1)
-    if width == 1:
-        return [(name, [np.ravel(value)[0] for value in values])]
-    # An epoch without validation has one NaN.
-    columns = np.stack([np.broadcast_to(np.ravel(value), width) for value in values], axis=1)
-    classes = classes if np.size(classes) == width else range(width)
-    return [(f"{name}[{each}]", column) for each, column in zip(classes, columns, strict=True)]
+        by_epoch[every - 1 :: every] = curves[name]
+        curves[name] = by_epoch.tolist()
+    return curves
 
 
 @dataclass(frozen=True)
@@ -304,14 +293,23 @@ def diagnose(source) -> Diagnosis:
     validated = "val_loss" in run.history
     losses = (np.asarray(run.history[name]) for name in ("loss", "val_loss") if name in run.history)
     curves = Curves(np.arange(n_epochs), *losses)
-    broken = _not_finite(curves)
-    if broken:
-        curves = curves.part(slice(broken.evidence["from_epoch"]))._replace(validation=None)
+    bad = ~np.isfinite(curves.train)
+    if validated:
+        lacking = np.isnan(curves.validation)
+        # NaN between other values are epochs without validation, since a training that diverges has no
+        # finite training loss from the next epoch on. Only NaN, or a single one at the end, are results.
+        if lacking.all() or (lacking.sum() == 1 and lacking[-1]):
+            bad |= lacking
+        bad |= np.isinf(curves.validation)
+    findings = []
+    if bad.any():
+        findings.append(_finding("not-finite", np.argmax(bad)))
+        curves = curves.part(slice(np.argmax(bad)))._replace(validation=None)
     if len(curves.epochs) >= MIN_EPOCHS:
-        others = _judge(curves, run, broken)
-    else:
-        others = [None if broken else _finding("too-short", 0, n_epochs=n_epochs)]
-    findings = tuple(finding for finding in [broken, *others] if finding is not None)
+        findings += _judge(curves, run, is_finite=not bad.any())
+    elif not findings:
+        findings.append(_finding("too-short", 0, n_epochs=n_epochs))
+    findings = tuple(finding for finding in findings if finding is not None)
     verdict = findings[0].title.lower() if findings else "good fit"
     return Diagnosis(verdict, findings, n_epochs, validated)
 
@@ -375,71 +373,43 @@ def _finding(code, from_epoch, words="", **evidence):
     """Return a finding with its texts, of which ``words`` are a part."""
     title, detail, advice = _TEXTS[code]
     evidence = {"from_epoch": from_epoch, **evidence}
-    evidence = {name: getattr(value, "item", lambda value=value: value)() for name, value in evidence.items()}
+    evidence = {name: np.asarray(value).item() for name, value in evidence.items()}
     shown = {name: f"{n:.4g}" if isinstance(n, float) else n for name, n in evidence.items()}
     shown |= {name: n + 1 for name, n in evidence.items() if name.endswith("_epoch")}
     return Finding(code, title, detail.format(words=words, **shown), evidence, advice)
 
 
-def _judge(curves, run, broken):
-    """Return the findings of a curve of finite losses; ``broken`` is that of a loss that is not."""
-    exploded, jumping = _exploded(curves, run.chance), _jagged(curves)
+def _judge(curves, run, is_finite):
+    """Return the findings of a curve up to its first loss that is not finite; None for some that it lacks."""
+    exploded, jagged = _exploded(curves, run.chance), _jagged(curves)
     if exploded:
         # What follows is judged without the height of the explosion.
         curves = curves.part(slice(exploded.evidence["until_epoch"], None))
         if len(curves.epochs) < MIN_EPOCHS:
-            return [exploded, jumping]
-    learnt = _diverging(curves) or _flat(curves)
-    jagged = None if learnt else _jagged(curves) or jumping
-    findings = [exploded, learnt, jagged]
-    return findings if broken or learnt else [*findings, *_generalization(curves, run, jagged)]
-
-
-def _generalization(curves, run, jagged):
-    """Return the findings of a curve that fell: the training was too long or too short."""
-    # Early stopping ends a training that improves no longer.
+            return [exploded, jagged]
+    unlearnt = _diverging_or_flat(curves)
+    if unlearnt:
+        return [exploded, unlearnt]
+    jagged = _jagged(curves) or jagged
+    if not is_finite:
+        return [exploded, jagged]
     stopped = run.stopped_early and run.best_epoch < curves.epochs[-1]
-    over = gap = improving = None
-    if curves.validation is not None and np.isfinite(curves.validation).any():
+    beside = None
+    if curves.validation is None or not np.isfinite(curves.validation).any():
+        curves = curves._replace(validation=None)
+    else:
         curves = curves.part(np.isfinite(curves.validation))
         kept = curves.part(curves.epochs <= run.best_epoch) if run.stopped_early else curves
-        if len(kept.epochs):
-            over = _overfitting(kept)
-            # Over-fitting implies a gap.
-            gap = None if over else _gap(kept)
-    else:
-        curves = curves._replace(validation=None)
-    # A trend among jumps is chance.
-    if not (over or jagged or stopped):
-        improving = _still_improving(curves)
-    return [over, improving, gap]
-
-
-def _tail(curve):
-    """Return the number of epochs at the end of a curve."""
-    return max(1, min(3, len(curve) // 3), round(TAIL * len(curve)))
+        beside = _overfitting_or_gap(kept) if len(kept.epochs) else None
+    # Early stopping ends a training that improves no longer, and a trend among jumps is chance.
+    settled = stopped or jagged or (beside and beside.code == "overfitting")
+    return [exploded, jagged, None if settled else _still_improving(curves), beside]
 
 
 def _end(curve):
-    return np.median(curve[-_tail(curve) :])
-
-
-def _median_of(curve):
-    """Return the epochs of `_end` in words."""
-    n = _tail(curve)
-    return "the last epoch" if n == 1 else f"the median of the last {n} epochs"
-
-
-def _not_finite(curves):
-    bad = ~np.isfinite(curves.train)
-    if curves.validation is not None:
-        lacking = np.isnan(curves.validation)
-        # NaN between other values are epochs without validation, since a training that diverges has no
-        # finite training loss from the next epoch on. Only NaN, or a single one at the end, are results.
-        if lacking.all() or (lacking.sum() == 1 and lacking[-1]):
-            bad |= lacking
-        bad |= np.isinf(curves.validation)
-    return _finding("not-finite", np.argmax(bad)) if bad.any() else None
+    """Return the median of the last epochs, and these in words."""
+    n = max(1, min(3, len(curve) // 3), round(TAIL * len(curve)))
+    return np.median(curve[-n:]), "the last epoch" if n == 1 else f"the median of the last {n} epochs"
 
 
 def _exploded(curves, chance):
@@ -462,21 +432,14 @@ def _exploded(curves, chance):
     )
 
 
-def _diverging(curves):
+def _diverging_or_flat(curves):
     train, epochs = curves.train, curves.epochs
-    best, end = int(np.argmin(train)), _end(train)
-    fall = train[0] - train[best]
-    if end - train[best] < max(DIVERGED * fall, DIVERGED_FLOOR * abs(train[0])):
-        return None
-    return _finding("diverging", epochs[best], _median_of(train), best_loss=train[best], end_loss=end)
-
-
-def _flat(curves):
-    train, epochs = curves.train, curves.epochs
-    first, end = train[0], _end(train)
-    if first - min(end, np.median(train)) >= FLAT * abs(first):
-        return None
-    return _finding("flat", epochs[0], _median_of(train), first_loss=first, end_loss=end)
+    best, first, (end, words) = int(np.argmin(train)), train[0], _end(train)
+    if end - train[best] >= max(DIVERGED * (first - train[best]), DIVERGED_FLOOR * abs(first)):
+        return _finding("diverging", epochs[best], words, best_loss=train[best], end_loss=end)
+    if first - min(end, np.median(train)) < FLAT * abs(first):
+        return _finding("flat", epochs[0], words, first_loss=first, end_loss=end)
+    return None
 
 
 def _jagged(curves):
@@ -493,29 +456,22 @@ def _jagged(curves):
     return _finding("jagged", epochs[np.argmax(jumps) + 1], **evidence)
 
 
-def _overfitting(curves):
+def _overfitting_or_gap(curves):
+    """Return the finding of a validation loss that rises, or else of one that is far above the other."""
     epochs, train, validation = curves
+    (end, words), (end_validation, _) = _end(train), _end(validation)
+    evidence = {"end_loss": end, "end_val_loss": end_validation}
     # The lowest mean of three epochs, so that a single low one does not count.
     level = np.min(np.convolve(np.pad(validation, 1, mode="edge"), np.ones(3) / 3, mode="valid"))
-    best, end, end_train = int(np.argmin(validation)), _end(validation), _end(train)
-    first = max(abs(train[0]), abs(validation[0]))
-    if end - level < max(RISE * abs(level), RISE_FLOOR * first) or end_train >= train[best]:
-        return None
-    evidence = {"best_val_loss": validation[best], "end_val_loss": end}
-    evidence |= {"best_loss": train[best], "end_loss": end_train}
-    return _finding("overfitting", epochs[best], _median_of(train), **evidence)
-
-
-def _gap(curves):
-    epochs, train, validation = curves
-    end, end_validation = _end(train), _end(validation)
+    best, first = int(np.argmin(validation)), abs(train[0])
+    floor = max(RISE * abs(level), RISE_FLOOR * max(first, abs(validation[0])))
+    if end_validation - level >= floor and end < train[best]:
+        evidence |= {"best_val_loss": validation[best], "best_loss": train[best]}
+        return _finding("overfitting", epochs[best], words, **evidence)
     gap = end_validation - end
-    first = abs(train[0])
     if gap < max(GAP * abs(end), GAP_FLOOR * first) and gap < max(FAR * abs(end), FAR_FLOOR * first):
         return None
-    start = epochs[np.argmax(validation - train >= gap / 2)]
-    evidence = {"end_loss": end, "end_val_loss": end_validation, "gap": gap}
-    return _finding("gap", start, _median_of(train), **evidence)
+    return _finding("gap", epochs[np.argmax(validation - train >= gap / 2)], words, **evidence, gap=gap)
 
 
 def _still_improving(curves):
@@ -528,8 +484,8 @@ def _still_improving(curves):
     high, low = np.mean(curve[before]), np.mean(curve[last])
     # The first training loss is a mean over the first epoch, in which it falls fast; the first validation
     # loss comes after it. The higher of both is closer to the start.
-    fall = max(train[0], curve[0]) - _end(curve)
-    height, noise = abs(_end(curve)), np.std(np.diff(curve[-2 * window :])) / np.sqrt(2)
+    fall = max(train[0], curve[0]) - _end(curve)[0]
+    height, noise = abs(_end(curve)[0]), np.std(np.diff(curve[-2 * window :])) / np.sqrt(2)
     falling = FALLING_UNVALIDATED if validation is None else FALLING
     falls = high - low >= max(falling * height, FALLING_FLOOR * fall, NOISES * noise)
     improves = high - low >= max(IMPROVING * fall, IMPROVING_FLOOR * height)

@@ -517,7 +517,7 @@ def test_a_subclass_without_such_code_is_converted():
 
 def test_what_skl2onnx_does_not_know_is_named():
     pipeline = make_pipeline(SplineTransformer(), Classifier((5,))).fit(X, NAMES)
-    with pytest.raises(ValueError, match="skl2onnx converts no SplineTransformer"):
+    with pytest.raises(ValueError, match=r"(?s)SplineTransformer.*no corresponding converter"):
         to_onnx(pipeline, X)
     reg = Regressor((5,))
     for transformed, name in (

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -90,8 +91,14 @@ _FUNCTIONS = {
 }
 
 
-class _Step(TransformerMixin, BaseEstimator):
-    """A step with its own converter, by two methods that skl2onnx calls."""
+class Step(TransformerMixin, BaseEstimator):
+    """A step with its own converter, by two methods that skl2onnx calls.
+
+    ``add`` takes a graph and the name of all columns as one array, and returns that of the result.
+    """
+
+    def __init__(self, n_columns, add):
+        self.n_columns, self.add = n_columns, add
 
     def onnx_shape_calculator(self):
         """Return the function that sets the shapes of the outputs."""
@@ -101,81 +108,54 @@ class _Step(TransformerMixin, BaseEstimator):
         """Return the function that adds the nodes."""
         return self._convert
 
-    def _convert(self, scope, operator, container):
-        graph = Graph(scope.get_unique_operator_name("skdl") + "_")
-        y = self._add(graph, graph.cast(joined(graph, operator.inputs), np.float64))
-        add_to(container, graph, [y], operator.outputs)
-
-
-class Columns(_Step):
-    """Joins the columns of a DataFrame to one array."""
-
-    def __init__(self, n_columns):
-        self.n_columns = n_columns
-
     def _set_shape(self, operator):
         operator.outputs[0].type.shape = [None, self.n_columns]
 
-    def _add(self, graph, x):
-        return x
+    def _convert(self, scope, operator, container):
+        graph = Graph(scope.get_unique_operator_name("skdl") + "_")
+        y = self.add(graph, graph.cast(joined(graph, operator.inputs), np.float64))
+        add_to(container, graph, [y], operator.outputs)
 
 
-class Imputed(_Step):
-    """A `SimpleImputer` of numbers, for which onnxruntime has float32 alone."""
+def imputed(imputer):
+    """Return the step of a `SimpleImputer` of numbers, for which onnxruntime has float32 alone."""
+    kept = np.flatnonzero(~np.isnan(imputer.statistics_))
+    flagged = imputer.indicator_.features_ if imputer.add_indicator else ()
 
-    def __init__(self, imputer):
-        self.imputer = imputer
-
-    def _set_shape(self, operator):
-        n = len(self._kept())
-        if self.imputer.add_indicator:
-            n += len(self.imputer.indicator_.features_)
-        operator.outputs[0].type.shape = [None, n]
-
-    def _kept(self):
-        return np.flatnonzero(~np.isnan(self.imputer.statistics_))
-
-    def _add(self, graph, x):
-        imputer, missing = self.imputer, graph.add("IsNaN", x)
-        y = graph.add("Gather", graph.add("Where", missing, imputer.statistics_, x), self._kept(), axis=1)
-        if imputer.add_indicator:
-            flags = graph.add("Gather", missing, imputer.indicator_.features_, axis=1)
+    def add(graph, x):
+        missing = graph.add("IsNaN", x)
+        y = graph.add("Gather", graph.add("Where", missing, imputer.statistics_, x), kept, axis=1)
+        if len(flagged):
+            flags = graph.add("Gather", missing, flagged, axis=1)
             y = graph.add("Concat", y, graph.cast(flags, np.float64), axis=1)
         return y
 
+    return Step(len(kept) + len(flagged), add)
 
-class InverseTarget(_Step):
-    """The inverse transformation of `TransformedTargetRegressor`."""
 
-    def __init__(self, transformer):
-        self.transformer = transformer
-
-    def check(self):
-        """Refuse a transformer without a converter below."""
-        kind, function = type(self.transformer), getattr(self.transformer, "inverse_func", None)
-        if kind in _SCALERS or (
-            kind is FunctionTransformer and function in _FUNCTIONS and not self.transformer.inv_kw_args
-        ):
-            return self
+def inverse_target(transformer):
+    """Return the inverse transformation of `TransformedTargetRegressor` as a step."""
+    n, function = transformer.n_features_in_, getattr(transformer, "inverse_func", None)
+    of_function = type(transformer) is FunctionTransformer
+    known = function in _FUNCTIONS and not transformer.inv_kw_args if of_function else False
+    if not known and type(transformer) not in _SCALERS:
         given = f"inverse_func {getattr(function, '__name__', function)}"
         raise ValueError(
             "TransformedTargetRegressor can't be written as ONNX with the "
-            f"{given if kind is FunctionTransformer else kind.__name__}; it can with the transformers "
+            f"{given if of_function else type(transformer).__name__}; it can with the transformers "
             f"{', '.join(each.__name__ for each in _SCALERS)}, and with the inverse_func "
             f"{', '.join(f'np.{each.__name__}' for each in _FUNCTIONS if each)}."
         )
 
-    def _set_shape(self, operator):
-        operator.outputs[0].type.shape = operator.inputs[0].type.shape
-
-    def _add(self, graph, y):
-        if isinstance(self.transformer, FunctionTransformer):
-            for operator, *constant in _FUNCTIONS[self.transformer.inverse_func]:
+    def add(graph, y):
+        if of_function:
+            for operator, *constant in _FUNCTIONS[function]:
                 y = graph.add(operator, y, *map(np.float64, constant))
             return y
-        n = self.transformer.n_features_in_
-        zero, one = self.transformer.inverse_transform(np.repeat([[0.0], [1.0]], n, axis=1))
+        zero, one = transformer.inverse_transform(np.repeat([[0.0], [1.0]], n, axis=1))
         return graph.add("Add", graph.add("Mul", y, one - zero), zero)
+
+    return Step(n, add)
 
 
 # Larger numbers are read as this one, as `TableReader` reads them.
@@ -193,7 +173,14 @@ def tabular_parts(network, n_outputs, reader, encoder, neighbors, *, classes=Non
     def finish(graph, y):
         if neighbors is not None:
             y = _add_neighbors(graph, rows[-1], y, neighbors)
-        return _add_average(graph, y, scaler, limits)
+        # The average over the folds, of the shape (n_samples, n_folds, 1, n_units).
+        y = graph.cast(graph.add("Squeeze", y, np.int64([2])), np.float64)
+        if scaler is None:  # logarithms of probabilities
+            y = graph.add("ReduceMean", graph.add("Exp", y), np.int64([1]), keepdims=0)
+            return graph.add("Div", y, graph.add("ReduceSum", y, np.int64([1]), keepdims=1))
+        y = graph.add("ReduceMean", y, np.int64([1]), keepdims=0)
+        y = graph.add("Add", graph.add("Mul", y, scaler.scale_), scaler.mean_)
+        return graph.add("Min", graph.add("Max", y, limits[0]), limits[1])
 
     kind = "numbers" if classes is None else "classes"
     return NetworkParts(network, n_outputs, kind, classes, read=read, finish=finish)
@@ -269,31 +256,11 @@ def _add_categories(graph, variables, places, reader, encoder):
             )
             part = graph.add("Gather", changes, graph.add("Squeeze", number, np.int64([1])), axis=0)
         else:
-            values = np.array([_number(each) for each in known])
+            values = np.array([float({"True": 1, "False": 0}.get(each, each)) for each in known])
             same = graph.add("Equal", _columns(graph, variables, [place]), values)
             part = graph.add("MatMul", graph.cast(same, np.float32), changes[:-1])
         total = graph.add("Add", none, part) if total is None else graph.add("Add", total, part)
     return total
-
-
-def _number(category):
-    """Return the number that a category of a numeric column has as its text."""
-    return {"True": 1.0, "False": 0.0}[category] if category in ("True", "False") else float(category)
-
-
-def _add_average(graph, y, scaler=None, limits=None):
-    """Add the average over the folds of a network's output of shape (n_samples, n_folds, 1, n_units).
-
-    ``scaler`` and ``limits`` are those of a numeric target; without them the output is a logarithm of
-    probabilities.
-    """
-    y = graph.cast(graph.add("Squeeze", y, np.int64([2])), np.float64)
-    if scaler is None:
-        y = graph.add("ReduceMean", graph.add("Exp", y), np.int64([1]), keepdims=0)
-        return graph.add("Div", y, graph.add("ReduceSum", y, np.int64([1]), keepdims=1))
-    y = graph.add("ReduceMean", y, np.int64([1]), keepdims=0)
-    y = graph.add("Add", graph.add("Mul", y, scaler.scale_), scaler.mean_)
-    return graph.add("Min", graph.add("Max", y, limits[0]), limits[1])
 
 
 def _add_neighbors(graph, x, y, neighbors):
@@ -325,24 +292,29 @@ def _add_neighbors(graph, x, y, neighbors):
 # `TunedThresholdClassifierCV`.
 
 
-class _Decision(ClassifierMixin, BaseEstimator):
-    """A fitted classifier around others, with its own converter."""
+class Decision(ClassifierMixin, BaseEstimator):
+    """A fitted classifier around others, with its own converter.
+
+    ``add`` takes a graph and a function that adds a classifier and returns the name of its probabilities. It
+    returns the names of labels and probabilities.
+    """
+
+    def __init__(self, classes, add):
+        self.classes_, self.add = classes, add
 
     def _onnx_parts(self):
         return NetworkParts(None, len(self.classes_), "classes", self.classes_)
 
 
-class Calibrated(_Decision):
-    """A `CalibratedClassifierCV`, as its pairs of a classifier and calibrators."""
+def calibrated(pairs, classes):
+    """Return the decision of a `CalibratedClassifierCV` with these pairs of a classifier and calibrators."""
 
-    def __init__(self, pairs, classes):
-        self.pairs, self.classes_ = pairs, classes
-
-    def add(self, graph, scores):
-        """Add the average of the calibrated classifiers; ``scores`` adds what a classifier predicts."""
-        shares = [_add_pair(graph, pair, scores) for pair in self.pairs]
+    def add(graph, scores):
+        shares = [_add_pair(graph, pair, scores) for pair in pairs]
         y = graph.add("Div", graph.add("Sum", *shares), np.float64(len(shares)))
-        return [graph.add("Gather", self.classes_, graph.add("ArgMax", y, axis=1, keepdims=0)), y]
+        return [graph.add("Gather", classes, graph.add("ArgMax", y, axis=1, keepdims=0)), y]
+
+    return Decision(classes, add)
 
 
 def _add_pair(graph, pair, scores):
@@ -352,25 +324,24 @@ def _add_pair(graph, pair, scores):
     if pair.method == "temperature":
         y = y if decides else graph.add("Log", graph.add("Add", y, np.float64(1e-12)))
         return graph.add("Softmax", graph.add("Mul", y, np.float64(pair.calibrators[0].beta_)), axis=1)
-    add = _add_sigmoid if pair.method == "sigmoid" else _add_isotonic
     n = len(pair.classes)
     places = np.searchsorted(pair.classes, pair.estimator.classes_)
     columns = [graph.add("Mul", graph.add("Gather", y, [0], axis=1), np.float64(0))] * n
     for k, (place, calibrator) in enumerate(zip(places, pair.calibrators, strict=False)):
         # Of two classes, the second one has the only calibrator.
         score = graph.add("Gather", y, [k + (len(places) == 2)], axis=1)
-        columns[place + (n == 2)] = add(graph, calibrator, score)
+        if pair.method == "sigmoid":
+            slope = graph.add("Mul", score, np.float64(-calibrator.a_))
+            column = graph.add("Sigmoid", graph.add("Add", slope, np.float64(-calibrator.b_)))
+        else:
+            column = _add_isotonic(graph, calibrator, score)
+        columns[place + (n == 2)] = column
     if n == 2:
         return graph.add("Concat", graph.add("Sub", np.float64(1), columns[1]), columns[1], axis=1)
     y = graph.add("Concat", *columns, axis=1)
     total = graph.add("ReduceSum", y, np.int64([1]), keepdims=1)
     none = graph.add("Equal", total, np.float64(0))
     return graph.add("Where", none, np.float64(1 / n), graph.add("Div", y, total))
-
-
-def _add_sigmoid(graph, calibrator, score):
-    line = graph.add("Add", graph.add("Mul", score, np.float64(-calibrator.a_)), np.float64(-calibrator.b_))
-    return graph.add("Sigmoid", line)
 
 
 def _add_isotonic(graph, calibrator, score):
@@ -384,36 +355,27 @@ def _add_isotonic(graph, calibrator, score):
     return graph.add("Add", graph.add("Mul", slope, run), graph.add("Gather", y, last))
 
 
-class Thresholded(_Decision):
-    """A `FixedThresholdClassifier` or `TunedThresholdClassifierCV` around a classifier with probabilities."""
+def thresholded(classifier, estimator):
+    """Return the decision of a `FixedThresholdClassifier` or `TunedThresholdClassifierCV`.
 
-    def __init__(self, classifier, estimator):
-        self.classifier, self.estimator, self.classes_ = classifier, estimator, classifier.classes_
+    ``estimator`` is the classifier inside, with probabilities, as skl2onnx can convert it.
+    """
+    classes = classifier.classes_
+    threshold = getattr(classifier, "best_threshold_", getattr(classifier, "threshold", "auto"))
+    even, labels = copy.copy(classifier), []
+    even.estimator_ = DummyClassifier(strategy="uniform").fit(classes, classes)  # probabilities of 0.5
+    for each in (1, 0):
+        even.threshold = even.best_threshold_ = each
+        labels.append(even.predict(classes[:1])[0])  # below the threshold, and above
 
-    def add(self, graph, scores):
-        """Add the decision; ``scores`` adds what a classifier predicts."""
-        asked = copy.copy(self.classifier)
-        asked.estimator_ = _Certain(self.classes_)
-        labels = asked.predict(np.array([[-np.inf], [np.inf]]))  # below the threshold, and above
-        threshold = getattr(asked, "best_threshold_", getattr(asked, "threshold", "auto"))
-        y = scores(self.estimator)
-        of_label = graph.add("Gather", y, np.flatnonzero(self.classes_ == labels[1]), axis=1)
+    def add(graph, scores):
+        y = scores(estimator)
+        of_label = graph.add("Gather", y, np.flatnonzero(classes == labels[1]), axis=1)
         above = graph.add("GreaterOrEqual", of_label, np.float64(0.5 if threshold == "auto" else threshold))
         place = graph.cast(graph.add("Squeeze", above, np.int64([1])), np.int64)
-        return [graph.add("Gather", labels, place), y]
+        return [graph.add("Gather", np.array(labels), place), y]
 
-
-class _Certain(ClassifierMixin, BaseEstimator):
-    """Predicts its one feature for both classes."""
-
-    def __init__(self, classes):
-        self.classes_ = classes
-
-    def fit(self, X, y):
-        return self
-
-    def predict_proba(self, X):
-        return np.repeat(X, 2, axis=1)
+    return Decision(classes, add)
 
 
 def convert_decision(scope, operator, container):
@@ -424,7 +386,6 @@ def convert_decision(scope, operator, container):
     graph = Graph(scope.get_unique_operator_name("skdl") + "_")
 
     def scores(estimator, raw=False):
-        """Have skl2onnx convert a classifier, and return the name of its probabilities or raw scores."""
         if raw:
             last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
             scope.add_options(id(last), {"raw_scores": True})

@@ -1,6 +1,5 @@
 """One network as an ONNX graph: from encoded rows to labels and probabilities, or to numbers."""
 
-import contextlib
 import math
 import tempfile
 from collections.abc import Callable
@@ -54,36 +53,28 @@ class Graph:
 
     def inline(self, model, x):
         """Add the graph of a model with one input and one output, and return the name of the output."""
-        from onnx import compose
+        from onnx import compose, helper, numpy_helper
 
         graph = compose.add_prefix_graph(model.graph, f"{self.prefix}{len(self.nodes)}_")
-        inside = Graph(graph.input[0].name + "_")
-        inside.add("Identity", x, output=graph.input[0].name)
-        inside.nodes += graph.node
-        if any(_is_unsortable(node) for node in graph.node):
-            return self._branch(inside.nodes, graph, x)
-        self.nodes += inside.nodes
-        self.constants += graph.initializer
-        return graph.output[0].name
-
-    def _branch(self, nodes, graph, x):
-        """Add a graph inside an If node whose condition always holds, so that skl2onnx does not sort it."""
-        from onnx import helper
-
-        branch = helper.make_graph(nodes, graph.name, [], list(graph.output), list(graph.initializer))
-        other = Graph(graph.name + "_")
-        tensor = graph.output[0].type.tensor_type
-        shape = [each.dim_value for each in tensor.shape.dim]
-        none = np.zeros(shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-        other.add("Identity", none, output=graph.output[0].name)
-        other = helper.make_graph(other.nodes, "other", [], list(graph.output), other.constants)
+        (start,), (end,) = graph.input, graph.output
+        nodes = [helper.make_node("Identity", [x], [start.name], name=f"{start.name}_given"), *graph.node]
+        # skl2onnx can't sort nodes that lack an optional input, or that have nodes inside.
+        attributes = [each for node in nodes for each in node.attribute]
+        inside = any(each.HasField("g") or each.graphs for each in attributes)
+        if not inside and not any("" in node.input for node in nodes):
+            self.nodes += nodes
+            self.constants += graph.initializer
+            return end.name
+        # So they are the branch of an If node whose condition always holds.
+        branch = helper.make_graph(nodes, "network", [], [end], list(graph.initializer))
+        kind = end.type.tensor_type
+        none = np.zeros(
+            [each.dim_value for each in kind.shape.dim], helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        )
+        none = helper.make_node("Constant", [], [end.name], value=numpy_helper.from_array(none))
+        other = helper.make_graph([none], "none", [], [end])
         holds = self.add("GreaterOrEqual", self.add("Shape", x, end=1), np.int64([0]))
         return self.add("If", holds, then_branch=branch, else_branch=other)
-
-
-def _is_unsortable(node):
-    """Return whether skl2onnx can't sort a node: it lacks an optional input, or has nodes inside."""
-    return "" in node.input or any(each.HasField("g") or each.graphs for each in node.attribute)
 
 
 def activation(graph, kind, z, dtype, **settings):
@@ -155,8 +146,12 @@ def functional_model(model, row_shape, dtype, estimator):
 
 def add_network(graph, parts, x):
     """Add a network and the decoding of its output; return the names of the results."""
-    add_output = _add_dense if isinstance(parts.network, State) else _add_keras_model
-    y = add_output(graph, parts.network, x)
+    network = parts.network
+    if isinstance(network, State):
+        dtype, y = network.network.dtype, _add_dense(graph, network, x)
+    else:
+        dtype = network.outputs[0].dtype
+        y = graph.inline(_exported(network), graph.cast(x, network.inputs[0].dtype))
     if parts.finish is not None:
         y = parts.finish(graph, y)
     if parts.kind == "numbers":
@@ -169,8 +164,8 @@ def add_network(graph, parts, x):
     if parts.kind == "one-hot":
         best = graph.add("ArgMax", y, axis=1, keepdims=1)
         return [graph.cast(graph.add("Equal", best, np.arange(parts.n_outputs)), np.int64), y]
-    if output_units(parts.network) == 1:
-        y = graph.add("Concat", graph.add("Sub", np.ones(1, output_dtype(parts.network)), y), y, axis=1)
+    if output_units(network) == 1:
+        y = graph.add("Concat", graph.add("Sub", np.ones(1, dtype), y), y, axis=1)
     best = graph.add("ArgMax", y, axis=1, keepdims=0)
     return [graph.add("Gather", parts.classes, best, axis=0), y]
 
@@ -178,11 +173,6 @@ def add_network(graph, parts, x):
 def output_units(network):
     """Return the number of columns of the output of a network."""
     return network.network.n_units if isinstance(network, State) else network.output_shape[-1]
-
-
-def output_dtype(network):
-    """Return the floating type of the output of a network."""
-    return network.network.dtype if isinstance(network, State) else network.outputs[0].dtype
 
 
 def _add_dense(graph, state, x):
@@ -204,29 +194,20 @@ def _add_dense(graph, state, x):
     return x
 
 
-def _add_keras_model(graph, model, x):
-    return graph.inline(exported(model), graph.cast(x, model.inputs[0].dtype))
-
-
-def exported(model):
+def _exported(model):
     """Return a Keras model as an ONNX model, made by tf2onnx."""
     import onnx
 
-    with tempfile.TemporaryDirectory() as folder, _names_for_tf2onnx():
-        path = Path(folder) / "network.onnx"
-        rows = [keras.InputSpec(dtype=each.dtype, shape=each.shape) for each in model.inputs]
-        model.export(path, format="onnx", verbose=False, opset_version=OPSETS[""], input_signature=rows)
-        return onnx.load(path)
-
-
-@contextlib.contextmanager
-def _names_for_tf2onnx():
-    """Remove the name ``np.object`` that Keras 3.15 sets for tf2onnx."""
-    missing = "object" not in vars(np)  # hasattr would warn
+    # Keras 3.15 sets ``np.object`` for tf2onnx, after a look that would warn, and leaves it there.
+    missing = "object" not in vars(np)
     if missing:
         np.object = object
     try:
-        yield
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.onnx"
+            rows = [keras.InputSpec(dtype=each.dtype, shape=each.shape) for each in model.inputs]
+            model.export(path, format="onnx", verbose=False, opset_version=OPSETS[""], input_signature=rows)
+            return onnx.load(path)
     finally:
         if missing:
             del np.object

@@ -16,13 +16,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skdl._onnx._converters import (
-    Calibrated,
-    Columns,
-    Imputed,
-    InverseTarget,
-    Thresholded,
+    Step,
+    calibrated,
     convert_decision,
+    imputed,
+    inverse_target,
     register,
+    thresholded,
 )
 from skdl._onnx._onnx_network import OPSETS
 from skdl._typing import MatrixLike
@@ -118,30 +118,29 @@ def to_onnx(
         X_sample = X_sample.toarray()
     parts = []
     plain = _plain(estimator, parts)
-    if _is_numeric_frame(X_sample) and not any(isinstance(each, ColumnTransformer) for each in parts):
-        plain = Pipeline([("columns", Columns(X_sample.shape[1])), ("estimator", plain)])
-    types = _input_types(estimator, X_sample)
-    final = _last(plain)
-    options = {id(final): {"zipmap": False}} if is_classifier(final) else None
+    inputs = _inputs(estimator, X_sample)
+    if (
+        hasattr(X_sample, "columns")
+        and all(each.dtype.kind in "biuf" for each in inputs.values())
+        and not any(isinstance(each, ColumnTransformer) for each in parts)
+    ):
+        columns = Step(len(inputs), lambda graph, x: x)  # joins them
+        plain = Pipeline([("columns", columns), ("estimator", plain)])
+    final = plain
+    while isinstance(final, Pipeline):
+        final = final.steps[-1][1]
     try:
         model = skl2onnx.to_onnx(
             plain,
-            initial_types=[(name, _skl2onnx_type(dtype, shape)) for name, dtype, shape in types],
+            initial_types=[(name, _declared(each)) for name, each in inputs.items()],
             target_opset=OPSETS,
-            options=options,
+            options={id(final): {"zipmap": False}} if is_classifier(final) else None,
         )
     except Exception as error:
-        unknown = _unknown(parts)
-        if not unknown:
-            raise ValueError(
-                f"skl2onnx can't convert a part of {type(estimator).__name__}. {_HINT} It says: {error}"
-            ) from error
         raise ValueError(
-            f"skl2onnx converts no {' and no '.join(unknown)}. Replace it, leave it out, or register a "
-            "converter for it by skl2onnx.update_registered_converter."
+            f"skl2onnx can't convert a part of {type(estimator).__name__}. {_HINT} It says: {error}"
         ) from error
-    _take_given_types(model, types)
-    _take_no_rows(model)
+    _amend(model, inputs)
     content = model.SerializeToString()
     if X_sample is not None and len(X_sample):
         quiet = onnxruntime.SessionOptions()
@@ -149,7 +148,7 @@ def to_onnx(
         # At a step of an isotonic calibration, rounding of float32 may move a probability.
         has_steps = any(getattr(each, "method", None) == "isotonic" for each in parts)
         session = partial(onnxruntime.InferenceSession, content, quiet)
-        _compare(estimator, X_sample[:_COMPARED], types, session, 0.01 if has_steps else 0.001)
+        _compare(estimator, X_sample[:_COMPARED], inputs, session, 0.01 if has_steps else 0.001)
     if path is not None:
         Path(path).write_bytes(content)
     return model
@@ -163,11 +162,12 @@ def _plain(item, parts):
         steps = [
             (name, _plain(step, parts))
             for name, step in item.steps
-            if step not in (None, "passthrough") and not _is_sampler(step)
+            if step not in (None, "passthrough")
+            and (hasattr(step, "transform") or not hasattr(step, "fit_resample"))
         ]
         return Pipeline(steps) if len(steps) > 1 else steps[0][1]
     if isinstance(item, TransformedTargetRegressor) and hasattr(item, "regressor_"):
-        inverse = InverseTarget(item.transformer_).check()
+        inverse = inverse_target(item.transformer_)
         return Pipeline([("regressor", _plain(item.regressor_, parts)), ("inverse", inverse)])
     if hasattr(item, "_onnx_parts"):
         if item.__sklearn_is_fitted__():  # else the template of an ensemble
@@ -177,11 +177,25 @@ def _plain(item, parts):
         return item
     if isinstance(item, FrozenEstimator):
         return _plain(item.estimator, parts)
-    if _imputes_numbers(item):
-        return Imputed(item)
+    if (
+        type(item) is SimpleImputer
+        and hasattr(item, "statistics_")
+        and item.statistics_.dtype.kind == "f"
+        and isinstance(item.missing_values, float)
+        and np.isnan(item.missing_values)
+    ):
+        return imputed(item)
     if isinstance(item, list | tuple):
         return type(item)(_plain(each, parts) for each in item)
-    decision = _decision(item, parts)
+    decision = None
+    if hasattr(item, "calibrated_classifiers_"):
+        parts.append(item)
+        pairs = [copy.copy(each) for each in item.calibrated_classifiers_]
+        for pair in pairs:
+            pair.estimator = _plain(pair.estimator, parts)
+        decision = calibrated(pairs, item.classes_)
+    elif isinstance(item, FixedThresholdClassifier | TunedThresholdClassifierCV):
+        decision = thresholded(item, _plain(getattr(item, "estimator_", item.estimator), parts))
     if decision is not None:
         register(type(decision), convert_decision)
         return decision
@@ -197,53 +211,8 @@ def _plain(item, parts):
     return copied
 
 
-def _decision(item, parts):
-    """Return what takes the place of a calibrated classifier, or of one with a threshold; else None."""
-    if hasattr(item, "calibrated_classifiers_"):
-        parts.append(item)
-        pairs = [copy.copy(each) for each in item.calibrated_classifiers_]
-        for pair in pairs:
-            pair.estimator = _plain(pair.estimator, parts)
-        return Calibrated(pairs, item.classes_)
-    if isinstance(item, FixedThresholdClassifier | TunedThresholdClassifierCV):
-        return Thresholded(item, _plain(getattr(item, "estimator_", item.estimator), parts))
-    return None
-
-
-def _is_sampler(step):
-    return hasattr(step, "fit_resample") and not hasattr(step, "transform")
-
-
-def _imputes_numbers(item):
-    if type(item) is not SimpleImputer or not hasattr(item, "statistics_"):
-        return False
-    missing = item.missing_values
-    return isinstance(missing, float) and np.isnan(missing) and item.statistics_.dtype.kind == "f"
-
-
-def _unknown(parts):
-    """Return the names of the parts without a converter."""
-    from skl2onnx import get_model_alias
-
-    names = []
-    for each in parts:
-        try:
-            get_model_alias(type(each))
-        except RuntimeError:
-            names.append(type(each).__name__)
-    return list(dict.fromkeys(names))
-
-
-def _last(estimator):
-    return _last(estimator.steps[-1][1]) if isinstance(estimator, Pipeline) else estimator
-
-
-def _is_numeric_frame(X):
-    return hasattr(X, "columns") and all(np.asarray(X[name]).dtype.kind in "biuf" for name in X.columns)
-
-
-def _input_types(estimator, X):
-    """Return name, type and shape of each input; the type is str for text."""
+def _inputs(estimator, X):
+    """Return the inputs as onnxruntime takes them, by name; missing text is "nan" or "None"."""
     if X is None:
         if hasattr(estimator, "feature_names_in_") or not hasattr(estimator, "n_features_in_"):
             raise ValueError(
@@ -251,36 +220,38 @@ def _input_types(estimator, X):
                 "inputs."
             )
         shape = getattr(estimator, "X_shape_", (None, estimator.n_features_in_))
-        return [("X", np.dtype(getattr(estimator, "X_dtype_", float)), (None, *shape[1:]))]
+        return {"X": np.empty((0, *shape[1:]), getattr(estimator, "X_dtype_", float))}
+    X = X[:_COMPARED]
     if hasattr(X, "columns"):
-        return [(name, _dtype_of(X[name]), (None, 1)) for name in X.columns]
-    X = np.asarray(X)
-    return [("X", _dtype_of(X), (None, *X.shape[1:]))]
+        arrays = {name: np.asarray(X[name])[:, None] for name in X.columns}
+    else:
+        arrays = {"X": np.asarray(X)}
+    as_text = np.vectorize(str, otypes=[object])
+    return {name: each if each.dtype.kind in "biuf" else as_text(each) for name, each in arrays.items()}
 
 
-def _dtype_of(values):
-    dtype = np.asarray(values).dtype
-    return dtype if dtype.kind in "biuf" else np.dtype(str)
-
-
-def _skl2onnx_type(dtype, shape):
+def _declared(array):
     """Return a type of skl2onnx: float64 for single columns, the only type that it joins correctly."""
     from skl2onnx.common import data_types
 
-    if dtype.kind == "U":
-        return data_types.StringTensorType([*shape])
-    if dtype == np.float32 and shape != (None, 1):
-        return data_types.FloatTensorType([*shape])
-    return data_types.DoubleTensorType([*shape])
+    name = "Float" if array.dtype == np.float32 and array.shape[1:] != (1,) else "Double"
+    name = "String" if array.dtype == object else name
+    return getattr(data_types, f"{name}TensorType")([None, *array.shape[1:]])
 
 
-def _take_given_types(model, types):
-    """Change the types of a model's inputs to those of the sample, with casts."""
+def _amend(model, inputs):
+    """Change the types of a model's inputs to the given ones, and let it take no rows."""
     from onnx import helper
 
-    for tensor, (name, dtype, _) in zip(model.graph.input, types, strict=True):
-        declared = tensor.type.tensor_type
-        elem_type = helper.np_dtype_to_tensor_dtype(np.dtype(object) if dtype.kind == "U" else dtype)
+    constants = {each.name for each in model.graph.initializer if len(each.dims) == 1}
+    for node in model.graph.node:
+        # This one, by which skl2onnx looks up labels, takes no empty index.
+        if node.op_type == "ArrayFeatureExtractor" and node.input[0] in constants:
+            node.op_type, node.domain = "Gather", ""
+            node.attribute.append(helper.make_attribute("axis", 0))
+    for tensor in model.graph.input:
+        declared, name = tensor.type.tensor_type, tensor.name
+        elem_type = helper.np_dtype_to_tensor_dtype(inputs[name].dtype)
         if declared.elem_type == elem_type:
             continue
         inside = f"{name}_cast"
@@ -291,35 +262,10 @@ def _take_given_types(model, types):
         declared.elem_type = elem_type
 
 
-def _take_no_rows(model):
-    """Look up labels by Gather, since ArrayFeatureExtractor takes no empty index."""
-    from onnx import helper
-
-    constants = {each.name for each in model.graph.initializer if len(each.dims) == 1}
-    for node in model.graph.node:
-        if node.op_type == "ArrayFeatureExtractor" and node.input[0] in constants:
-            node.op_type, node.domain = "Gather", ""
-            node.attribute.append(helper.make_attribute("axis", 0))
-
-
-def _inputs(X, types):
-    """Return rows as onnxruntime takes them; missing text is "nan" or "None"."""
-
-    def array(values, dtype):
-        values = np.asarray(values)
-        if dtype.kind != "U":
-            return values.astype(dtype, copy=False)
-        return np.reshape([str(each) for each in values.ravel()], values.shape).astype(object)
-
-    if hasattr(X, "columns"):
-        return {name: array(X[name], dtype)[:, None] for name, dtype, _ in types}
-    return {"X": array(X, types[0][1])}
-
-
-def _compare(estimator, X, types, session, allowed):
+def _compare(estimator, X, inputs, session, allowed):
     """Refuse a model that onnxruntime can't run, or of which more than an allowed share of values differ."""
     try:
-        outputs = session().run(None, _inputs(X, types))
+        outputs = session().run(None, inputs)
     except Exception as error:
         raise ValueError(
             f"onnxruntime can't run the model of {type(estimator).__name__}. {_HINT} It says: {error}"
