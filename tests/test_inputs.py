@@ -229,6 +229,24 @@ def test_layers_of_a_chain_learn_from_an_array():
     assert not np.any(as_it_is.model_.layers[0].mean)
 
 
+@pytest.mark.parametrize("constant", [0.0, 0.1, -3e4])
+def test_a_number_that_is_constant_in_training_is_scaled_as_by_standard_scaler(constant):
+    X = pd.DataFrame({"a": rng.normal(3, 2, N), "b": np.full(N, constant)}).astype("float32")
+    new = pd.DataFrame({"a": [4.0], "b": [constant + 1]}, dtype="float32")
+    expected = StandardScaler().fit(X).transform(new)
+
+    def chain():
+        return keras.Sequential([keras.Input((2,)), layers.Normalization(), layers.Dense(1)])
+
+    scale = KerasRegressor(chain, loss="mse", random_state=0).fit(X, T).model_.layers[0]
+    np.testing.assert_allclose(scale(new.to_numpy()), expected, rtol=1e-4)
+    features = keras.utils.FeatureSpace({"a": "float_normalized", "b": "float_normalized"})
+    fitted = KerasRegressor(build_of_features, model__features=features, loss="mse", random_state=0).fit(X, T)
+    encoded = keras.Model(fitted.model_.inputs, fitted.model_.layers[-3].output)
+    values = encoded({name: new[[name]].to_numpy() for name in new})
+    np.testing.assert_allclose(values, expected, rtol=1e-4)
+
+
 def test_what_was_adapted_or_set_stays_and_a_new_fit_learns_anew():
     def known(mean=None):
         layer = layers.Normalization(mean=mean, variance=None if mean is None else 1.0)

@@ -356,6 +356,7 @@ def _adapt_inside(model, rows, is_large):
         if _is_unadapted(layer):
             parts = reaching() if is_large else list(reaching())
             layer.adapt(parts if is_large else parts[0] if len(parts) == 1 else np.concatenate(parts))
+            _divide_constants_by_one(layer)
         elif isinstance(layer, keras.Model) and input_specs(layer) is not None:
             inside = _adapt_inside(layer, reaching, is_large) if _unadapted_in(layer) else []
             left += inside
@@ -403,7 +404,21 @@ def _adapted_space(name, space, X, inputs):
         )
     rows = InputColumns(columns, specs, "dict").transform(X)
     space.adapt(tf.data.Dataset.from_tensor_slices(rows).batch(_ADAPTED_AT_ONCE))
+    for layer in space.preprocessors.values():
+        _divide_constants_by_one(layer)
     return space
+
+
+def _divide_constants_by_one(layer):
+    """Let a Normalization divide a number that is the same in all rows by 1, as `StandardScaler` does.
+
+    Keras 3.15 divides it by 1e-7. A flag that is 0 in all rows to train on would make 1e7 of a 1.
+    """
+    if isinstance(layer, keras.layers.Normalization):
+        mean, variance = (np.asarray(each) for each in (layer.adapt_mean, layer.adapt_variance))
+        is_constant = np.sqrt(variance) <= np.minimum(keras.config.epsilon(), 1e-6 * np.abs(mean))
+        layer.adapt_variance.assign(np.where(is_constant, 1, variance))
+        layer.finalize_state()
 
 
 def is_feature_space(value):
