@@ -216,6 +216,8 @@ class HistoryDisplay:
         ValueError
             If no history has a metric of that name, or ``ax`` holds the wrong number.
         """
+        from matplotlib.ticker import MaxNLocator
+
         metrics = self._metrics(metrics)
         self.axes_ = _panels(ax, len(metrics))
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
@@ -223,8 +225,14 @@ class HistoryDisplay:
         for panel, metric in zip(self.axes_, metrics, strict=True):
             for run in range(len(self.histories)):
                 self._plot_run(panel, metric, run, (train_kwargs, val_kwargs), best_kwargs)
-            self._scale(panel, metric)
+            panel.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
             panel.set_ylabel(score_label(metric))
+            if metric == "loss":
+                lines = self.lines_.get("loss", []) + self.lines_.get("val_loss", [])
+                losses = np.concatenate([line.get_ydata() for line in lines])
+                losses = losses[np.isfinite(losses)]
+                if len(losses) and 0 < _LOG_SPAN * losses.min() < losses.max():
+                    panel.set_yscale("log")
         self.axes_[-1].set_xlabel("Epoch")
         self.figure_.align_ylabels(self.axes_)
         self.legend_ = add_legend(self.ax_, self._legend_handles(), own_figure=ax is None)
@@ -285,16 +293,6 @@ class HistoryDisplay:
             if is_last and best is not None and best + 1 in epochs:
                 style = {**_MARKER, "color": line.get_color(), "zorder": 3, **(best_kwargs or {})}
                 self.best_[metric] += panel.plot(best + 1, values[epochs == best + 1], **style)
-
-    def _scale(self, panel, metric):
-        from matplotlib.ticker import MaxNLocator
-
-        panel.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
-        lines = self.lines_.get("loss", []) + self.lines_.get("val_loss", [])
-        values = np.concatenate([line.get_ydata() for line in lines]) if metric == "loss" else np.array([])
-        values = values[np.isfinite(values)]
-        if len(values) and values.min() > 0 and values.max() > _LOG_SPAN * values.min():
-            panel.set_yscale("log")
 
     def _legend_handles(self):
         from matplotlib.lines import Line2D

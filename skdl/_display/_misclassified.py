@@ -179,22 +179,26 @@ class MisclassifiedDisplay:
                     "predict_proba, or order='index'."
                 )
             wrong = wrong[np.argsort(-np.asarray(probabilities)[wrong], kind="stable")]
-        n_errors, wrong = len(wrong), wrong[:n_images]
+        n_errors, n_samples, wrong = len(wrong), len(y_true), wrong[:n_images]
         y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+        classes = np.unique([y_true, y_pred]) if classes is None else np.asarray(classes)
+        y_true, y_pred = y_true[wrong], y_pred[wrong]
         if target_names is not None:
-            classes = np.unique([y_true, y_pred]) if classes is None else np.asarray(classes)
             if len(target_names) != len(classes):
                 raise ValueError(
                     f"target_names has {len(target_names)} names for the {len(classes)} classes "
                     f"{list(classes)[:10]}; give one for each."
                 )
+            names = np.asarray(target_names, dtype=object)
+            y_true, y_pred = (names[np.searchsorted(classes, labels)] for labels in (y_true, y_pred))
         display = cls(
             _as_images(_safe_indexing(X, wrong), image_shape),
-            *(_named(labels[wrong], classes, target_names) for labels in (y_true, y_pred)),
+            y_true,
+            y_pred,
             probabilities=None if probabilities is None else np.asarray(probabilities)[wrong],
             indices=wrong,
             n_errors=n_errors,
-            n_samples=len(y_true),
+            n_samples=n_samples,
         )
         return display.plot(**kwargs)
 
@@ -291,12 +295,6 @@ def _wrong_rows(y_true, y_pred):
             "not one-hot rows or probabilities."
         )
     return np.flatnonzero(y_true != y_pred)
-
-
-def _named(labels, classes, target_names):
-    if target_names is None:
-        return labels
-    return np.asarray(target_names, dtype=object)[np.searchsorted(classes, labels)]
 
 
 def _as_images(rows, shape):

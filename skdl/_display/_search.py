@@ -221,8 +221,19 @@ class SearchDisplay:
         elif is_grid:
             self._plot_grid(places, (len(axes[1].labels), len(axes[0].labels)), image_kwargs or {})
         else:
-            self._plot_points(*axes, image_kwargs or {})
-        for axis, of, label in zip(axes, (ax.xaxis, ax.yaxis), _short(self.param_values), strict=False):
+            x, y = (axis.positions for axis in axes)
+            done = np.isfinite(self.mean_scores)
+            style = {"cmap": "viridis", "edgecolors": "white", "linewidths": 0.5, "s": 45}
+            style |= {"c": self.mean_scores[done], **(image_kwargs or {})}
+            self.image_ = ax.scatter(x[done], y[done], **style)
+            if not done.all():
+                self._mark_failed(x[~done], y[~done])
+            if self.best is not None:
+                self._mark_best(x[self.best], y[self.best], color="white")
+        names = list(self.param_values)
+        short = [name.rpartition("__")[2] for name in names]  # without the steps of a pipeline
+        names = short if len(set(short)) == len(short) else names
+        for axis, of, label in zip(axes, (ax.xaxis, ax.yaxis), names, strict=False):
             axis.scale(of, is_grid)
             of.set_label_text(label)
         if len(axes) == 1:
@@ -281,15 +292,6 @@ class SearchDisplay:
             self._mark_failed(x[~done], height, transform=self.ax_.get_xaxis_transform())
         if self.best is not None:
             self._mark_best(x[self.best], self.mean_scores[self.best])
-
-    def _plot_points(self, first, second, image_kwargs):
-        x, y, done = first.positions, second.positions, np.isfinite(self.mean_scores)
-        style = {"cmap": "viridis", "edgecolors": "white", "linewidths": 0.5, "s": 45, **image_kwargs}
-        self.image_ = self.ax_.scatter(x[done], y[done], c=self.mean_scores[done], **style)
-        if not done.all():
-            self._mark_failed(x[~done], y[~done])
-        if self.best is not None:
-            self._mark_best(x[self.best], y[self.best], color="white")
 
     def _plot_grid(self, places, shape, image_kwargs):
         from matplotlib.patches import Rectangle
@@ -401,25 +403,17 @@ def _is_number(value):
 
 def _labels(values):
     """Return a short text for each value of a parameter; the texts of different values differ."""
-    alike, found = {}, []
+    known, found = {}, []
     for value in values:
-        text = _label(value)
-        known = alike.setdefault(text, [])
-        place = next((i for i, other in enumerate(known) if _is_same(value, other)), len(known))
-        if place == len(known):
-            known.append(value)
-        found.append((value, text, place + 1))
+        text, has_text = _label(value), type(value).__repr__ is not object.__repr__
+        # Numbers are compared by their values, other objects by type and text.
+        key = value if _is_number(value) else (type(value), repr(value) if has_text else id(value))
+        numbers = known.setdefault(text, {})
+        found.append((value, text, numbers.setdefault(key, len(numbers) + 1)))
     return [
-        text if len(alike[text]) == 1 else str(value) if _is_number(value) else f"{text} ({number})"
+        text if len(known[text]) == 1 else str(value) if _is_number(value) else f"{text} ({number})"
         for value, text, number in found
     ]
-
-
-def _is_same(a, b):
-    """Return whether two values are one object, are equal numbers, or have one type and text."""
-    if a is b or (_is_number(a) and _is_number(b) and a == b):
-        return True
-    return type(a) is type(b) and type(a).__repr__ is not object.__repr__ and repr(a) == repr(b)
 
 
 def _label(value):
@@ -448,12 +442,6 @@ def _rank(value, label):
     if isinstance(value, tuple | list | np.ndarray):
         return (1, len(value), [_rank(part, _label(part)) for part in value])
     return (2, label)
-
-
-def _short(names):
-    """Return names without the steps of a pipeline, unless two become the same."""
-    short = [name.rpartition("__")[2] for name in names]
-    return short if len(set(short)) == len(short) else list(names)
 
 
 def _log_spaced(values):

@@ -19,9 +19,9 @@ def score_label(name):
 
 def small_text():
     """Return the size of small text in points."""
-    from matplotlib import font_manager, rcParams
+    from matplotlib.font_manager import FontProperties
 
-    return rcParams["font.size"] * font_manager.font_scalings["small"]
+    return FontProperties(size="small").get_size_in_points()
 
 
 def text_width(text, size):
