@@ -14,10 +14,11 @@ import numpy as np
 from imblearn import pipeline as _imblearn
 from sklearn.base import _fit_context, clone
 from sklearn.callback import ScoringMonitor
+from sklearn.pipeline import Pipeline as _SklearnPipeline
 from sklearn.pipeline import _final_estimator_has
 from sklearn.utils import indexable
 from sklearn.utils._user_interface import _print_elapsed_time
-from sklearn.utils.metadata_routing import _routing_enabled
+from sklearn.utils.metadata_routing import _routing_enabled, process_routing
 from sklearn.utils.metaestimators import _safe_split, available_if
 from sklearn.utils.validation import _check_method_params, check_memory, has_fit_parameter
 
@@ -171,14 +172,31 @@ class Pipeline(_imblearn.Pipeline):
         if not self.steps:
             raise ValueError("The pipeline is empty. Please add steps.")
         self._check_estimators_are_instances([step for _, step in self.steps])
-        # imblearn 0.14 refuses all Pipelines before the last step.
-        inner = _pipeline_steps.inner_pipelines(self.steps)
-        others = [(name, "passthrough" if name in inner else step) for name, step in self.steps]
-        _imblearn.Pipeline(others)._validate_steps()
+        others = []
+        for name, step in self.steps[:-1]:
+            is_pipeline = isinstance(step, _SklearnPipeline)
+            parts = step.get_params().items() if is_pipeline else ()
+            samplers = [each for each, part in parts if _pipeline_steps.is_sampler(part)]
+            if samplers:
+                raise TypeError(
+                    f"The step {name!r} is a Pipeline with the samplers {samplers}, and only the last step "
+                    "may be such a Pipeline: new data pass the transformers and not the samplers. Write its "
+                    "steps as steps of the outer Pipeline."
+                )
+            # imblearn 0.14 refuses all Pipelines before the last step.
+            others.append((name, "passthrough" if is_pipeline else step))
+        _imblearn.Pipeline([*others, self.steps[-1]])._validate_steps()
 
     def _check_method_params(self, method, props, **kwargs):
-        if not _routing_enabled():
-            _pipeline_steps.check_step_names(method, props, self.steps)
+        names = [name for name, step in self.steps if step is not None]
+        for param in () if _routing_enabled() else props:
+            step, separator, _ = param.partition("__")
+            # imblearn 0.14 raises a KeyError without words.
+            if separator and step not in names:
+                raise ValueError(
+                    f"Pipeline.{method} got {param}, but there is no step {step!r} to pass it to. The steps "
+                    f"are {names}: write <step>__<parameter>."
+                )
         routed_params = super()._check_method_params(method, props, **kwargs)
         return {name: routed_params[name] for _, name, _ in self._iter(filter_resample=False)}
 
@@ -218,16 +236,6 @@ class Pipeline(_imblearn.Pipeline):
 
     # Validation rows.
 
-    def _take_validation(self, params, y):
-        """Remove the validation data that the user gives from ``params``; return None if there are none."""
-        unpack_validation_data(params)
-        if _routing_enabled():
-            return None  # X_val is then metadata like any other
-        last = self._final_estimator
-        while isinstance(last, Pipeline):
-            last = last._final_estimator
-        return _pipeline_steps.take_validation(params, y, *self.steps[-1], last)
-
     def _hold_out(self, X, y, params, routed_params, groups):
         """Return X, y and params of the rows to train on, the Validation and its positions, or None."""
         split = getattr(self._final_estimator, "_split_validation", None)
@@ -238,9 +246,12 @@ class Pipeline(_imblearn.Pipeline):
             if key.split("__")[-1] in _pipeline_steps.VALIDATION_NAMES and value is not None:
                 return None  # given to the estimator itself, which complains if a part is missing
         X, y = indexable(X, y)
-        of_final = self._params_of_final(fit_params)
-        groups = of_final.get("groups") if groups is None else groups
-        rows = _pipeline_steps.split_rows(split, X, y, groups, of_final.get("sample_weight"))
+        last = self._final_estimator
+        while isinstance(last, Pipeline):
+            inner_params = last._check_method_params(method="fit", props=fit_params)
+            fit_params, last = inner_params[last.steps[-1][0]]["fit"], last._final_estimator
+        groups = fit_params.get("groups") if groups is None else groups
+        rows = _pipeline_steps.split_rows(split, X, y, groups, fit_params.get("sample_weight"))
         if rows is None:
             return None
         train, held_out = rows
@@ -248,15 +259,6 @@ class Pipeline(_imblearn.Pipeline):
         validation = _pipeline_steps.Validation(X_val, y_val, _check_method_params(X, params, held_out))
         params = _check_method_params(X, params, train)
         return *_safe_split(self, X, y, train), params, validation, np.asarray(held_out)
-
-    def _params_of_final(self, fit_params):
-        """Find the fit parameters of the estimator at the end among those of the last step."""
-        final = self._final_estimator
-        while isinstance(final, Pipeline):
-            fit_params = final._check_method_params(method="fit", props=fit_params)
-            fit_params = fit_params[final.steps[-1][0]]["fit"]
-            final = final._final_estimator
-        return fit_params
 
     @available_if(_final_estimator_has("_split_validation"))
     def _split_validation(self, X, y, **by_row):
@@ -269,35 +271,43 @@ class Pipeline(_imblearn.Pipeline):
         if validation is None:
             return final.fit(X, y, **fit_params)
 
+        X_val, params = validation.X, validation.params
         transformers = [(each, step) for _, each, step in self._iter(with_final=False)]
-        validation = validation._replace(
-            X=_pipeline_steps.transform_validation(transformers, validation.X, validation.params),
-            params=self._check_method_params(method="fit", props=validation.params)[name]["fit"],
-        )
+        if transformers:
+            chain = _imblearn.Pipeline(transformers)
+            consumed = _pipeline_steps.consumed_params(chain, "transform", params)
+            routed = process_routing(chain, "transform", **consumed)
+            for each, step in transformers:
+                X_val = step.transform(X_val, **routed[each]["transform"])
+        params = self._check_method_params(method="fit", props=params)[name]["fit"]
+        validation = validation._replace(X=X_val, params=params)
         if isinstance(final, Pipeline):
             # Its public fit takes only requested metadata, where metadata routing is enabled.
             return final._fit_all(X, y, fit_params, validation)
 
         weights = validation.sample_weight
         if weights is None and has_fit_parameter(final, "sample_weight_val"):
-            weights = validation.params.get("sample_weight")
-        given = {"X_val": validation.X, "y_val": validation.y, "sample_weight_val": weights}
+            weights = params.get("sample_weight")
+        given = {"X_val": X_val, "y_val": validation.y, "sample_weight_val": weights}
         given = {param: value for param, value in given.items() if value is not None}
         return final.fit(X, y, **{**fit_params, **given})
 
     # Fitting.
 
-    def _begin(self, method, X, y):
-        """Open the root task of a fit method."""
+    @contextmanager
+    def _fitted_steps(self, method, X, y, params, validation=None):
+        """Fit all steps but the last.
+
+        Yield the data that reach the last step, the step, its parameters and the validation data.
+        """
         root = self._init_callback_context(task_name=method.replace("_", "-"), max_subtasks=len(self.steps))
         root.call_on_fit_task_begin(estimator=self, X=X, y=y)
         self.steps = list(self.steps)  # the fitted steps take their places in it
         self._validate_steps()
-        return root
-
-    @contextmanager
-    def _fitted_steps(self, root, X, y, params, routed_params):
-        """Fit all steps but the last; yield the data that reach it, the last step and its parameters."""
+        if method == "fit":
+            X, y, params, routed_params, validation, held_out = self._split(X, y, params, validation)
+        else:
+            held_out, routed_params = None, self._check_method_params(method=method, props=params)
         X, y, routed_params = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
         final, last, final_params = self._final_estimator, len(self.steps) - 1, {}
         task = root.subcontext(task_name=f"{root.task_name}-final-estimator")
@@ -308,26 +318,31 @@ class Pipeline(_imblearn.Pipeline):
         with nullcontext() if final == "passthrough" else task.propagate_callback_context(final):
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
             with _print_elapsed_time("Pipeline", self._log_message(last)):
-                yield X, y, final, final_params
+                yield X, y, final, final_params, validation
             task.call_on_fit_task_end(estimator=self, X=X, y=y)
         root.call_on_fit_task_end(estimator=self, X=X, y=y)
-        self.validation_indices_ = None
+        self.validation_indices_ = held_out
 
-    @_fit_context(prefer_skip_nested_validation=False)  # the steps are not validated yet
-    def _fit_all(self, X, y, params, validation=None):
-        """Fit, with validation data that were given or that an outer Pipeline held out."""
-        root = self._begin("fit", X, y)
+    def _split(self, X, y, params, validation):
+        """Return X, y and params to fit the steps to, the parameters of each step, and the validation data.
+
+        ``validation`` was held out by an outer Pipeline, or is None. Positions of rows that are held out here
+        are the last value.
+        """
         if not _routing_enabled() and self.transform_input is not None:
             raise ValueError(
                 "The `transform_input` parameter can only be set if metadata routing is enabled: call "
                 f"sklearn.set_config(enable_metadata_routing=True). Got {self.transform_input!r}. X_val "
                 "needs neither: leave `transform_input` out and pass X_val and y_val to fit."
             )
-        held_out = None
-        if validation is None:
-            validation = self._take_validation(params, y)
+        held_out, groups, last = None, None, self.steps[-1][0]
         splits = hasattr(self._final_estimator, "_split_validation")
-        groups = params.pop("groups", None) if splits and not _routing_enabled() else None
+        if validation is None:
+            unpack_validation_data(params)
+        if not _routing_enabled():  # else X_val and groups are metadata like any other
+            if validation is None:
+                validation = _pipeline_steps.take_validation(params, y, self)
+            groups = params.pop("groups", None) if splits else None
         routed_params = self._check_method_params(method="fit", props=params)
         if not _routing_enabled():
             _pipeline_steps.check_transformed(params, self.steps)
@@ -335,19 +350,22 @@ class Pipeline(_imblearn.Pipeline):
             parts = self._hold_out(X, y, params, routed_params, groups)
             if parts is not None:
                 X, y, params, validation, held_out = parts
-                del parts  # holds the rows that the steps are about to replace
                 routed_params = self._check_method_params(method="fit", props=params)
         if splits:
             # The groups serve to hold rows out alone.
-            routed_params[self.steps[-1][0]] = {
+            routed_params[last] = {
                 method: {key: value for key, value in own.items() if key.split("__")[-1] != "groups"}
-                for method, own in routed_params[self.steps[-1][0]].items()
+                for method, own in routed_params[last].items()
             }
+        return X, y, params, routed_params, validation, held_out
 
-        with self._fitted_steps(root, X, y, params, routed_params) as (X, y, final, final_params):
+    @_fit_context(prefer_skip_nested_validation=False)  # the steps are not validated yet
+    def _fit_all(self, X, y, params, validation=None):
+        """Fit, with validation data that were given or that an outer Pipeline held out."""
+        steps = self._fitted_steps("fit", X, y, params, validation)
+        with steps as (X, y, final, final_params, validation):
             if final != "passthrough":
                 self._fit_final(X, y, final_params["fit"], validation)
-        self.validation_indices_ = held_out
         return self
 
     def fit(self, X, y=None, **params) -> "Pipeline":
@@ -423,9 +441,7 @@ class Pipeline(_imblearn.Pipeline):
         Xt = self._fit_then("transform", X, y, params)
         if Xt is not None:
             return Xt
-        root = self._begin("fit_transform", X, y)
-        routed_params = self._check_method_params(method="fit_transform", props=params)
-        with self._fitted_steps(root, X, y, params, routed_params) as (Xt, yt, final, final_params):
+        with self._fitted_steps("fit_transform", X, y, params) as (Xt, yt, final, final_params, _):
             if hasattr(final, "fit_transform"):
                 Xt = final.fit_transform(Xt, yt, **final_params["fit_transform"])
             elif final != "passthrough":
@@ -449,9 +465,7 @@ class Pipeline(_imblearn.Pipeline):
         Xt, yt : array-like
             Resampled data and targets; the data alone if the last step is "passthrough" or None.
         """
-        root = self._begin("fit_resample", X, y)
-        routed_params = self._check_method_params(method="fit_resample", props=params)
-        with self._fitted_steps(root, X, y, params, routed_params) as (Xt, yt, final, final_params):
+        with self._fitted_steps("fit_resample", X, y, params) as (Xt, yt, final, final_params, _):
             if final == "passthrough":
                 return Xt
 
@@ -482,9 +496,7 @@ class Pipeline(_imblearn.Pipeline):
         y_pred = self._fit_then("predict", X, y, params)
         if y_pred is not None:
             return y_pred
-        root = self._begin("fit_predict", X, y)
-        routed_params = self._check_method_params(method="fit_predict", props=params)
-        with self._fitted_steps(root, X, y, params, routed_params) as (Xt, yt, final, final_params):
+        with self._fitted_steps("fit_predict", X, y, params) as (Xt, yt, final, final_params, _):
             y_pred = final.fit_predict(Xt, yt, **final_params.get("fit_predict", {}))
         return y_pred
 

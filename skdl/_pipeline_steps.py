@@ -13,9 +13,8 @@ from imblearn import over_sampling as _over
 from imblearn import pipeline as _imblearn
 from imblearn.combine import SMOTEENN, SMOTETomek
 from imblearn.under_sampling import ClusterCentroids
-from sklearn.pipeline import Pipeline as _SklearnPipeline
 from sklearn.utils import _safe_indexing
-from sklearn.utils.metadata_routing import _routing_enabled, get_routing_for_object, process_routing
+from sklearn.utils.metadata_routing import _routing_enabled, get_routing_for_object
 from sklearn.utils.validation import _check_method_params, _num_samples, check_consistent_length
 
 from skdl._targets._target import OneHotTarget, is_one_hot
@@ -57,33 +56,6 @@ def run_step(step, X, y, params, message, *, caller, task):
     return X, y, step
 
 
-def inner_pipelines(steps):
-    """Return the names of the Pipelines before the last step; raise TypeError if one has samplers."""
-    inner = {name: step for name, step in steps[:-1] if isinstance(step, _SklearnPipeline)}
-    for name, step in inner.items():
-        parts = step.get_params().items()
-        samplers = [each for each, part in parts if is_sampler(part)]
-        if samplers:
-            raise TypeError(
-                f"The step {name!r} is a Pipeline with the samplers {samplers}, and only the last step may "
-                "be such a Pipeline: new data pass the transformers and not the samplers. Write its steps as "
-                "steps of the outer Pipeline."
-            )
-    return set(inner)
-
-
-def check_step_names(method, params, steps):
-    """Raise ValueError for a parameter of an unknown step; imblearn 0.14 raises a KeyError without words."""
-    names = [name for name, step in steps if step is not None]
-    for param in params:
-        step, separator, _ = param.partition("__")
-        if separator and step not in names:
-            raise ValueError(
-                f"Pipeline.{method} got {param}, but there is no step {step!r} to pass it to. The steps are "
-                f"{names}: write <step>__<parameter>."
-            )
-
-
 def describe(step):
     """Return how messages call a step."""
     return repr(step) if step is None or step == "passthrough" else type(step).__name__
@@ -97,15 +69,16 @@ def has_rows(value, X):
     return len(shape) > 0 and shape[0] == _num_samples(X)
 
 
-def take_validation(params, y, name, final, last):
-    """Remove the validation data of the user from ``params``, and return them, or None if there are none.
-
-    ``final`` is the last step, ``last`` the estimator in which it ends if it is a Pipeline.
-    """
+def take_validation(params, y, pipeline):
+    """Remove the validation data of the user from ``params``, and return them, or None if there are none."""
     given = {key: params.pop(key) for key in VALIDATION_PARAMS if key in params}
     given = {key: value for key, value in given.items() if value is not None}
     if not given:
         return None
+    name, final = pipeline.steps[-1]
+    last = final
+    while isinstance(last, type(pipeline)):
+        last = last.steps[-1][1]
     taken = inspect.signature(last.fit).parameters if hasattr(last, "fit") else {}  # "passthrough" has none
     takes_any = any(each.kind is each.VAR_KEYWORD for each in taken.values())
     for key in given:
@@ -187,7 +160,18 @@ def follow_sampler(routed_params, name, sampler, X, X_res):
     for step, methods in routed_params.items():
         followed[step] = dict(methods.items())
         for method, params in methods.items():
-            by_row = _params_by_row(step, params, name, X)
+            names = {key: key.split("__")[-1] for key in params}
+            by_row = {
+                key: value
+                for key, value in params.items()
+                if names[key] not in VALIDATION_NAMES and has_rows(value, X)
+            }
+            for key, value in params.items():
+                if names[key] == "sample_weight" and key not in by_row and np.ndim(value) > 0:
+                    raise ValueError(
+                        f"{step}__{key} has {_num_samples(value)} entries, but the sampler {name!r} is given "
+                        f"{_num_samples(X)} rows. Pass a weight for each row of X: they follow their rows."
+                    )
             if by_row and rows is None:
                 raise ValueError(
                     f"{step}__{next(iter(by_row))} has an entry for each of the {_num_samples(X)} rows "
@@ -198,32 +182,6 @@ def follow_sampler(routed_params, name, sampler, X, X_res):
                 )
             followed[step][method] = {**params, **_check_method_params(X, by_row, rows)}
     return followed
-
-
-def _params_by_row(step, params, sampler_name, X):
-    """Return those of the parameters of a step that have one entry for each row of X."""
-    by_row = {}
-    for key, value in params.items():
-        name = key.split("__")[-1]
-        if name not in VALIDATION_NAMES and has_rows(value, X):
-            by_row[key] = value
-        elif name == "sample_weight" and np.ndim(value) > 0:
-            raise ValueError(
-                f"{step}__{key} has {_num_samples(value)} entries, but the sampler {sampler_name!r} is given "
-                f"{_num_samples(X)} rows. Pass a weight for each row of X: they follow their rows."
-            )
-    return by_row
-
-
-def transform_validation(transformers, X, params):
-    """Return validation rows as the fitted transformers transform them."""
-    if not transformers:
-        return X
-    chain = _imblearn.Pipeline(transformers)
-    routed = process_routing(chain, "transform", **consumed_params(chain, "transform", params))
-    for name, step in transformers:
-        X = step.transform(X, **routed[name]["transform"])
-    return X
 
 
 def consumed_params(pipeline, method, params):
@@ -263,7 +221,11 @@ def resample(name, sampler, X, y, run):
             "imbalanced. Use SMOTE, which makes as many rows as the sampling strategy wants, or class_weight "
             "of the final estimator.",
         )
-    return X_res, _one_hot_rows(y_res, y, labels) if one_hot else y_res, fitted
+    if one_hot:
+        known, rows = np.unique(labels, return_index=True)
+        y_res = _safe_indexing(y, rows[np.searchsorted(known, y_res)])
+        y_res = y_res.reset_index(drop=True) if isinstance(y_res, pd.DataFrame) else y_res
+    return X_res, y_res, fitted
 
 
 def warn_if_unseeded(name, sampler):
@@ -307,13 +269,6 @@ def _float_for(dtype):
         # float32 holds what has 16 bits, and is half as large.
         return np.dtype("f4" if dtype.itemsize <= 2 else "f8") if dtype.kind in "biu" else None
     return np.dtype("f8") if dtype is not None and pd.api.types.is_numeric_dtype(dtype) else None
-
-
-def _one_hot_rows(labels_res, y, labels):
-    """Return for resampled labels rows of the one-hot target ``y``, whose labels are ``labels``."""
-    known, rows = np.unique(labels, return_index=True)
-    y_res = _safe_indexing(y, rows[np.searchsorted(known, labels_res)])
-    return y_res.reset_index(drop=True) if isinstance(y_res, pd.DataFrame) else y_res
 
 
 def _shortage(sampler, y, y_res):
