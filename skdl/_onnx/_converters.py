@@ -24,15 +24,14 @@ def register_if_used(cls):
         register(cls)
 
 
-def register(cls, convert=None):
+def register(cls):
     """Register the converter of a class of estimators with skl2onnx, which looks it up by the exact class."""
     from skl2onnx import update_registered_converter
 
     flag = [True, False]
     options = {"zipmap": [*flag, "columns"], "nocl": flag, "output_class_labels": flag}
     options = options if issubclass(cls, ClassifierMixin) else None
-    name, convert = f"Skdl{cls.__name__}", convert or _convert
-    update_registered_converter(cls, name, _set_shapes, convert, options=options)
+    update_registered_converter(cls, f"Skdl{cls.__name__}", _set_shapes, _convert, options=options)
 
 
 def _set_shapes(operator):
@@ -50,30 +49,43 @@ def _set_shapes(operator):
 
 
 def _convert(scope, operator, container):
-    """Add the nodes of an estimator to skl2onnx's container."""
-    graph = Graph(scope.get_unique_operator_name("skdl") + "_")
-    parts = operator.raw_operator._onnx_parts()
-    x = (parts.read or joined)(graph, operator.inputs)
-    add_to(container, graph, add_network(graph, parts, x), operator.outputs)
+    """Add the nodes of an estimator, a `Step` or a `Decision` to skl2onnx's container."""
+    from skl2onnx import get_model_alias
+    from skl2onnx.common.data_types import Int64TensorType, guess_proto_type
+
+    graph, part = Graph(scope.get_unique_operator_name("skdl") + "_"), operator.raw_operator
+
+    def scores(estimator, raw=False):
+        if raw:
+            last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+            scope.add_options(id(last), {"raw_scores": True})
+            container.add_options(id(last), {"raw_scores": True})
+        inner = scope.declare_local_operator(get_model_alias(type(estimator)), estimator)
+        inner.inputs = operator.inputs
+        inner.outputs.append(scope.declare_local_variable("label", Int64TensorType()))
+        inner.outputs.append(scope.declare_local_variable("scores", operator.outputs[1].type.__class__()))
+        return graph.cast(inner.outputs[1].onnx_name, np.float64)
+
+    if isinstance(part, Decision):
+        names = part.add(graph, scores)
+    elif isinstance(part, Step):
+        names = [part.add(graph, graph.cast(_joined(graph, operator.inputs), np.float64))]
+    else:
+        parts = part._onnx_parts()
+        names = add_network(graph, parts, (parts.read or _joined)(graph, operator.inputs))
+    for name, variable in zip(names, operator.outputs, strict=True):
+        graph.cast(name, guess_proto_type(variable.type), output=variable.onnx_name)
+    container.nodes.extend(graph.nodes)
+    container.initializers.extend(graph.constants)
+    container.node_domain_version_pair_sets.update(OPSETS.items())
 
 
-def joined(graph, variables):
+def _joined(graph, variables):
     """Return the name of one tensor of all inputs of an operator."""
     if len(variables) == 1:
         return variables[0].onnx_name
     columns = [graph.cast(each.onnx_name, np.float64) for each in variables]
     return graph.add("Concat", *columns, axis=1)
-
-
-def add_to(container, graph, names, outputs):
-    """Add a graph to a container of skl2onnx; ``names`` are its results, cast to the operator's outputs."""
-    from skl2onnx.common.data_types import guess_proto_type
-
-    for name, variable in zip(names, outputs, strict=True):
-        graph.cast(name, guess_proto_type(variable.type), output=variable.onnx_name)
-    container.nodes.extend(graph.nodes)
-    container.initializers.extend(graph.constants)
-    container.node_domain_version_pair_sets.update(OPSETS.items())
 
 
 _SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
@@ -92,7 +104,7 @@ _FUNCTIONS = {
 
 
 class Step(TransformerMixin, BaseEstimator):
-    """A step with its own converter, by two methods that skl2onnx calls.
+    """A step of a Pipeline.
 
     ``add`` takes a graph and the name of all columns as one array, and returns that of the result.
     """
@@ -100,21 +112,8 @@ class Step(TransformerMixin, BaseEstimator):
     def __init__(self, n_columns, add):
         self.n_columns, self.add = n_columns, add
 
-    def onnx_shape_calculator(self):
-        """Return the function that sets the shapes of the outputs."""
-        return self._set_shape
-
-    def onnx_converter(self):
-        """Return the function that adds the nodes."""
-        return self._convert
-
-    def _set_shape(self, operator):
-        operator.outputs[0].type.shape = [None, self.n_columns]
-
-    def _convert(self, scope, operator, container):
-        graph = Graph(scope.get_unique_operator_name("skdl") + "_")
-        y = self.add(graph, graph.cast(joined(graph, operator.inputs), np.float64))
-        add_to(container, graph, [y], operator.outputs)
+    def _onnx_parts(self):
+        return NetworkParts(None, self.n_columns, "numbers")
 
 
 def imputed(imputer):
@@ -167,7 +166,16 @@ def tabular_parts(network, n_outputs, reader, encoder, neighbors, *, classes=Non
     rows = []
 
     def read(graph, variables):
-        rows.append(_add_table(graph, variables, reader, encoder))
+        categorical = np.flatnonzero(reader.is_categorical_)
+        _, numbers, numeric = encoder.columns_.transformers_[0]
+        columns = []
+        if len(numeric):
+            columns += _add_numbers(graph, _columns(graph, variables, np.array(numeric)), numbers)
+        if len(categorical):
+            columns.append(_add_categories(graph, variables, categorical, reader, encoder))
+        x = graph.add("Concat", *(graph.cast(each, np.float32) for each in columns), axis=1)
+        folds = graph.add("Unsqueeze", x, np.int64([1]))
+        rows.append(graph.add("Tile", folds, np.int64([1, encoder.n_folds, 1])))
         return rows[-1]
 
     def finish(graph, y):
@@ -184,20 +192,6 @@ def tabular_parts(network, n_outputs, reader, encoder, neighbors, *, classes=Non
 
     kind = "numbers" if classes is None else "classes"
     return NetworkParts(network, n_outputs, kind, classes, read=read, finish=finish)
-
-
-def _add_table(graph, variables, reader, encoder):
-    """Add what a fitted `TableReader` and `TableEncoder` do; return the name of the network's input."""
-    categorical = np.flatnonzero(reader.is_categorical_)
-    _, numbers, numeric = encoder.columns_.transformers_[0]
-    parts = []
-    if len(numeric):
-        parts += _add_numbers(graph, _columns(graph, variables, np.array(numeric)), numbers)
-    if len(categorical):
-        parts.append(_add_categories(graph, variables, categorical, reader, encoder))
-    x = graph.add("Concat", *(graph.cast(part, np.float32) for part in parts), axis=1)
-    folds = graph.add("Unsqueeze", x, np.int64([1]))
-    return graph.add("Tile", folds, np.int64([1, encoder.n_folds, 1]))
 
 
 def _columns(graph, variables, places):
@@ -293,7 +287,7 @@ def _add_neighbors(graph, x, y, neighbors):
 
 
 class Decision(ClassifierMixin, BaseEstimator):
-    """A fitted classifier around others, with its own converter.
+    """A fitted classifier around others.
 
     ``add`` takes a graph and a function that adds a classifier and returns the name of its probabilities. It
     returns the names of labels and probabilities.
@@ -376,24 +370,3 @@ def thresholded(classifier, estimator):
         return [graph.add("Gather", np.array(labels), place), y]
 
     return Decision(classes, add)
-
-
-def convert_decision(scope, operator, container):
-    """Add the nodes of a decision to skl2onnx's container."""
-    from skl2onnx import get_model_alias
-    from skl2onnx.common.data_types import Int64TensorType
-
-    graph = Graph(scope.get_unique_operator_name("skdl") + "_")
-
-    def scores(estimator, raw=False):
-        if raw:
-            last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-            scope.add_options(id(last), {"raw_scores": True})
-            container.add_options(id(last), {"raw_scores": True})
-        inner = scope.declare_local_operator(get_model_alias(type(estimator)), estimator)
-        inner.inputs = operator.inputs
-        inner.outputs.append(scope.declare_local_variable("label", Int64TensorType()))
-        inner.outputs.append(scope.declare_local_variable("scores", operator.outputs[1].type.__class__()))
-        return graph.cast(inner.outputs[1].onnx_name, np.float64)
-
-    add_to(container, graph, operator.raw_operator.add(graph, scores), operator.outputs)

@@ -15,15 +15,7 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skdl._onnx._converters import (
-    Step,
-    calibrated,
-    convert_decision,
-    imputed,
-    inverse_target,
-    register,
-    thresholded,
-)
+from skdl._onnx._converters import Decision, Step, calibrated, imputed, inverse_target, register, thresholded
 from skdl._onnx._onnx_network import OPSETS
 from skdl._typing import MatrixLike
 
@@ -116,6 +108,8 @@ def to_onnx(
     check_is_fitted(estimator)
     if hasattr(X_sample, "toarray"):
         X_sample = X_sample.toarray()
+    register(Step)
+    register(Decision)
     parts = []
     plain = _plain(estimator, parts)
     inputs = _inputs(estimator, X_sample)
@@ -187,18 +181,14 @@ def _plain(item, parts):
         return imputed(item)
     if isinstance(item, list | tuple):
         return type(item)(_plain(each, parts) for each in item)
-    decision = None
     if hasattr(item, "calibrated_classifiers_"):
         parts.append(item)
         pairs = [copy.copy(each) for each in item.calibrated_classifiers_]
         for pair in pairs:
             pair.estimator = _plain(pair.estimator, parts)
-        decision = calibrated(pairs, item.classes_)
-    elif isinstance(item, FixedThresholdClassifier | TunedThresholdClassifierCV):
-        decision = thresholded(item, _plain(getattr(item, "estimator_", item.estimator), parts))
-    if decision is not None:
-        register(type(decision), convert_decision)
-        return decision
+        return calibrated(pairs, item.classes_)
+    if isinstance(item, FixedThresholdClassifier | TunedThresholdClassifierCV):
+        return thresholded(item, _plain(getattr(item, "estimator_", item.estimator), parts))
     if not isinstance(item, BaseEstimator):
         return item
     parts.append(item)

@@ -43,21 +43,17 @@ def fitting_outputs(kind, n, loss):
     """
     if kind == "numbers":
         return (Output(n, "linear", "columns"),)
-    form, (_, from_logits) = _target_form(loss), read_loss(loss)
-
-    def ending(activation):
-        return "linear" if from_logits else activation
-
-    if kind == "labels":
-        if form == "codes":
-            return ()
-        return (Output(n, ending("softmax" if form == "one-hot" else "sigmoid"), "columns"),)
     if kind is None:
         return ()
+    form = _target_form(loss)
+    sigmoid, softmax = ("linear", "linear") if read_loss(loss)[1] else ("sigmoid", "softmax")
+    if kind == "labels":
+        output = Output(n, softmax if form == "one-hot" else sigmoid, "columns")
+        return () if form == "codes" else (output,)
     # A loss of the user's own gets integer codes, as in scikeras.
-    one_per_class = Output(n, ending("softmax"), "codes" if form in ("codes", "unknown") else "one-hot")
+    one_per_class = Output(n, softmax, "codes" if form in ("codes", "unknown") else "one-hot")
     if n == 2 and form in ("either", "unknown"):
-        return Output(1, ending("sigmoid"), "codes"), one_per_class
+        return Output(1, sigmoid, "codes"), one_per_class
     return (one_per_class,)
 
 
@@ -138,8 +134,9 @@ def check_probabilities(outputs, kind, loss):
 def read_loss(loss):
     """Return the name of a loss of Keras, in lower case without underscores, and whether it takes logits.
 
-    The name is "" for a loss that is not Keras's. A `functools.partial` of a loss of Keras is read as that
-    loss, and a tuple as a class or its name, and arguments.
+    The name is "" for a loss that is not Keras's, and that of its base in Keras for one derived from it. A
+    `functools.partial` of a loss of Keras is read as that loss, and a tuple as a class or its name, and
+    arguments.
     """
     arguments = {}
     if isinstance(loss, functools.partial):
@@ -148,7 +145,17 @@ def read_loss(loss):
         loss, arguments = loss
     elif keras_is_imported() and isinstance(loss, keras.losses.Loss):
         arguments = loss.get_config()
-    name = _keras_name(loss)
+    name = ""
+    if isinstance(loss, str):
+        name = loss.lower().replace("_", "")
+        name = SHORT_NAMES.get(name, name).lower()
+    elif loss is not None and keras_is_imported():
+        cls = type(loss) if isinstance(loss, keras.losses.Loss) else loss
+        if isinstance(cls, type):
+            base = next((each for each in cls.__mro__ if each.__module__.startswith("keras.")), None)
+            name = (cls if base is None or base.__name__ in _BASES else base).__name__.lower()
+        elif callable(loss) and (getattr(loss, "__module__", None) or "").startswith("keras."):
+            name = getattr(loss, "__name__", "").replace("_", "").lower()
     return name, bool(name and arguments.get("from_logits"))
 
 
@@ -164,20 +171,3 @@ def _target_form(loss):
     if name.startswith("sparse"):
         return "codes"
     return "either" if name else "unknown"
-
-
-def _keras_name(loss):
-    """Return the name of a loss of Keras or of its base in Keras, in lower case without underscores."""
-    if isinstance(loss, str):
-        name = loss.lower().replace("_", "")
-        return SHORT_NAMES.get(name, name).lower()
-    if loss is None or not keras_is_imported():
-        return ""
-    if isinstance(loss, keras.losses.Loss):
-        loss = type(loss)
-    if isinstance(loss, type):
-        base = next((each for each in loss.__mro__ if each.__module__.startswith("keras.")), None)
-        return (loss if base is None or base.__name__ in _BASES else base).__name__.lower()
-    if callable(loss) and (getattr(loss, "__module__", None) or "").startswith("keras."):
-        return getattr(loss, "__name__", "").replace("_", "").lower()
-    return ""

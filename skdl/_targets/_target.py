@@ -51,21 +51,23 @@ class Target:
 
     @property
     def knows_output(self):
-        """Whether the encoder is skdl's, so that `fitting_outputs` applies."""
+        """Whether the encoder is skdl's and each column is one output, so that `fitting_outputs` applies."""
         is_own = type(self.encoder).__module__.partition(".")[0] == "skdl"
-        return is_own and isinstance(self.encoder, self._encoder_class)
+        return is_own and isinstance(self.encoder, self._encoder_class) and self.ndim < 3
 
     def _kind_beside(self, loss, n_units):
         """Return the kind of the target for an output, None where only an encoder of the user's knows it."""
-        fits = isinstance(self.encoder, self._encoder_class) and (
-            self.knows_output or n_units in [each.units for each in fitting_outputs(self.kind, self.n, loss)]
-        )
-        return self.kind if fits else None
+        if not isinstance(self.encoder, self._encoder_class):
+            return None
+        fitting = [each.units for each in fitting_outputs(self.kind, self.n, loss)]
+        if not self.knows_output and n_units not in fitting:
+            return None
+        return "one-hot" if getattr(self.encoder, "takes_largest", False) else self.kind
 
     @property
     def has_classes(self):
-        """Whether every row has one class, of those that the encoder knows."""
-        return False
+        """Whether every row has one class, and the encoder, skdl's or derived from it, knows all classes."""
+        return self.kind == "classes" and isinstance(self.encoder, ClassifierLabelEncoder)
 
     def check_learnable(self, y, name, classes=None):
         """Refuse training rows that a model can't learn from; ``classes`` may hold more than ``y`` has."""
@@ -81,7 +83,9 @@ class Target:
                     "class_weight as a list must hold one dict for each column of y, such as {0: 1, 1: 5}; "
                     f"got {class_weight}."
                 )
-            if isinstance(weights, dict) and not _are_weights(weights.values()):
+            values = weights.values() if isinstance(weights, dict) else ()
+            values = [value if isinstance(value, Real) else np.nan for value in values]
+            if not all(0 <= value < np.inf for value in values) or (values and not any(values)):
                 raise ValueError(
                     f"class_weight must hold finite numbers of at least 0, and one above 0; got {weights}."
                 )
@@ -97,11 +101,12 @@ class Target:
 
     def match(self, loss, shapes):
         """Refuse a model whose output does not fit, and choose the encoding for it."""
-        if len(shapes) == 1 and self._kind_beside(loss, shapes[0][-1]) is not None:
-            self._match_units(loss, shapes[0][-1])
-
-    def _match_units(self, loss, n_units):
-        check_output(n_units, self.kind, self.n, loss)
+        if len(shapes) != 1 or self._kind_beside(loss, shapes[0][-1]) is None:
+            return
+        if not self.has_labels:
+            check_output(shapes[0][-1], self.kind, self.n, loss)
+        elif not isinstance(loss, list | dict):
+            self.encoder.match_output(loss, shapes[0][-1])
 
     def fitting_metrics(self, metrics, loss, shapes, names):
         """Return the metrics that fit the target and a loss; refuse those without a right value."""
@@ -124,13 +129,6 @@ class Target:
     def decode(self, outputs, **kwargs):
         """Return the outputs of the model in the form of ``y``."""
         return self.encoder.inverse_transform(outputs, **kwargs)
-
-
-def _are_weights(values):
-    values = list(values)
-    if not all(isinstance(value, Real) for value in values):
-        return False
-    return all(0 <= value < np.inf for value in values) and (not values or any(values))
 
 
 def is_one_hot(y):
@@ -182,24 +180,11 @@ class DiscreteTarget(Target):
         """Return ``y`` where it has one class for each row."""
         return y if type_of_target(y) in ("binary", "multiclass") else None
 
-    def _match_units(self, loss, n_units):
-        if not isinstance(loss, list | dict):
-            self.encoder.match_output(loss, n_units)
-
-    def _kind_beside(self, loss, n_units):
-        kind = super()._kind_beside(loss, n_units)
-        return "one-hot" if kind is not None and self.encoder.takes_largest else kind
-
 
 class ClassTarget(DiscreteTarget):
     """One class for each row."""
 
     kind = "classes"
-
-    @property
-    def has_classes(self):
-        """Whether the encoder is skdl's or derived from it, and knows all classes."""
-        return isinstance(self.encoder, ClassifierLabelEncoder)
 
     @property
     def default_loss(self):
@@ -305,11 +290,6 @@ class NumberTarget(Target):
                 "(n_samples, n_outputs), or give a target_encoder of your own."
             )
         return y
-
-    @property
-    def knows_output(self):
-        """Whether the encoder is skdl's, and each column is one output."""
-        return super().knows_output and self.ndim < 3
 
 
 def _checked(y, name, dtype):
