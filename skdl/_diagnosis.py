@@ -387,9 +387,12 @@ def _judge(curves, run, is_finite):
         curves = curves.part(slice(exploded.evidence["until_epoch"], None))
         if len(curves.epochs) < MIN_EPOCHS:
             return [exploded, jagged]
-    unlearnt = _diverging_or_flat(curves)
-    if unlearnt:
-        return [exploded, unlearnt]
+    train, epochs = curves.train, curves.epochs
+    best, first, (end, words) = int(np.argmin(train)), train[0], _end(train)
+    if end - train[best] >= max(DIVERGED * (first - train[best]), DIVERGED_FLOOR * abs(first)):
+        return [exploded, _finding("diverging", epochs[best], words, best_loss=train[best], end_loss=end)]
+    if first - min(end, np.median(train)) < FLAT * abs(first):
+        return [exploded, _finding("flat", epochs[0], words, first_loss=first, end_loss=end)]
     jagged = _jagged(curves) or jagged
     if not is_finite:
         return [exploded, jagged]
@@ -430,16 +433,6 @@ def _exploded(curves, chance):
     return _finding(
         "exploded", 0, peak_epoch=peak, until_epoch=until, peak_loss=train[peak], usual_loss=usual
     )
-
-
-def _diverging_or_flat(curves):
-    train, epochs = curves.train, curves.epochs
-    best, first, (end, words) = int(np.argmin(train)), train[0], _end(train)
-    if end - train[best] >= max(DIVERGED * (first - train[best]), DIVERGED_FLOOR * abs(first)):
-        return _finding("diverging", epochs[best], words, best_loss=train[best], end_loss=end)
-    if first - min(end, np.median(train)) < FLAT * abs(first):
-        return _finding("flat", epochs[0], words, first_loss=first, end_loss=end)
-    return None
 
 
 def _jagged(curves):

@@ -18,7 +18,7 @@ from sklearn.utils.metadata_routing import _routing_enabled, get_routing_for_obj
 from sklearn.utils.validation import _check_method_params, _num_samples, check_consistent_length
 
 from skdl._targets._target import OneHotTarget, is_one_hot
-from skdl._training._plan import VALIDATION_PARAMS
+from skdl._training._plan import VALIDATION_PARAMS, validation_rows
 from skdl._warnings import warn
 
 # With the parameter of Keras for all three.
@@ -93,17 +93,8 @@ def take_validation(params, y, pipeline):
                 f"{describe(final)}, whose fit takes no {key}. Leave {' and '.join(given)} out, or end the "
                 f"Pipeline in an estimator whose fit takes {key}, such as those of skdl."
             )
-    if "X_val" not in given:
-        raise ValueError(
-            f"Pipeline.fit got {' and '.join(given)} without X_val. Pass X_val too, or leave "
-            f"{' and '.join(given)} out: the final estimator then gets validation rows from X if its "
-            "parameters ask for them."
-        )
-    if y is not None and "y_val" not in given:
-        raise ValueError(
-            f"Pipeline.fit got X_val with {_num_samples(given['X_val'])} rows without y_val. Pass their "
-            "targets as y_val, or leave X_val out."
-        )
+    if y is not None or "X_val" not in given:
+        validation_rows(*(given.get(key) for key in VALIDATION_PARAMS))  # refuses incomplete ones
     check_consistent_length(*given.values())
     return Validation(given["X_val"], given.get("y_val"), {}, given.get("sample_weight_val"))
 

@@ -26,9 +26,15 @@ class Graph:
 
     def add(self, operator, *inputs, output=None, n_outputs=1, **attributes):
         """Add a node and return the name of its output, or names; arrays as inputs become constants."""
-        from onnx import helper
+        from onnx import helper, numpy_helper
 
-        names = [each if isinstance(each, str) else self._constant(each) for each in inputs]
+        names = []
+        for each in inputs:
+            names.append(each if isinstance(each, str) else f"{self.prefix}constant_{len(self.constants)}")
+            if not isinstance(each, str):
+                array = np.asarray(each)
+                array = array.astype(object) if array.dtype.kind == "U" else array
+                self.constants.append(numpy_helper.from_array(array, names[-1]))
         name = f"{self.prefix}{operator}_{len(self.nodes)}"
         outputs = [output or name, *(f"{name}_{i}" for i in range(1, n_outputs))]
         self.nodes.append(helper.make_node(operator, names, outputs, name=name, **attributes))
@@ -40,16 +46,6 @@ class Graph:
 
         to = dtype if isinstance(dtype, int) else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.add("Cast", x, to=to, output=output)
-
-    def _constant(self, array):
-        from onnx import numpy_helper
-
-        array = np.asarray(array)
-        if array.dtype.kind == "U":
-            array = array.astype(object)
-        name = f"{self.prefix}constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
 
     def inline(self, model, x):
         """Add the graph of a model with one input and one output, and return the name of the output."""

@@ -280,28 +280,26 @@ def _fitting(metric, form):
 
 def _read(metric) -> tuple[str, dict[str, Any], str | None] | None:
     """Return class, arguments and name in the history of a metric of Keras; None for one of the user's."""
-    if isinstance(metric, str):
-        if metric.lower() in _BY_SHAPE:
-            return metric.lower(), {}, metric
-        return _class_name(metric), {}, metric
     config: dict[str, Any] = {}
+    if isinstance(metric, str):
+        name = metric.lower()
+        return name if name in _BY_SHAPE else _class_name(metric), config, metric
     if isinstance(metric, functools.partial) and not metric.args:
         metric, config = metric.func, metric.keywords
     if not (getattr(metric, "__module__", None) or "").startswith("keras."):
         return None
+    cls = metric if isinstance(metric, type) else type(metric)
+    if issubclass(cls, keras.losses.Loss):
+        raise ValueError(
+            f"The loss {cls.__name__} as a metric is averaged over batches, of which the last has fewer "
+            "rows. Give a metric of keras.metrics, or the function, such as keras.losses.huber."
+        )
     if isinstance(metric, type):
         name, history_name = metric.__name__, None
-    elif isinstance(metric, keras.metrics.Metric | keras.losses.Loss):
-        name, config, history_name = type(metric).__name__, metric.get_config(), metric.name
+    elif isinstance(metric, keras.metrics.Metric):
+        name, config, history_name = cls.__name__, metric.get_config(), metric.name
     else:
         name = history_name = metric.__name__
-    if isinstance(metric, keras.losses.Loss) or (
-        isinstance(metric, type) and issubclass(metric, keras.losses.Loss)
-    ):
-        raise ValueError(
-            f"The loss {name} as a metric is averaged over batches, of which the last has fewer rows. Give a "
-            "metric of keras.metrics, or the function, such as keras.losses.huber."
-        )
     return None if name == "MeanMetricWrapper" else (_class_name(name), config, history_name)
 
 
