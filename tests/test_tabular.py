@@ -330,6 +330,14 @@ def test_a_time_limit_ends_the_training_and_needs_no_setting(table, capsys):
     assert float(clf.model_.optimizer.learning_rate) < clf.learning_rate
 
 
+def test_progress_within_an_epoch_is_the_mean_of_the_folds(table, capsys, monkeypatch):
+    X, y, _ = table
+    monkeypatch.setattr("skdl._training._fit._SECONDS_BETWEEN_REPORTS", 0)
+    TabularClassifier(**{**SMALL, "epochs": 1, "batch_size": 1}, verbose=1).fit(X, y)
+    shown = capsys.readouterr().out.split("\r")
+    assert [line.split()[0] for line in shown if line.startswith(("8/30", "16/30"))] == ["8/30", "16/30"]
+
+
 def test_it_says_that_it_can_not_be_trained_further(clf):
     assert not hasattr(clf, "partial_fit")
     with pytest.raises(AttributeError, match="has no partial_fit, because"):

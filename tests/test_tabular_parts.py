@@ -328,8 +328,9 @@ def both(request, rng):
     """A state, the Keras model with its weights, and rows with targets and weights."""
     network = request.param
     state = TabularState.initial(network, rng)
-    state.start_at(rng.randn(network.n_units))
-    state.parts(state.weights)["output"][...] = rng.randn(*state.parts(state.weights)["output"].shape)
+    parts = state.parts(state.weights)
+    parts["output_bias"][...] = rng.randn(network.n_units)
+    parts["output"][...] = rng.randn(*parts["output"].shape)
     state.learning_rate, state.weight_decay, state.n_steps = 0.02, 0.1, 12
     model = keras_network(network)
     model.run_eagerly = True  # a few steps take less time than a trace

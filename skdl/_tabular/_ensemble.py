@@ -34,34 +34,22 @@ class _Layer(keras.layers.Layer):
 
 @register
 class FoldsFirst(keras.layers.Layer):
-    """Put the axis of the folds before that of the rows."""
+    """Turn (n_rows, n_folds, n_features) into (n_folds, n_rows, n_features)."""
 
     def call(self, x):
-        """Turn (n_rows, n_folds, n_features) into (n_folds, n_rows, n_features)."""
+        """Put the folds first."""
         return ops.transpose(x, (1, 0, 2))
-
-    def compute_output_shape(self, input_shape):
-        """Return (n_folds, n_rows, n_features)."""
-        return input_shape[1], input_shape[0], input_shape[2]
 
 
 @register
 class PeriodicEmbedding(_Layer):
     """Append to the first features, the numeric ones, a few periodic functions of each.
 
-    Feature x becomes [x, W2 cos(2 pi w1 x + b1) + b2], with weights of its own for each fold.
+    Feature x becomes [x, W2 cos(2 pi w1 x + b1) + b2], with weights of its own for each fold: "PBLD" of
+    Holzmüller et al. [1], after Gorishniy et al. [2].
 
-    Parameters
-    ----------
-    n_numeric : int
-        Number of numeric features.
-    **kwargs : dict
-        As of ``keras.layers.Layer``.
-
-    References
-    ----------
     .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
-       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491, "PBLD".
+       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491.
     .. [2] Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in
        tabular deep learning", NeurIPS 2022, arXiv 2203.05556.
     """
@@ -87,31 +75,14 @@ class PeriodicEmbedding(_Layer):
         embedded = ops.reshape(embedded, (x.shape[0], -1, self.n_numeric * N_WAVES))
         return ops.concatenate([x, embedded], axis=-1)
 
-    def compute_output_shape(self, input_shape):
-        """Return the shape with the functions appended."""
-        return (*input_shape[:-1], input_shape[-1] + self.n_numeric * N_WAVES)
-
-    def get_config(self):
-        """Return the parameters."""
-        return {**super().get_config(), "n_numeric": self.n_numeric}
-
 
 @register
 class MemberScale(_Layer):
-    """Give each member of the ensemble its own scaling of the features.
+    """Give each member of the ensemble its own scaling of the features, which starts at random.
 
-    Members share all other weights but the last layer. They differ because the scalings start at random.
-
-    Parameters
-    ----------
-    n_members : int
-    **kwargs : dict
-        As of ``keras.layers.Layer``.
-
-    References
-    ----------
-    .. [1] Y. Gorishniy, A. Kotelnikov and A. Babenko, "TabM: advancing tabular deep learning
-       with parameter-efficient ensembling", ICLR 2025, arXiv 2410.24210, "TabM-mini".
+    Members share all other weights but the last layer: "TabM-mini" of Y. Gorishniy, A. Kotelnikov and
+    A. Babenko, "TabM: advancing tabular deep learning with parameter-efficient ensembling", ICLR 2025,
+    arXiv 2410.24210.
     """
 
     def __init__(self, n_members, **kwargs):
@@ -126,27 +97,10 @@ class MemberScale(_Layer):
         """Return features of shape (n_folds, n_members, n_rows, n_features)."""
         return x[:, None] * (self.scale * MEMBER_RATE)
 
-    def compute_output_shape(self, input_shape):
-        """Return the shape with an axis of members."""
-        return input_shape[0], self.n_members, *input_shape[1:]
-
-    def get_config(self):
-        """Return the parameters."""
-        return {**super().get_config(), "n_members": self.n_members}
-
 
 @register
 class FoldDense(_Layer):
-    """Dense layer with weights of its own for each fold, which the members of a fold share.
-
-    Computes ``silu(x W / sqrt(n_inputs) + BIAS_RATE b)``.
-
-    Parameters
-    ----------
-    units : int
-    **kwargs : dict
-        As of ``keras.layers.Layer``.
-    """
+    """Compute ``silu(x W / sqrt(n_inputs) + BIAS_RATE b)`` with weights that the members of a fold share."""
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
@@ -166,32 +120,14 @@ class FoldDense(_Layer):
         flat = ops.matmul(flat, self.kernel * (1 / math.sqrt(n_inputs))) + self.bias * BIAS_RATE
         return ops.reshape(ops.silu(flat), (n_folds, n_members, -1, self.units))
 
-    def compute_output_shape(self, input_shape):
-        """Return the shape with ``units`` features."""
-        return (*input_shape[:-1], self.units)
-
-    def get_config(self):
-        """Return the parameters."""
-        return {**super().get_config(), "units": self.units}
-
 
 @register
 class MemberOutput(_Layer):
-    """Last layer, one for each member; the average of the members where it is not trained.
+    """Last layer, one for each member; with ``probabilities`` its outputs are logarithms of those of classes.
 
-    Parameters
-    ----------
-    units : int
-    probabilities : bool, default=False
-        Whether the outputs are logarithms of probabilities of classes.
-    **kwargs : dict
-        As of ``keras.layers.Layer``.
-
-    Notes
-    -----
-    In training the result has the shape (n_rows, n_folds, n_members, units), since each member
-    has a loss of its own. Otherwise it is averaged over the members, of which one is left; of
-    classes the probabilities are averaged.
+    In training the result has the shape (n_rows, n_folds, n_members, units), since each member has a loss of
+    its own. Otherwise it is averaged over the members, of which one is left; of classes the probabilities are
+    averaged.
     """
 
     def __init__(self, units, probabilities=False, **kwargs):
@@ -217,40 +153,28 @@ class MemberOutput(_Layer):
             return ops.logsumexp(x, axis=2, keepdims=True) - math.log(x.shape[2])
         return ops.mean(x, axis=2, keepdims=True)
 
-    def compute_output_shape(self, input_shape):
-        """Return the shape where it is not trained."""
-        return input_shape[2], input_shape[0], 1, self.units
 
-    def get_config(self):
-        """Return the parameters."""
-        return {**super().get_config(), "units": self.units, "probabilities": self.probabilities}
-
-
-class _MemberLoss(keras.losses.Loss):
-    """Mean of the losses of the members, for each row and fold. Each fold is trained as it would be alone."""
-
-    def call(self, y_true, y_pred):
-        """Return losses (n_rows, n_folds) of predictions (n_rows, n_folds, n_members, n_outputs)."""
-        return ops.mean(self.of_members(y_true, y_pred), axis=2)
+# Each fold is trained as it would be alone: losses have the shape (n_rows, n_folds), and are the means over
+# the members, for predictions of shape (n_rows, n_folds, n_members, n_outputs).
 
 
 @register
-class MemberCrossentropy(_MemberLoss):
+class MemberCrossentropy(keras.losses.Loss):
     """Cross-entropy of integer classes and logarithms of probabilities."""
 
-    def of_members(self, y_true, y_pred):
-        """Return losses of shape (n_rows, n_folds, n_members)."""
+    def call(self, y_true, y_pred):
+        """Return the losses."""
         hit = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
-        return -ops.sum(hit[:, :, None] * y_pred, axis=-1)
+        return ops.mean(-ops.sum(hit[:, :, None] * y_pred, axis=-1), axis=2)
 
 
 @register
-class MemberSquaredError(_MemberLoss):
+class MemberSquaredError(keras.losses.Loss):
     """Squared error, averaged over the outputs."""
 
-    def of_members(self, y_true, y_pred):
-        """Return losses of shape (n_rows, n_folds, n_members)."""
-        return ops.mean(ops.square(y_true[:, :, None] - y_pred), axis=-1)
+    def call(self, y_true, y_pred):
+        """Return the losses."""
+        return ops.mean(ops.square(y_true[:, :, None] - y_pred), axis=(2, 3))
 
 
 def keras_network(network, dropout=0.0):

@@ -9,7 +9,6 @@ the neural-tangent parametrisation, which then stand in the forward pass. Adam d
 of a gradient, so that a constant is a factor of the learning rate: the ``rate`` of a `Variable`.
 """
 
-import itertools
 import math
 import threading
 import time
@@ -93,38 +92,33 @@ class TabularNetwork(NamedTuple):
 
 @dataclass
 class TabularState:
-    """The weights of all folds, and where their training stands.
-
-    Parameters
-    ----------
-    network : TabularNetwork
-    weights : ndarray of float32 of shape (n_folds, n_weights)
-    slots : ndarray of shape (2, n_folds, n_weights) or None
-        Sums of gradients and of their squares, of Adam; None before and after a training.
-    iterations : int
-        Steps made.
-    learning_rate : float
-    n_steps : int or None
-        Steps of the training, along which the learning rate rises and falls to zero; None where a hook sets
-        ``learning_rate``.
-    weight_decay : float
-    """
+    """The weights of all folds, and where their training stands."""
 
     network: TabularNetwork
-    weights: np.ndarray
-    slots: np.ndarray | None = None
-    iterations: int = 0
+    weights: np.ndarray  # of float32, of shape (n_folds, n_weights)
+    slots: np.ndarray | None = None  # Adam's sums, of shape (2, n_folds, n_weights); None but in a training
+    iterations: int = 0  # steps made
     learning_rate: float = 0.0
-    n_steps: int | None = None
+    n_steps: int | None = None  # along which the learning rate rises and falls; None where a hook sets it
     weight_decay: float = 0.0
 
     @classmethod
     def initial(cls, network, random_state):
         """Return a state before the training, with weights drawn for each fold."""
-        folds = []
-        for _ in range(network.n_folds):
-            folds.append(np.concatenate([_draw(v, random_state).ravel() for v in network.variables()]))
-        return cls(network, np.stack(folds).astype(np.float32))
+        n_weights = sum(math.prod(variable.shape) for variable in network.variables())
+        state = cls(network, np.zeros((network.n_folds, n_weights), np.float32))
+        for fold in state.weights:
+            for variable, part in zip(network.variables(), state.parts(fold).values(), strict=True):
+                name, rate, shape = variable.name, variable.rate, variable.shape
+                if name == "frequencies":
+                    part[...] = random_state.normal(0, 0.1, shape)
+                elif name == "phases":
+                    part[...] = random_state.uniform(-math.pi, math.pi, shape)
+                elif name.startswith("waves"):
+                    part[...] = random_state.uniform(-rate, rate, shape)
+                elif not name.startswith("output"):  # which is zero
+                    part[...] = random_state.normal(0, rate if name.startswith("kernel") else 1, shape)
+        return state
 
     def __getstate__(self):
         # Values that `skdl.save` writes without code; a training is over when an estimator is saved.
@@ -147,17 +141,14 @@ class TabularState:
             start = stop
         return found
 
-    def start_at(self, values):
-        """Set the biases so that the network predicts these values, one for each unit, for all rows."""
-        self.parts(self.weights)["output_bias"][...] = values
-
     def get_weights(self):
         """Return the weights of the Keras model, in its order."""
-        parts = self.parts(self.weights).values()
-        return [
-            (part / np.float32(v.rate)).reshape(_keras_shape(self.network.n_folds, v))
-            for part, v in zip(parts, self.network.variables(), strict=True)
-        ]
+        weights = []
+        for v, part in zip(self.network.variables(), self.parts(self.weights).values(), strict=True):
+            if v.name in ("frequencies", "phases", "waves_bias"):  # columns here, rows there
+                part = part.swapaxes(-2, -1)
+            weights.append(part / np.float32(v.rate))
+        return weights
 
     def set_weights(self, weights):
         """Set the weights to those of the Keras model."""
@@ -186,48 +177,13 @@ class TabularState:
         return float(function(self.iterations, {**defaults, **settings}))
 
 
-def _draw(variable, random_state):
-    """Return the first values of a variable."""
-    shape, rate = variable.shape, variable.rate
-    if variable.name == "frequencies":
-        return random_state.normal(0, 0.1, shape)
-    if variable.name == "phases":
-        return random_state.uniform(-math.pi, math.pi, shape)
-    if variable.name.startswith("waves"):
-        return random_state.uniform(-rate, rate, shape)
-    if variable.name.startswith("output"):
-        return np.zeros(shape)
-    return random_state.normal(0, rate if variable.name.startswith("kernel") else 1, shape)
+def train_epoch(state, x, y, weight, order, batch_size, report=None):
+    """Train all folds in place for one epoch, and return the mean loss of all networks.
 
-
-def _keras_shape(n_folds, variable):
-    """Return the shape of a variable of all folds in the Keras model."""
-    own = variable.shape
-    if variable.name in ("frequencies", "phases", "waves_bias"):
-        own = own[0], 1, own[1]
-    return n_folds, *own
-
-
-def train_epoch(state, x, y, weight, order, batch_size):
-    """Train all folds for one epoch.
-
-    Parameters
-    ----------
-    state : TabularState
-        Is changed in place.
-    x : ndarray of shape (n_rows, n_folds, n_features)
-    y : ndarray of shape (n_rows, n_folds) or (n_rows, n_folds, n_units)
-        Class numbers or standardised numbers.
-    weight : ndarray of shape (n_rows, n_folds)
-        Of mean 1 in each fold.
-    order : ndarray of int of shape (n_rows,)
-        Rows in the order in which they are visited.
-    batch_size : int
-
-    Returns
-    -------
-    dict of str to float
-        The mean loss of all networks.
+    ``x`` has the shape (n_rows, n_folds, n_features), ``y`` has class numbers of shape (n_rows, n_folds), or
+    numbers of shape (n_rows, n_folds, n_units). ``weight``, of shape (n_rows, n_folds), has mean 1 in each
+    fold. ``order`` has the rows as they are visited. ``report``, if any, is called with the number of steps
+    made by a fold in the mean, from time to time.
     """
     if state.slots is None:
         state.slots = np.zeros((2, *state.weights.shape), np.float32)
@@ -235,7 +191,7 @@ def train_epoch(state, x, y, weight, order, batch_size):
     for _ in range(0, len(order), batch_size):
         rates.append(state.current_learning_rate())
         state.iterations += 1
-    losses = np.zeros(state.network.n_folds)
+    losses, n_done = np.zeros(state.network.n_folds), np.zeros(state.network.n_folds, int)
 
     def train(fold):
         passes = {}
@@ -250,6 +206,9 @@ def train_epoch(state, x, y, weight, order, batch_size):
             step.backward()
             adam.step(rate, first + i + 1)
             if i % _STEPS_OF_A_SLICE == _STEPS_OF_A_SLICE - 1:
+                n_done[fold] = i + 1
+                if report is not None:
+                    report(int(n_done.mean()))
                 yield
 
     _in_threads(state.network, batch_size, train)
@@ -259,15 +218,7 @@ def train_epoch(state, x, y, weight, order, batch_size):
 def predict(state, x):
     """Return the outputs, averaged over the members, as the Keras model does.
 
-    Parameters
-    ----------
-    state : TabularState
-    x : ndarray of shape (n_rows, n_folds, n_features)
-
-    Returns
-    -------
-    ndarray of float32 of shape (n_rows, n_folds, 1, n_units)
-        Logarithms of the probabilities of classes, or standardised numbers.
+    They have the shape (n_rows, n_folds, 1, n_units) for rows ``x`` of shape (n_rows, n_folds, n_features).
     """
     network = state.network
     outputs = np.empty((len(x), network.n_folds, 1, network.n_units), np.float32)
@@ -280,7 +231,11 @@ def predict(state, x):
             if len(x) - start < size:
                 step = _Pass(state, fold, len(x) - start)
             y = step.forward(x[rows, fold])
-            outputs[rows, fold, 0] = _log_mean(_log_softmax(y)) if network.classify else y.mean(axis=0)
+            if network.classify:
+                largest = _log_softmax(y).max(axis=0)  # subtracted, so that no probability becomes 0
+                outputs[rows, fold, 0] = np.log(np.exp(y - largest).mean(axis=0)) + largest
+            else:
+                outputs[rows, fold, 0] = y.mean(axis=0)
             yield
 
     _in_threads(network, size, compute)
@@ -338,47 +293,31 @@ def _log_softmax(z):
     return z
 
 
-def _log_mean(logs):
-    """Return the logarithm of the mean of ``exp(logs)`` over the first axis, which does not underflow."""
-    largest = logs.max(axis=0)
-    return np.log(np.exp(logs - largest).mean(axis=0)) + largest
-
-
 class _Pass:
     """One fold, forwards and backwards, for a number of rows; its arrays are used again by each step."""
 
     def __init__(self, state, fold, n_rows, gradient=None):
+        def empty(*shape):
+            return np.empty(shape, np.float32)
+
         sizes = self.sizes = state.network
         self.n_rows, self.w = n_rows, state.parts(state.weights[fold])
         self.kernels = [self.w[f"kernel_{i}"] for i in range(len(sizes.hidden))]
         n, members = sizes.n_numeric, sizes.n_members
-        n_inputs = sizes.n_features + n * N_WAVES
+        n_inputs, n_flat = sizes.n_features + n * N_WAVES, members * n_rows
         # The rows of all members go through one product.
-        empty = self._empty
         self.features, self.scaled = empty(n_rows, n_inputs), empty(members, n_rows, n_inputs)
-        self.sigmoids, self.hidden = (
-            [empty(members * n_rows, size) for size in sizes.hidden] for _ in range(2)
-        )
+        self.sigmoids, self.hidden = ([empty(n_flat, size) for size in sizes.hidden] for _ in range(2))
         self.output = empty(members, n_rows, sizes.n_units)
-        if n:
-            self.numbers, self.angles = empty(n, n_rows), empty(n, N_FREQUENCIES, n_rows)
-            self.cosines = np.empty_like(self.angles)
+        self.numbers, self.angles = empty(n, n_rows), empty(n, N_FREQUENCIES, n_rows)
+        self.cosines = np.empty_like(self.angles)
         if gradient is not None:
-            self._prepare_backward(state.parts(gradient))
-
-    @staticmethod
-    def _empty(*shape):
-        return np.empty(shape, np.float32)
-
-    def _prepare_backward(self, gradient):
-        sizes, n_flat = self.sizes, self.sizes.n_members * self.n_rows
-        self.g = gradient
-        self.d_hidden = [self._empty(n_flat, size) for size in sizes.hidden]
-        spare = {size: self._empty(n_flat, size) for size in sizes.hidden}
-        self.spare = [spare[size] for size in sizes.hidden]
-        self.ones = np.ones((n_flat, 1), np.float32)
-        if sizes.n_numeric:
-            self.d_waves = self._empty(sizes.n_numeric, N_WAVES, self.n_rows)
+            self.g = state.parts(gradient)
+            self.d_hidden = [empty(n_flat, size) for size in sizes.hidden]
+            spare = {size: empty(n_flat, size) for size in sizes.hidden}
+            self.spare = [spare[size] for size in sizes.hidden]
+            self.ones = np.ones((n_flat, 1), np.float32)
+            self.d_waves = empty(n, N_WAVES, n_rows)
 
     def forward(self, x):
         """Return outputs of shape (n_members, n_rows, n_units); logits for classes."""
@@ -450,19 +389,15 @@ class _Pass:
         d_scaled = self.scaled  # whose array `flat` is
         np.einsum("mri,ri->mi", d_scaled, self.features, out=g["scale"][:, 0])
         if self.sizes.n_numeric:
-            self._backward_waves(d_scaled[:, :, self.sizes.n_features :])
-
-    def _backward_waves(self, d):
-        w, g = self.w, self.g
-        d *= w["scale"][:, :, self.sizes.n_features :]
-        self.d_waves.reshape(-1, self.n_rows)[...] = d.sum(axis=0).T
-        ones, d_angles = self.ones[: self.n_rows], self.cosines
-        np.matmul(self.cosines, self.d_waves.transpose(0, 2, 1), out=g["waves"])
-        np.matmul(self.d_waves, ones, out=g["waves_bias"])
-        np.matmul(w["waves"], self.d_waves, out=d_angles)
-        d_angles *= np.sin(self.angles, out=self.angles)
-        np.matmul(d_angles, -ones, out=g["phases"])
-        np.matmul(d_angles, -self.numbers[:, :, None], out=g["frequencies"])
+            d, ones = d_scaled[:, :, self.sizes.n_features :], self.ones[: self.n_rows]
+            d *= w["scale"][:, :, self.sizes.n_features :]
+            self.d_waves.reshape(-1, self.n_rows)[...] = d.sum(axis=0).T
+            np.matmul(self.cosines, self.d_waves.transpose(0, 2, 1), out=g["waves"])
+            np.matmul(self.d_waves, ones, out=g["waves_bias"])
+            d_angles = np.matmul(w["waves"], self.d_waves, out=self.cosines)
+            d_angles *= np.sin(self.angles, out=self.angles)
+            np.matmul(d_angles, -ones, out=g["phases"])
+            np.matmul(d_angles, -self.numbers[:, :, None], out=g["frequencies"])
 
 
 class _Adam:
@@ -471,16 +406,13 @@ class _Adam:
     def __init__(self, state, fold):
         w, self.slots = state.weights[fold], state.slots[:, fold]
         self.gradient, (sums, squares) = np.zeros_like(w), self.slots
-        variables, parts = state.network.variables(), state.parts(w)
+        variables, parts = state.network.variables(), state.parts(w).values()
         rates = np.concatenate([np.full(math.prod(v.shape), v.rate, np.float32) for v in variables])
         chunks = [slice(start, start + _CHUNK) for start in range(0, len(w), _CHUNK)]
         arrays, change = (w, self.gradient, sums, squares, rates), np.empty(_CHUNK, np.float32)
         self.chunks = [(*(each[c] for each in arrays), change[: len(w[c])]) for c in chunks]
         self.weight_decay = np.float32(state.weight_decay)
-        self.decaying = [
-            w[slice(*bounds)]
-            for bounds in _runs([v.decays for v in variables], [p.size for p in parts.values()])
-        ]
+        self.decaying = [part for v, part in zip(variables, parts, strict=True) if v.decays]
 
     def step(self, rate, t):
         """Change the weights by the gradient, for the ``t``-th time."""
@@ -503,30 +435,10 @@ class _Adam:
         cut_subnormals(self.slots, t)
 
 
-def _runs(flags, sizes):
-    """Return the bounds of the runs of neighbouring parts whose flag is true."""
-    start, found = 0, []
-    for flag, run in itertools.groupby(zip(flags, sizes, strict=True), key=lambda each: each[0]):
-        stop = start + sum(size for _, size in run)
-        if flag:
-            found.append((start, stop))
-        start = stop
-    return found
-
-
 class TimeLimit(EpochHook):
-    """End the training within a time limit, and let the learning rate fall to zero by then.
+    """End the training by a deadline or after ``epochs``; the learning rate falls from the given one to zero.
 
     It acts between epochs, and one epoch is always trained.
-
-    Parameters
-    ----------
-    learning_rate : float
-        The highest one.
-    epochs : int
-        After which the training ends anyway.
-    deadline : float
-        When it must have ended, as of ``time.perf_counter``.
     """
 
     def __init__(self, learning_rate, epochs, deadline):

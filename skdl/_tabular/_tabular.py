@@ -277,7 +277,7 @@ class _TabularMixin:
     def _compile(self, plan, n_rows, start):
         """Prepare the training of a network whose outputs are ``start`` before it."""
         state = self._dense if "_dense" in vars(self) else self._initial_state()
-        state.start_at(start)
+        state.parts(state.weights)["output_bias"][...] = start
         state.learning_rate, state.weight_decay = self.learning_rate, self.weight_decay
         if self.time_limit is None:
             state.n_steps = plan.epochs * -(-n_rows // plan.batch_size)

@@ -114,15 +114,13 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, modul
     ``module`` is the module with ``train_epoch`` and ``evaluate`` for the state.
     """
     batch_size, _ = plan.batch_sizes(train.n)
-    x, y, weight, reports = without_sparse(train.X, keep_large=True), train.y, train.weight, {}
+    x, y, weight, report = without_sparse(train.X, keep_large=True), train.y, train.weight, None
     if held_out is not None:
         validation = without_sparse(held_out.X, keep_large=True), held_out.y, held_out.weight
     if plan.verbose:
         deadline = min((hook.deadline for hook in hooks), default=math.inf)
         progress = Progress(plan, -(-train.n // batch_size), deadline)
-        hooks = [*hooks, progress]
-        if module is _dense:  # `train_epoch` of the folds takes no ``report``
-            reports = {"report": progress.report}
+        hooks, report = [*hooks, progress], progress.report
     outcome = Outcome("numpy")
     for hook in hooks:
         hook.begin(state)
@@ -131,7 +129,7 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, modul
             for hook in hooks:
                 hook.epoch_begin(epoch)
             order = epoch_order(x, seed=seed, epoch=epoch, shuffle=plan.shuffle)
-            logs = module.train_epoch(state, x, y, weight, order, batch_size, **reports)
+            logs = module.train_epoch(state, x, y, weight, order, batch_size, report)
             if held_out is not None and plan.validates(index):
                 values = module.evaluate(state, *validation)
                 logs |= {f"val_{name}": value for name, value in values.items()}
