@@ -203,17 +203,17 @@ def _columns(graph, variables, places):
 
 def _add_numbers(graph, x, numbers):
     """Impute, scale and bend numbers, flag missing ones, and add minor components."""
-    imputer, clipper, minor = numbers.imputer_, numbers.clipper_, numbers.minor_
+    imputer = numbers.imputer_
     missing = graph.add("IsNaN", x)
     x = graph.add("Where", missing, imputer.statistics_, x)
     x = graph.add("Clip", x, np.float64(-_LARGEST), np.float64(_LARGEST))
-    z = graph.add("Sub", graph.add("Mul", x, clipper.scale_), clipper.center_ * clipper.scale_)
+    z = graph.add("Sub", graph.add("Mul", x, numbers.scale_), numbers.center_ * numbers.scale_)
     parts = [_add_bent(graph, graph.add("Clip", z, np.float64(-1e6), np.float64(1e6)))]
     if imputer.add_indicator:
         parts.append(graph.add("Gather", missing, imputer.indicator_.features_, axis=1))
-    if minor.components_.shape[1]:
-        z = graph.add("Sub", graph.cast(parts[0], np.float64), minor.mean_)
-        parts.append(_add_bent(graph, graph.add("MatMul", z, minor.components_)))
+    if numbers.components_.shape[1]:
+        z = graph.add("Sub", graph.cast(parts[0], np.float64), numbers.mean_)
+        parts.append(_add_bent(graph, graph.add("MatMul", z, numbers.components_)))
     return parts
 
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 from sklearn import config_context
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
@@ -16,68 +16,17 @@ from skdl._tabular._folds import default_folds
 
 # One-hot columns of a feature, as in HistGradientBoosting; rarer categories share one.
 _MOST_CATEGORIES = 255
-# RobustClipper bends all numbers from here on alike.
+# `_Numbers` bends all numbers from here on alike.
 _LARGEST = 1e300
 # Variances of minor components, by the variance of a column.
 _LEAST_VARIANCE, _MINOR_VARIANCE = 1e-6, 0.1
 
 
-class RobustClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Scale by quartiles, then bend what lies far out towards -3 or 3.
-
-    A feature x becomes z / sqrt(1 + (z / 3)^2) with z = (x - median) / (third - first quartile).
-    Where the quartiles are equal, z = 2 (x - median) / (max - min); a constant becomes 0.
-
-    Attributes
-    ----------
-    center_, scale_ : ndarray of shape (n_features,)
-        z = (x - center_) * scale_.
-
-    References
-    ----------
-    .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
-       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491.
-    """
-
-    def fit(self, X, y=None):
-        """Learn medians and quartiles."""
-        X = np.asarray(X, np.float64)
-        self.n_features_in_ = X.shape[1]
-        low, first, self.center_, third, high = np.percentile(X, [0, 25, 50, 75, 100], axis=0)
-        # Divided first, since a difference of numbers near the limits of a float overflows.
-        spread = np.where(third > first, third / 4 - first / 4, high / 8 - low / 8) * 4
-        self.scale_ = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 0)
-        return self
-
-    def transform(self, X):
-        """Return the scaled and bent features, as float32."""
-        check_is_fitted(self)
-        with np.errstate(over="ignore"):
-            z = np.asarray(X, np.float64) * self.scale_ - self.center_ * self.scale_
-        return _bent(np.clip(z, -1e6, 1e6))
-
-
-def _bent(z):
-    """Return z, bent towards -3 or 3 far from 0, as float32."""
-    return (z / np.sqrt(1 + (z / 3) ** 2)).astype(np.float32)
-
-
 class TableReader(TransformerMixin, BaseEstimator):
     """Read a raw table as floats: numbers as they are, categories as codes, NaN where missing.
 
-    Parameters
-    ----------
-    categorical_features : "from_dtype", array-like of bool, int or str, or None, \
-            default="from_dtype"
-        Which columns are categories: those that are neither numbers nor booleans, or those
-        named; None for no column.
-
-    Attributes
-    ----------
-    is_categorical_ : ndarray of bool of shape (n_features,)
-    categories_ : sklearn.preprocessing.OrdinalEncoder
-        A category that `fit` has not seen is taken as missing, as in
-        ``HistGradientBoostingClassifier``.
+    ``categorical_features`` is that of the tabular estimators. A category that `fit` has not seen is taken as
+    missing, as in ``HistGradientBoostingClassifier``.
     """
 
     def __init__(self, categorical_features="from_dtype"):
@@ -100,26 +49,36 @@ class TableReader(TransformerMixin, BaseEstimator):
         table = as_table(X)
         values = np.empty(table.shape)
         for i in np.flatnonzero(~self.is_categorical_):
-            values[:, i] = _as_numbers(table.iloc[:, i])
+            column = table.iloc[:, i]
+            if pd.api.types.is_datetime64_any_dtype(column.dtype) or column.dtype.kind == "m":
+                raise TypeError(
+                    f"Column {column.name!r} holds dates or durations. Turn it into numbers first, such as "
+                    "the day of the year, or days since some date."
+                )
+            try:
+                numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"Column {column.name!r} was numeric in fit, or is not among categorical_features, but "
+                    f"holds values that are no numbers: {error}"
+                ) from error
+            # SimpleImputer refuses infinite values, and a median of two of the largest floats overflows.
+            values[:, i] = np.clip(numbers, -_LARGEST, _LARGEST)
         if self.is_categorical_.any():
             values[:, self.is_categorical_] = self.categories_.transform(self._texts(table))
         return values
 
     def _find_categorical(self, table):
-        wanted, n = self.categorical_features, table.shape[1]
-        mask = np.zeros(n, bool)
-        if wanted is None:
-            return mask
+        n, wanted = table.shape[1], self.categorical_features
         if isinstance(wanted, str):
             return np.array([_is_text(table.iloc[:, i]) for i in range(n)], bool)
-        wanted = np.asarray(wanted)
+        wanted = np.asarray([] if wanted is None else wanted)
         if wanted.size == 0:
-            return mask
+            return np.zeros(n, bool)
         if wanted.dtype.kind == "b" and wanted.shape == (n,):
             return wanted
         if wanted.dtype.kind in "iu" and wanted.min() >= 0 and wanted.max() < n:
-            mask[wanted] = True
-            return mask
+            return np.isin(np.arange(n), wanted)
         if wanted.dtype.kind in "UO" and set(wanted) <= set(table.columns):
             return table.columns.isin(wanted)
         raise ValueError(
@@ -129,8 +88,8 @@ class TableReader(TransformerMixin, BaseEstimator):
         )
 
     def _texts(self, table):
-        columns = [_as_text(table.iloc[:, i]) for i in np.flatnonzero(self.is_categorical_)]
-        return np.stack(columns, axis=1)
+        texts = table.loc[:, self.is_categorical_].astype(object)
+        return texts.map(str).where(texts.notna(), np.nan).to_numpy(object)
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
@@ -140,18 +99,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     missing in `fit`. A number that is the same in all rows of `fit` is left out. A missing category is a
     category of its own, if one was missing in `fit`.
 
-    Parameters
-    ----------
-    is_categorical : ndarray of bool of shape (n_features,)
-    n_folds : int or "auto", default=1
-        Number of folds of the network, at most half the number of rows in `fit`.
-
-    Attributes
-    ----------
-    n_encoded_, n_numeric_ : int
-        Number of columns of the result, and of those that are scaled numbers and come first.
-    n_folds_ : int
-        Number of folds.
+    ``is_categorical`` is a mask of the columns. ``n_folds`` is a number or "auto"; ``n_folds_`` is at most
+    half the number of rows in `fit`. Of the ``n_encoded_`` columns of the result the first ``n_numeric_`` are
+    scaled numbers.
     """
 
     def __init__(self, is_categorical, n_folds=1):
@@ -162,8 +112,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Learn the scales and the categories."""
         folds = default_folds(len(X)) if self.n_folds == "auto" else self.n_folds
         self.n_folds_ = max(1, min(folds, len(X) // 2))
-        categorical = np.asarray(self.is_categorical)
-        numeric = np.flatnonzero(~categorical & _varies(X))
+        categorical, gaps = np.asarray(self.is_categorical), np.isnan(X)
+        varies = (np.fmin.reduce(X) < np.fmax.reduce(X)) | (gaps.any(axis=0) & ~gaps.all(axis=0))
+        numeric = np.flatnonzero(~categorical & (varies | ~varies.any()))
         self.n_numeric_ = len(numeric)
         one_hot = OneHotEncoder(
             handle_unknown="ignore",
@@ -199,56 +150,59 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return {"n_folds_": self.n_folds_}
 
 
-class _Numbers(TransformerMixin, BaseEstimator):
-    """Impute medians, scale, tell what was missing, and add minor components; scaled numbers come first."""
+class _Numbers(BaseEstimator):
+    """Impute medians, scale, tell what was missing, and add minor components; scaled numbers come first.
 
-    def fit(self, X, y=None):
+    Far from 0, scaled numbers z are bent towards -3 or 3: they become z / sqrt(1 + (z / 3)^2) with
+    z = (x - median) / (third - first quartile) [1]. Where the quartiles are equal, z is
+    2 (x - median) / (max - min); a constant becomes 0.
+
+    Minor components are principal components of small variance, scaled to variance 1: in what correlated
+    columns differ. The network would need many epochs to see them. A component is taken where its variance is
+    between 1e-6 and 0.1 times that of a column, and below what columns without correlation would show by
+    chance.
+
+    .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
+       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491.
+    """
+
+    def fit_transform(self, X, y=None):
         # Without gaps the indicator would hold an empty array; see `TableEncoder.fit`.
         gaps = bool(np.isnan(X).any())
         self.imputer_ = SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=gaps)
-        X = self.imputer_.fit_transform(X)
-        self.n_numbers_ = self.imputer_.n_features_in_
-        self.clipper_ = RobustClipper().fit(X[:, : self.n_numbers_])
-        self.minor_ = _MinorComponents().fit(self.clipper_.transform(X[:, : self.n_numbers_]))
-        return self
-
-    def transform(self, X):
-        X = self.imputer_.transform(X)
-        scaled = self.clipper_.transform(X[:, : self.n_numbers_])
-        gaps = X[:, self.n_numbers_ :].astype(np.float32)
-        return np.hstack([scaled, gaps, self.minor_.transform(scaled)])
-
-
-class _MinorComponents(TransformerMixin, BaseEstimator):
-    """Principal components of small variance, scaled to variance 1: in what correlated columns differ.
-
-    The network would need many epochs to see them. A component is taken where its variance is between 1e-6
-    and 0.1 times that of a column, and below what columns without correlation would show by chance.
-    """
-
-    def fit(self, X, y=None):
-        X = np.asarray(X, np.float64)
-        n, p = X.shape
-        self.mean_, scale = X.mean(axis=0), X.std(axis=0)
+        X, p = self.imputer_.fit_transform(X), X.shape[1]
+        low, first, self.center_, third, high = np.percentile(X[:, :p], [0, 25, 50, 75, 100], axis=0)
+        # Divided first, since a difference of numbers near the limits of a float overflows.
+        spread = np.where(third > first, third / 4 - first / 4, high / 8 - low / 8) * 4
+        self.scale_ = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 0)
+        scaled = self._scaled(X[:, :p])
+        z, n = scaled.astype(float), len(X)
+        self.mean_, scale = z.mean(axis=0), z.std(axis=0)
         scale[scale == 0] = np.inf
         with one_blas_thread(n * p**2):
-            z = (X - self.mean_) / scale
+            z = (z - self.mean_) / scale
             variances, vectors = np.linalg.eigh(z.T @ z / n)
         by_chance = (1 - min(1, np.sqrt(p / n))) ** 2  # the least variance, by Marchenko and Pastur
         taken = (variances > _LEAST_VARIANCE) & (variances < _MINOR_VARIANCE * by_chance)
         self.components_ = vectors[:, taken] / np.sqrt(variances[taken]) / scale[:, None]
-        return self
+        return self._joined(scaled, X[:, p:])
 
     def transform(self, X):
-        return _bent((X - self.mean_) @ self.components_)
+        X, p = self.imputer_.transform(X), X.shape[1]
+        return self._joined(self._scaled(X[:, :p]), X[:, p:])
 
+    def _scaled(self, X):
+        with np.errstate(over="ignore"):
+            z = X * self.scale_ - self.center_ * self.scale_
+        return self._bent(np.clip(z, -1e6, 1e6))
 
-def _varies(X):
-    """Return for each column of numbers whether it has two values, or a value and a gap; all if none has."""
-    gaps = np.isnan(X)
-    values = np.where(gaps, X[np.argmin(gaps, axis=0), np.arange(X.shape[1])], X)
-    varies = ((values != values[0]) | gaps).any(axis=0) & ~gaps.all(axis=0)
-    return varies if varies.any() else ~varies
+    def _joined(self, scaled, gaps):
+        minor = self._bent((scaled - self.mean_) @ self.components_)
+        return np.hstack([scaled, gaps.astype(np.float32), minor])
+
+    @staticmethod
+    def _bent(z):
+        return (z / np.sqrt(1 + (z / 3) ** 2)).astype(np.float32)
 
 
 def as_table(X):
@@ -263,34 +217,9 @@ def as_table(X):
 
 
 def _is_text(column):
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return True
-    if column.dtype.kind == "O":
-        return not isinstance(column.dtype, np.dtype) or not all(
-            isinstance(value, (bool, int, float, np.number, np.bool_)) or value is None or value is pd.NA
-            for value in column
-        )
-    return pd.api.types.is_string_dtype(column.dtype)
-
-
-def _as_numbers(column):
-    if pd.api.types.is_datetime64_any_dtype(column.dtype) or column.dtype.kind == "m":
-        raise TypeError(
-            f"Column {column.name!r} holds dates or durations. Turn it into numbers first, such as the "
-            "day of the year, or days since some date."
-        )
-    try:
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Column {column.name!r} was numeric in fit, or is not among categorical_features, but holds "
-            f"values that are no numbers: {error}"
-        ) from error
-    # SimpleImputer refuses infinite values, and a median of two of the largest floats overflows.
-    return np.clip(values, -_LARGEST, _LARGEST)
-
-
-def _as_text(column):
-    values = column.to_numpy(dtype=object)
-    missing = np.asarray(pd.isna(values))
-    return np.array([np.nan if gone else str(v) for v, gone in zip(values, missing, strict=True)], object)
+    if column.dtype.kind != "O":
+        return pd.api.types.is_string_dtype(column.dtype)
+    return not isinstance(column.dtype, np.dtype) or not all(
+        isinstance(value, (bool, int, float, np.number, np.bool_)) or value is None or value is pd.NA
+        for value in column
+    )
