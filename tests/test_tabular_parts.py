@@ -33,9 +33,9 @@ from skdl._tabular._folds import (
     default_epochs,
     default_folds,
     default_members,
-    stack_copies,
-    stack_folds,
+    side_by_side,
 )
+from skdl._training._plan import Rows
 
 
 @pytest.fixture
@@ -206,32 +206,50 @@ def test_equal_columns_differ_in_nothing(rng):
 # Folds.
 
 
+def folds(n_folds, y, *, weight=None, held_out=None, holds_folds_out=True):
+    """Return the rows side by side; their features are their numbers, from 1 on."""
+    encoded = np.arange(1.0, len(y) + 1)[:, None, None].repeat(n_folds, axis=1)
+    rows, random_state = Rows(encoded, np.array(y)[:, None], weight), np.random.RandomState(0)
+    return side_by_side(rows, held_out, n_folds, True, holds_folds_out, random_state)
+
+
+def numbers(rows, fold):
+    """Return the sorted numbers of the rows of a fold that count."""
+    return sorted(rows.X[rows.weight[:, fold] > 0, fold, 0])
+
+
 def test_each_row_is_held_out_once_and_trains_the_other_folds():
-    train, held_out = stack_folds(10, 3, None, np.random.RandomState(0))
-    assert sorted(held_out.rows[held_out.counts]) == list(range(10))
+    train, held_out = folds(3, np.zeros(10))
+    assert sorted(held_out.X[held_out.weight > 0]) == list(range(1, 11))
     for fold in range(3):
-        parts = [stack.rows[stack.counts[:, fold], fold] for stack in (train, held_out)]
-        assert sorted(np.concatenate(parts)) == list(range(10))
+        assert sorted(numbers(train, fold) + numbers(held_out, fold)) == list(range(1, 11))
 
 
 def test_folds_have_their_share_of_each_class():
-    strata = np.repeat([0, 1], [30, 6])
-    _, held_out = stack_folds(36, 3, strata, np.random.RandomState(0))
-    assert strata[held_out.rows].sum(axis=0).tolist() == [2, 2, 2]
+    _, held_out = folds(3, np.repeat([0, 1], [30, 6]))
+    assert held_out.y.sum(axis=0).tolist() == [2, 2, 2]
 
 
-def test_what_fills_up_a_fold_has_no_weight(rng):
-    train, _ = stack_folds(10, 3, None, rng)
-    _, _, weight = train.take(np.zeros((10, 2)), np.zeros(10), np.arange(1.0, 11))
-    assert (weight[~train.counts] == 0).all()
-    assert (weight[train.counts] > 0).all()
-    np.testing.assert_allclose(weight.mean(axis=0), 1, rtol=1e-6)
+def test_what_fills_up_a_fold_has_no_weight():
+    train, _ = folds(3, np.zeros(10), weight=np.arange(1.0, 11))
+    assert (train.weight == 0).sum(axis=0).tolist() == [1, 0, 0]
+    np.testing.assert_allclose(train.weight.mean(axis=0), 1, rtol=1e-6)
+    ratios = train.weight[:, 1] / train.X[:, 1, 0]
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-6)
 
 
-def test_copies_hold_all_rows_in_orders_of_their_own(rng):
-    rows = stack_copies(np.arange(20), 2, rng).rows
-    assert sorted(rows[:, 0]) == sorted(rows[:, 1]) == list(range(20))
-    assert (rows[:, 0] != rows[:, 1]).any()
+def test_copies_hold_all_rows_in_orders_of_their_own():
+    train, held_out = folds(2, np.zeros(20), holds_folds_out=False)
+    assert numbers(train, 0) == numbers(train, 1) == list(range(1, 21))
+    assert (train.X[:, 0] != train.X[:, 1]).any()
+    assert held_out is None
+
+
+def test_given_rows_are_held_out_from_all_folds():
+    given = Rows(np.full((4, 2, 1), 7.0), np.zeros((4, 1)))
+    _, held_out = folds(2, np.zeros(20), held_out=given, holds_folds_out=False)
+    np.testing.assert_array_equal(held_out.X, given.X)
+    np.testing.assert_array_equal(held_out.weight, np.ones((4, 2)))
 
 
 # Layers, against their formulas.

@@ -1,56 +1,11 @@
 """Folds of a table: how many, settings that follow from the number of rows, and rows side by side."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from skdl._training._plan import Rows
-
-
-class Stack(NamedTuple):
-    """Positions of rows, one column for each fold.
-
-    Parameters
-    ----------
-    rows : ndarray of int of shape (n_rows, n_folds)
-    counts : ndarray of bool of shape (n_rows, n_folds)
-        False for what fills up the shorter folds.
-    """
-
-    rows: np.ndarray
-    counts: np.ndarray
-
-    @classmethod
-    def of(cls, folds):
-        """Return the Stack of folds, each an ndarray of positions."""
-        n = max(map(len, folds))
-        filled = [np.concatenate([rows, np.full(n - len(rows), rows[0])]) for rows in folds]
-        return cls(np.stack(filled, axis=1), np.arange(n)[:, None] < [len(rows) for rows in folds])
-
-    def take(self, x, y, weight=None):
-        """Return features, target and weights of the stacked rows; the weights have mean 1 in each fold."""
-        weight = self.counts * (1.0 if weight is None else weight[self.rows])
-        return x[self.rows], y[self.rows], (weight / weight.mean(axis=0)).astype(np.float32)
-
-
-def stack_folds(n, n_folds, strata, random_state):
-    """Return the Stacks of ``n`` rows to train on and to hold out: each fold is held out once."""
-    if strata is not None and np.unique(strata, return_counts=True)[1].min() >= n_folds:
-        folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state).split(strata, strata)
-    else:
-        folds = KFold(n_folds, shuffle=True, random_state=random_state).split(np.empty(n))
-    train, held_out = zip(*folds, strict=True)
-    # Shuffled, since the rows of a position are in the same batch in every epoch.
-    return Stack.of([random_state.permutation(rows) for rows in train]), Stack.of(held_out)
-
-
-def stack_copies(rows, n_folds, random_state):
-    """Return the Stack of the same rows for each fold, in a random order each unless it is None."""
-    if random_state is None:
-        return Stack.of([rows] * n_folds)
-    return Stack.of([random_state.permutation(rows) for _ in range(n_folds)])
 
 
 def side_by_side(train, held_out, n_folds, classify, holds_folds_out, random_state):
@@ -59,21 +14,31 @@ def side_by_side(train, held_out, n_folds, classify, holds_folds_out, random_sta
     With ``holds_folds_out`` each fold is held out from its own networks. Else all folds train on all rows.
     """
 
-    def stacked(rows, stack):
-        return Rows(*stack.take(rows.X[:, 0], rows.y[:, 0] if classify else rows.y, rows.weight))
+    def stacked(rows, folds):
+        """Return the rows at the positions of each fold; what fills up shorter folds has the weight 0."""
+        n = max(map(len, folds))
+        index = np.stack([np.concatenate([each, np.full(n - len(each), each[0])]) for each in folds], axis=1)
+        weight = np.arange(n)[:, None] < [len(each) for each in folds]
+        weight = weight * (1.0 if rows.weight is None else rows.weight[index])
+        y = rows.y[:, 0] if classify else rows.y
+        return Rows(rows.X[:, 0][index], y[index], (weight / weight.mean(axis=0)).astype(np.float32))
 
-    if holds_folds_out and n_folds > 1:
-        if train.n < n_folds:
-            raise ValueError(
-                f"class_weight leaves {train.n} rows with a weight above 0, fewer than the {n_folds} folds. "
-                "Set n_folds, or give more rows of these classes."
-            )
-        stacks = stack_folds(train.n, n_folds, train.y[:, 0] if classify else None, random_state)
-        return tuple(stacked(train, stack) for stack in stacks)
-    copies = stacked(train, stack_copies(np.arange(train.n), n_folds, random_state))
-    if held_out is None:
-        return copies, None
-    return copies, stacked(held_out, stack_copies(np.arange(held_out.n), n_folds, None))
+    if not holds_folds_out or n_folds == 1:
+        copies = stacked(train, [random_state.permutation(train.n) for _ in range(n_folds)])
+        return copies, held_out and stacked(held_out, [np.arange(held_out.n)] * n_folds)
+    if train.n < n_folds:
+        raise ValueError(
+            f"class_weight leaves {train.n} rows with a weight above 0, fewer than the {n_folds} folds. "
+            "Set n_folds, or give more rows of these classes."
+        )
+    splitter, y = KFold, train.y[:, 0]
+    if classify and np.unique(y, return_counts=True)[1].min() >= n_folds:
+        splitter = StratifiedKFold
+    folds = splitter(n_folds, shuffle=True, random_state=random_state).split(y, y)
+    to_train, to_hold_out = zip(*folds, strict=True)
+    # Shuffled, since the rows of a position are in the same batch in every epoch.
+    to_train = [random_state.permutation(each) for each in to_train]
+    return stacked(train, to_train), stacked(train, to_hold_out)
 
 
 # Multiplications of a training: some seconds for 1,000 rows, less than a minute for 20,000, on two cores.

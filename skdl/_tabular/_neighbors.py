@@ -18,16 +18,8 @@ class Neighbors:
 
     It acts on encoded rows and targets. What it predicts for a row is ``share`` times the mean target of its
     32 nearest neighbors, weighted by ``exp(-distance ** 2 / width)``, plus the rest of the prediction of the
-    network: of probabilities for classes, of standardised numbers else.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n_rows, n_features)
-    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-        Class numbers, or numbers.
-    weight : ndarray of shape (n_rows,) or None
-    n_classes : int or None
-        None for numbers.
+    network: of probabilities for classes, of standardised numbers else. ``y`` has class numbers, or, where
+    ``n_classes`` is None, numbers.
     """
 
     def __init__(self, x, y, weight, n_classes=None):
@@ -39,19 +31,10 @@ class Neighbors:
         self.width, self.share = 1.0, 0.0
 
     def fit(self, train, held_out, outputs):
-        """Choose width and share by the loss on held-out rows.
+        """Choose width and share by the loss on held-out rows, or return None: the network alone is as good.
 
-        Parameters
-        ----------
-        train, held_out : Rows
-            Side by side for all folds.
-        outputs : ndarray of shape (n_held_out, n_folds, n_outputs)
-            What the network predicts for ``held_out``.
-
-        Returns
-        -------
-        Neighbors or None
-            None where the network alone is as good.
+        Rows are side by side for all folds. ``outputs``, of shape (n_held_out, n_folds, n_outputs), are what
+        the network predicts for ``held_out``.
         """
         found = []
         for fold in range(outputs.shape[1]):

@@ -236,10 +236,10 @@ class _TabularMixin:
         return None  # the network has a loss of its own, and its outputs are read here
 
     def _compile_network(self, x):
-        """Do nothing: the model fits, and `_compile` compiles it when the number of rows is known."""
+        """Do nothing: the model fits, and `_encode` compiles it when the number of rows is known."""
 
     def _encode(self, train, held_out, plan):
-        """Put the rows of all folds side by side, settle the plan by their number, and compile."""
+        """Put the rows of all folds side by side, and settle the plan and the start of the network."""
         train, held_out, plan = super()._encode(train, held_out, plan)
         train = train.take(train.used_positions())  # class_weight may set weights to 0
         start = self._constant_output(train)
@@ -253,7 +253,15 @@ class _TabularMixin:
             train, held_out, self.n_folds_, self._classify, holds_folds_out, random_state
         )
         plan = self._settle(plan, train.n, validates=held_out is not None)
-        self._compile(plan, train.n, start)
+        state = self._dense if "_dense" in vars(self) else self._initial_state()
+        state.parts(state.weights)["output_bias"][...] = start
+        state.learning_rate, state.weight_decay = self.learning_rate, self.weight_decay
+        if self.time_limit is None:
+            state.n_steps = plan.epochs * -(-train.n // plan.batch_size)
+        if "model_" in vars(self):
+            from skdl._tabular._ensemble import set_state  # which imports TensorFlow
+
+            set_state(self.model_, state)
         return train, held_out, plan
 
     def _settle(self, plan, n_rows, *, validates):
@@ -273,18 +281,6 @@ class _TabularMixin:
             validation_batch_size=max(batch_size, 1024),
             patience=patience if self.early_stopping and validates else None,
         )
-
-    def _compile(self, plan, n_rows, start):
-        """Prepare the training of a network whose outputs are ``start`` before it."""
-        state = self._dense if "_dense" in vars(self) else self._initial_state()
-        state.parts(state.weights)["output_bias"][...] = start
-        state.learning_rate, state.weight_decay = self.learning_rate, self.weight_decay
-        if self.time_limit is None:
-            state.n_steps = plan.epochs * -(-n_rows // plan.batch_size)
-        if "model_" in vars(self):
-            from skdl._tabular._ensemble import set_state  # which imports TensorFlow
-
-            set_state(self.model_, state)
 
     def _train(self, network, train, held_out, plan, hooks, is_new):
         """Train all folds, and choose the share of similar rows in the predictions."""
