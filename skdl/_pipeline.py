@@ -242,9 +242,9 @@ class Pipeline(_imblearn.Pipeline):
         if split is None:
             return None
         fit_params = routed_params[self.steps[-1][0]]["fit"]
-        for key, value in fit_params.items():
-            if key.split("__")[-1] in _pipeline_steps.VALIDATION_NAMES and value is not None:
-                return None  # given to the estimator itself, which complains if a part is missing
+        given = {key.split("__")[-1] for key, value in fit_params.items() if value is not None}
+        if given & set(_pipeline_steps.VALIDATION_NAMES):
+            return None  # given to the estimator itself, which complains if a part is missing
         X, y = indexable(X, y)
         last = self._final_estimator
         while isinstance(last, Pipeline):
@@ -353,10 +353,9 @@ class Pipeline(_imblearn.Pipeline):
                 routed_params = self._check_method_params(method="fit", props=params)
         if splits:
             # The groups serve to hold rows out alone.
-            routed_params[last] = {
-                method: {key: value for key, value in own.items() if key.split("__")[-1] != "groups"}
-                for method, own in routed_params[last].items()
-            }
+            own = routed_params[last]["fit"]
+            for key in [key for key in own if key.split("__")[-1] == "groups"]:
+                del own[key]
         return X, y, params, routed_params, validation, held_out
 
     @_fit_context(prefer_skip_nested_validation=False)  # the steps are not validated yet

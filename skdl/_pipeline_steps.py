@@ -77,7 +77,7 @@ def take_validation(params, y, pipeline):
         return None
     name, final = pipeline.steps[-1]
     last = final
-    while isinstance(last, type(pipeline)):
+    while hasattr(last, "_fit_all"):  # a Pipeline of skdl
         last = last.steps[-1][1]
     taken = inspect.signature(last.fit).parameters if hasattr(last, "fit") else {}  # "passthrough" has none
     takes_any = any(each.kind is each.VAR_KEYWORD for each in taken.values())
@@ -113,11 +113,7 @@ def check_transformed(params, steps):
                 f"{param} is a parameter of fit, and the rows would be held out after {before[0][0]!r} was "
                 f"fitted to them. Set the parameter of the estimator instead: set_params({param}={value!r})."
             )
-        before = [
-            each
-            for each, step in before
-            if step is not None and step != "passthrough" and not is_sampler(step)
-        ]
+        before = [each for each, step in before if step not in (None, "passthrough") and not is_sampler(step)]
         if key in ("X_val", "validation_data") and before:
             raise ValueError(
                 f"{param} would reach {name!r} without the transformers {before}, by which the training rows "
@@ -144,9 +140,7 @@ def split_rows(split, X, y, groups, weights):
 
 def follow_sampler(routed_params, name, sampler, X, X_res):
     """Return the parameters of the steps behind a sampler, for the rows that it returned."""
-    rows = getattr(sampler, "sample_indices_", None)
-    if rows is not None and len(rows) != _num_samples(X_res):
-        rows = None
+    rows = getattr(sampler, "sample_indices_", ())
     followed = {}
     for step, methods in routed_params.items():
         followed[step] = dict(methods.items())
@@ -163,7 +157,7 @@ def follow_sampler(routed_params, name, sampler, X, X_res):
                         f"{step}__{key} has {_num_samples(value)} entries, but the sampler {name!r} is given "
                         f"{_num_samples(X)} rows. Pass a weight for each row of X: they follow their rows."
                     )
-            if by_row and rows is None:
+            if by_row and len(rows) != _num_samples(X_res):
                 raise ValueError(
                     f"{step}__{next(iter(by_row))} has an entry for each of the {_num_samples(X)} rows "
                     f"before the sampler {name!r}. {type(sampler).__name__} returns {_num_samples(X_res)} "

@@ -174,7 +174,7 @@ def tabular_parts(network, n_outputs, reader, encoder, neighbors, *, classes=Non
         if len(categorical):
             columns.append(_add_categories(graph, variables, categorical, reader, encoder))
         x = graph.add("Concat", *(graph.cast(each, np.float32) for each in columns), axis=1)
-        folds = graph.add("Unsqueeze", x, np.int64([1]))
+        folds = graph.add("Unsqueeze", x, [1])
         rows.append(graph.add("Tile", folds, np.int64([1, encoder.n_folds, 1])))
         return rows[-1]
 
@@ -182,11 +182,11 @@ def tabular_parts(network, n_outputs, reader, encoder, neighbors, *, classes=Non
         if neighbors is not None:
             y = _add_neighbors(graph, rows[-1], y, neighbors)
         # The average over the folds, of the shape (n_samples, n_folds, 1, n_units).
-        y = graph.cast(graph.add("Squeeze", y, np.int64([2])), np.float64)
+        y = graph.cast(graph.add("Squeeze", y, [2]), np.float64)
         if scaler is None:  # logarithms of probabilities
-            y = graph.add("ReduceMean", graph.add("Exp", y), np.int64([1]), keepdims=0)
-            return graph.add("Div", y, graph.add("ReduceSum", y, np.int64([1]), keepdims=1))
-        y = graph.add("ReduceMean", y, np.int64([1]), keepdims=0)
+            y = graph.add("ReduceMean", graph.add("Exp", y), [1], keepdims=0)
+            return graph.add("Div", y, graph.add("ReduceSum", y, [1], keepdims=1))
+        y = graph.add("ReduceMean", y, [1], keepdims=0)
         y = graph.add("Add", graph.add("Mul", y, scaler.scale_), scaler.mean_)
         return graph.add("Min", graph.add("Max", y, limits[0]), limits[1])
 
@@ -206,9 +206,9 @@ def _add_numbers(graph, x, numbers):
     imputer = numbers.imputer_
     missing = graph.add("IsNaN", x)
     x = graph.add("Where", missing, imputer.statistics_, x)
-    x = graph.add("Clip", x, np.float64(-_LARGEST), np.float64(_LARGEST))
+    x = graph.add("Clip", x, -_LARGEST, _LARGEST)
     z = graph.add("Sub", graph.add("Mul", x, numbers.scale_), numbers.center_ * numbers.scale_)
-    parts = [_add_bent(graph, graph.add("Clip", z, np.float64(-1e6), np.float64(1e6)))]
+    parts = [_add_bent(graph, graph.add("Clip", z, -1e6, 1e6))]
     if imputer.add_indicator:
         parts.append(graph.add("Gather", missing, imputer.indicator_.features_, axis=1))
     if numbers.components_.shape[1]:
@@ -219,8 +219,8 @@ def _add_numbers(graph, x, numbers):
 
 def _add_bent(graph, z):
     """Add what bends numbers towards -3 or 3 far from 0, as float32."""
-    third = graph.add("Div", z, np.float64(3))
-    root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", third, third), np.float64(1)))
+    third = graph.add("Div", z, 3.0)
+    root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", third, third), 1.0))
     return graph.cast(graph.add("Div", z, root), np.float32)
 
 
@@ -232,7 +232,7 @@ def _add_categories(graph, variables, places, reader, encoder):
     codes[:, ~reader.is_categorical_] = 0
     first = encoder.columns_.output_indices_["categorical"].start
     none = encoder.transform(codes)[0, 0, first:]
-    total = None
+    total = none
     for place, known in zip(places, reader.categories_.categories_, strict=True):
         known = [each for each in known if isinstance(each, str)]
         rows = np.repeat(codes, len(known) + 1, axis=0)
@@ -248,12 +248,12 @@ def _add_categories(graph, variables, places, reader, encoder):
                 values_int64s=list(range(len(known))),
                 default_int64=len(known),
             )
-            part = graph.add("Gather", changes, graph.add("Squeeze", number, np.int64([1])), axis=0)
+            part = graph.add("Gather", changes, graph.add("Squeeze", number, [1]), axis=0)
         else:
             values = np.array([float({"True": 1, "False": 0}.get(each, each)) for each in known])
             same = graph.add("Equal", _columns(graph, variables, [place]), values)
             part = graph.add("MatMul", graph.cast(same, np.float32), changes[:-1])
-        total = graph.add("Add", none, part) if total is None else graph.add("Add", total, part)
+        total = graph.add("Add", total, part)
     return total
 
 
@@ -264,21 +264,21 @@ def _add_neighbors(graph, x, y, neighbors):
     distances, since the weights of its neighbors do not depend on it.
     """
     add, rows = graph.add, neighbors.rows.astype(float)
-    x = graph.cast(add("Gather", x, np.int64(0), axis=1), np.float64)
+    x = graph.cast(add("Gather", x, 0, axis=1), np.float64)
     near = add("Sub", add("MatMul", x, 2 * rows.T), np.square(rows).sum(axis=1))
     n_neighbors = np.int64([neighbors.finder.n_neighbors])
     near, positions = add("TopK", near, n_neighbors, n_outputs=2)
     weight = add("Softmax", add("Div", near, np.float64(neighbors.width)), axis=1)
     weight = add("Mul", weight, add("Gather", neighbors.weight, positions))
-    weight = add("Div", weight, add("ReduceSum", weight, np.int64([1]), keepdims=1))
+    weight = add("Div", weight, add("ReduceSum", weight, [1], keepdims=1))
     targets = add("Gather", neighbors.targets, positions, axis=0)
-    mean = add("MatMul", add("Unsqueeze", weight, np.int64([1])), targets)
-    mean = add("Mul", add("Unsqueeze", mean, np.int64([1])), np.float64(neighbors.share))
+    mean = add("MatMul", add("Unsqueeze", weight, [1]), targets)
+    mean = add("Mul", add("Unsqueeze", mean, [1]), np.float64(neighbors.share))
     y = graph.cast(y, np.float64)
     if neighbors.n_classes is not None:
         y = add("Exp", y)
     y = add("Add", add("Mul", y, np.float64(1 - neighbors.share)), mean)
-    return y if neighbors.n_classes is None else add("Log", add("Max", y, np.float64(1e-30)))
+    return y if neighbors.n_classes is None else add("Log", add("Max", y, 1e-30))
 
 
 # Calibration and thresholds around a classifier, as scikit-learn computes them: skl2onnx takes the nearest
@@ -316,11 +316,11 @@ def _add_pair(graph, pair, scores):
     decides = hasattr(pair.estimator, "decision_function")  # else it has probabilities
     y = scores(pair.estimator, raw=decides)
     if pair.method == "temperature":
-        y = y if decides else graph.add("Log", graph.add("Add", y, np.float64(1e-12)))
+        y = y if decides else graph.add("Log", graph.add("Add", y, 1e-12))
         return graph.add("Softmax", graph.add("Mul", y, np.float64(pair.calibrators[0].beta_)), axis=1)
     n = len(pair.classes)
     places = np.searchsorted(pair.classes, pair.estimator.classes_)
-    columns = [graph.add("Mul", graph.add("Gather", y, [0], axis=1), np.float64(0))] * n
+    columns = [graph.add("Mul", graph.add("Gather", y, [0], axis=1), 0.0)] * n
     for k, (place, calibrator) in enumerate(zip(places, pair.calibrators, strict=False)):
         # Of two classes, the second one has the only calibrator.
         score = graph.add("Gather", y, [k + (len(places) == 2)], axis=1)
@@ -331,11 +331,11 @@ def _add_pair(graph, pair, scores):
             column = _add_isotonic(graph, calibrator, score)
         columns[place + (n == 2)] = column
     if n == 2:
-        return graph.add("Concat", graph.add("Sub", np.float64(1), columns[1]), columns[1], axis=1)
+        return graph.add("Concat", graph.add("Sub", 1.0, columns[1]), columns[1], axis=1)
     y = graph.add("Concat", *columns, axis=1)
-    total = graph.add("ReduceSum", y, np.int64([1]), keepdims=1)
-    none = graph.add("Equal", total, np.float64(0))
-    return graph.add("Where", none, np.float64(1 / n), graph.add("Div", y, total))
+    total = graph.add("ReduceSum", y, [1], keepdims=1)
+    none = graph.add("Equal", total, 0.0)
+    return graph.add("Where", none, 1 / n, graph.add("Div", y, total))
 
 
 def _add_isotonic(graph, calibrator, score):
@@ -343,7 +343,7 @@ def _add_isotonic(graph, calibrator, score):
     x, y = (np.float64(each) for each in (calibrator.X_thresholds_, calibrator.y_thresholds_))
     score = graph.add("Max", score, x[0])
     passed = graph.cast(graph.add("GreaterOrEqual", score, x), np.int64)
-    last = graph.add("Sub", graph.add("ReduceSum", passed, np.int64([1]), keepdims=1), np.int64(1))
+    last = graph.add("Sub", graph.add("ReduceSum", passed, [1], keepdims=1), np.int64(1))
     slope = graph.add("Gather", np.append(np.diff(y) / np.diff(x), 0.0), last)
     run = graph.add("Sub", score, graph.add("Gather", x, last))
     return graph.add("Add", graph.add("Mul", slope, run), graph.add("Gather", y, last))
@@ -366,7 +366,7 @@ def thresholded(classifier, estimator):
         y = scores(estimator)
         of_label = graph.add("Gather", y, np.flatnonzero(classes == labels[1]), axis=1)
         above = graph.add("GreaterOrEqual", of_label, np.float64(0.5 if threshold == "auto" else threshold))
-        place = graph.cast(graph.add("Squeeze", above, np.int64([1])), np.int64)
+        place = graph.cast(graph.add("Squeeze", above, [1]), np.int64)
         return [graph.add("Gather", np.array(labels), place), y]
 
     return Decision(classes, add)

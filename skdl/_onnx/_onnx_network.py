@@ -69,7 +69,7 @@ class Graph:
         )
         none = helper.make_node("Constant", [], [end.name], value=numpy_helper.from_array(none))
         other = helper.make_graph([none], "none", [], [end])
-        holds = self.add("GreaterOrEqual", self.add("Shape", x, end=1), np.int64([0]))
+        holds = self.add("GreaterOrEqual", self.add("Shape", x, end=1), [0])
         return self.add("If", holds, then_branch=branch, else_branch=other)
 
 
