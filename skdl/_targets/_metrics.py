@@ -143,7 +143,26 @@ def fitting_metric(name, config, form):
     """
     if form.target != "unknown":
         name, config = _for_target(name, config, form)
-    return _for_logits(name, config, form.logits) if form.logits else (name, config)
+    logits = form.logits
+    if not logits:
+        return name, config
+    if name in _TAKES_LOGITS[logits]:
+        return name, {**config, "from_logits": True}
+    argument, zero = _THRESHOLDS.get(name, (None, None))
+    threshold = config.get(argument)
+    ordered = config.get("top_k") is not None or (name in ("F1Score", "FBetaScore") and threshold is None)
+    if name in _TAKES_ANY_OUTPUT or name in _BY_SHAPE or ordered:
+        return name, config
+    if logits == "sigmoid" and argument is not None:
+        if threshold is None or threshold == 0.5:
+            return name, {**config, argument: zero}
+        if threshold == zero:
+            return name, config
+    metric = '"accuracy"' if name == "SubsetAccuracy" else name
+    raise ValueError(
+        f"The metric {metric} takes probabilities, but the loss takes logits (from_logits=True). End the "
+        f"network with a {logits} and leave from_logits out, or leave the metric out."
+    )
 
 
 def _for_target(name, config, form):
@@ -208,27 +227,6 @@ def _check_form(name, config, form):
     raise ValueError(
         f"The metric {name} does not fit the target: with loss={getattr(loss, '__name__', loss)!r} the "
         f"target of the network is {what}. Give {instead}."
-    )
-
-
-def _for_logits(name, config, logits):
-    """Return a metric for outputs that are logits, or refuse it."""
-    if name in _TAKES_LOGITS[logits]:
-        return name, {**config, "from_logits": True}
-    argument, zero = _THRESHOLDS.get(name, (None, None))
-    threshold = config.get(argument)
-    ordered = config.get("top_k") is not None or (name in ("F1Score", "FBetaScore") and threshold is None)
-    if name in _TAKES_ANY_OUTPUT or name in _BY_SHAPE or ordered:
-        return name, config
-    if logits == "sigmoid" and argument is not None:
-        if threshold is None or threshold == 0.5:
-            return name, {**config, argument: zero}
-        if threshold == zero:
-            return name, config
-    metric = '"accuracy"' if name == "SubsetAccuracy" else name
-    raise ValueError(
-        f"The metric {metric} takes probabilities, but the loss takes logits (from_logits=True). End the "
-        f"network with a {logits} and leave from_logits out, or leave the metric out."
     )
 
 
