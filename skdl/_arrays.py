@@ -16,24 +16,24 @@ _LARGEST = 50_000_000
 _BLOCK, _TOGETHER = 2**18, 16
 
 
-def take(data, rows):
-    """Return the rows of nested arrays; of a sparse matrix, those rows made dense."""
-    return _mapped(lambda each: _rows(each, rows), data)
-
-
-def _mapped(function, data):
-    """Return nested arrays with a function applied to each array."""
+def mapped(function, data):
+    """Return nested dicts, lists and tuples with a function applied to what is in them."""
     if isinstance(data, dict):
-        return {key: _mapped(function, value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return type(data)(_mapped(function, value) for value in data)
+        return {key: mapped(function, value) for key, value in data.items()}
+    if type(data) in (list, tuple):
+        return type(data)(mapped(function, value) for value in data)
     return function(data)
 
 
-def _rows(array, rows):
-    if array is None or isinstance(array, LargeRows):
-        return array if array is None else array[rows]
-    return array[rows].toarray() if scipy.sparse.issparse(array) else rows_of(np.asarray(array), rows)
+def take(data, rows):
+    """Return the rows of nested arrays; of a sparse matrix, those rows made dense."""
+
+    def taken(array):
+        if array is None or isinstance(array, LargeRows):
+            return array if array is None else array[rows]
+        return array[rows].toarray() if scipy.sparse.issparse(array) else rows_of(np.asarray(array), rows)
+
+    return mapped(taken, data)
 
 
 def rows_of(array, index):
@@ -59,7 +59,8 @@ class LargeRows:
         n = array.shape[0] if index is None else len(index)
         self.shape, self.dtype = (n, *self.row_shape), array.dtype
         self.ndim, self.size = len(self.shape), math.prod(self.shape)
-        self._map = _read_only_map(array)
+        is_read_only = isinstance(array, np.ndarray) and not array.flags.writeable
+        self._map = _origin(array, mmap.mmap) if is_read_only and hasattr(mmap, "MADV_DONTNEED") else None
         self._block, self._kept = max(1, _BLOCK // math.prod(self.row_shape)), {}
 
     def __len__(self):
@@ -75,17 +76,13 @@ class LargeRows:
         rows = np.asarray(rows)
         result, numbers = aligned((len(rows), *self.row_shape), self.dtype), rows // self._block
         for number in np.unique(numbers):
+            if number not in self._kept:  # a block is kept for as long as `epoch_order` visits its rows
+                if len(self._kept) == 2 * _TOGETHER:
+                    del self._kept[next(iter(self._kept))]
+                self._kept[number] = self._read(slice(number * self._block, (number + 1) * self._block))
             chosen = numbers == number
-            result[chosen] = self._read_block(number)[rows[chosen] - number * self._block]
+            result[chosen] = self._kept[number][rows[chosen] - number * self._block]
         return result
-
-    def _read_block(self, number):
-        """Return a block of rows, which is kept for as long as its rows are visited; see `epoch_order`."""
-        if number not in self._kept:
-            if len(self._kept) == 2 * _TOGETHER:
-                del self._kept[next(iter(self._kept))]
-            self._kept[number] = self._read(slice(number * self._block, (number + 1) * self._block))
-        return self._kept[number]
 
     def _read(self, rows):
         index = np.arange(*rows.indices(len(self))) if self.index is None else self.index[rows]
@@ -117,7 +114,7 @@ class LargeRows:
 
 def large_rows(X):
     """Return large memory maps, HDF5 datasets and the like as `LargeRows`, small HDF5 datasets as arrays."""
-    is_map = isinstance(X, np.ndarray) and X.size > _LARGEST and _is_in(X, np.memmap)
+    is_map = isinstance(X, np.ndarray) and X.size > _LARGEST and _origin(X, np.memmap) is not None
     if isinstance(X, LargeRows) or (isinstance(X, np.ndarray) and not is_map):
         return X
     dtype = getattr(X, "dtype", None)
@@ -132,29 +129,16 @@ def in_memory_where_small(X):
     return X[:] if isinstance(X, LargeRows) and X.size <= _LARGEST else X
 
 
-def _read_only_map(array):
-    """Return the mapping of the file that an array is a view of and cannot change, or None."""
-    if not isinstance(array, np.ndarray) or array.flags.writeable or not hasattr(mmap, "MADV_DONTNEED"):
-        return None
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return array if isinstance(array, mmap.mmap) else None
-
-
-def _is_in(array, kind):
-    """Return whether an array, or one of those that it is a view of, is of a kind."""
-    while isinstance(array, np.ndarray):
-        if isinstance(array, kind):
-            return True
-        array = array.base
-    return False
+def _origin(array, kind):
+    """Return an array, or the first object behind it of which it is a view, of a kind; None without one."""
+    while array is not None and not isinstance(array, kind):
+        array = array.base if isinstance(array, np.ndarray) else None
+    return array
 
 
 def n_rows(data):
     """Return the number of rows of nested arrays."""
-    while isinstance(data, dict | list | tuple):
-        data = next(iter(data.values())) if isinstance(data, dict) else data[0]
-    return data.shape[0]
+    return leaves(data)[0].shape[0]
 
 
 def float_type(data):
@@ -187,11 +171,9 @@ def epoch_order(data, *, seed, epoch, shuffle):
 
 def leaves(data):
     """Return the arrays in nested lists and dicts."""
-    if isinstance(data, dict):
-        return [leaf for value in data.values() for leaf in leaves(value)]
-    if isinstance(data, list | tuple):
-        return [leaf for value in data for leaf in leaves(value)]
-    return [data]
+    found = []
+    mapped(found.append, data)
+    return found
 
 
 def without_lists(data):
@@ -216,7 +198,7 @@ def aligned(shape, dtype):
 
 def is_own(array):
     """Return whether the memory of an array is that of `aligned`."""
-    return _is_in(array, _Memory)
+    return _origin(array, _Memory) is not None
 
 
 def without_sparse(data, *, keep_large=False):
@@ -231,4 +213,4 @@ def without_sparse(data, *, keep_large=False):
         rows = in_memory_where_small(LargeRows(each))
         return each if keep_large and isinstance(rows, LargeRows) else rows
 
-    return _mapped(dense, data)
+    return mapped(dense, data)

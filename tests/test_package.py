@@ -125,14 +125,14 @@ def test_no_two_files_have_one_name():
     assert {name for name in names if names.count(name) > 1} == set()
 
 
-def test_only_one_module_imports_scikeras():
+def test_no_module_imports_scikeras():
     importers = {
         module
         for module in ALLOWED
         for path in sources(module)
         if any(name.split(".")[0] == "scikeras" for name in imported(path))
     }
-    assert importers == {"_scikeras"}
+    assert importers == set()
 
 
 def private_names(path):

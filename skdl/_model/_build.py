@@ -1,6 +1,5 @@
 """A Keras model built by a function, which gets the parameters that it takes; and its outputs for rows."""
 
-import functools
 import inspect
 import json
 import weakref
@@ -48,13 +47,11 @@ def _accepts_kwargs(function):
 
 def check_routed_params(params, own_names, builder):
     """Refuse parameters that neither the estimator, its builder nor a method of Keras takes."""
-    builder_names = {
-        name for name, p in inspect.signature(builder).parameters.items() if p.kind != p.VAR_KEYWORD
-    }
+    builder_names = {n for n, p in inspect.signature(builder).parameters.items() if p.kind != p.VAR_KEYWORD}
     for name in params:
+        prefix, routed, rest = name.partition("__")
         if name in own_names:
             continue
-        prefix, routed, rest = name.partition("__")
         if not routed or prefix not in PREFIXES:
             valid, rest = builder_names | set(own_names), name
             is_taken = not routed and (name in builder_names or _accepts_kwargs(builder))
@@ -91,15 +88,11 @@ def find_builder(estimator, method, model=None, build_fn=None):
             f"{estimator} defines _keras_build_fn and was given model={model!r} too; leave one of them out."
         )
     if isinstance(model, keras.Model):
-        return functools.partial(_returned, model)
+        return lambda: model
     if not callable(model):
         raise TypeError(
             f"model must be a function that returns a keras.Model, or a keras.Model; got {model!r}."
         )
-    return model
-
-
-def _returned(model):
     return model
 
 
@@ -132,9 +125,8 @@ def build(spec, builder, meta):
         "params": lambda: copies_in(spec.params),
         "compile_kwargs": lambda: compile_kwargs(spec.compile_params),
     }
-    builder_names = inspect.signature(builder).parameters
-    taken = [name for name in offered if name in builder_names or _accepts_kwargs(builder)]
-    kwargs |= {name: offered[name]() for name in taken}
+    taken = offered if _accepts_kwargs(builder) else inspect.signature(builder).parameters
+    kwargs |= {name: value() for name, value in offered.items() if name in taken}
     new = []
 
     def creator(next_creator, **arguments):
@@ -149,7 +141,7 @@ def build(spec, builder, meta):
             f"The builder {name!r} must return a keras.Model, but returned {model!r} of type "
             f"{type(model).__name__}. Does it end with 'return model'?"
         )
-    if getattr(builder, "func", None) is not _returned:
+    if not any(model is spec.params.get(parameter) for parameter in ("model", "build_fn")):
         model = _unshared(model, set(map(id, new)), name)
     if model.compiled and not {"compile_kwargs", "params"} & kwargs.keys():
         _warn_of_unused_params(spec)
@@ -194,9 +186,8 @@ def check_input(model, x):
     if not isinstance(expected, tuple) or not hasattr(x, "shape"):
         return
     shape = x.shape if len(x.shape) == len(expected) else (*x.shape, 1)
-    if len(shape) != len(expected) or any(
-        want is not None and want != got for want, got in zip(expected[1:], shape[1:], strict=True)
-    ):
+    sizes = zip(expected[1:], shape[1:], strict=False)
+    if len(shape) != len(expected) or any(want not in (None, size) for want, size in sizes):
         raise ValueError(
             f"The model takes rows of shape {expected[1:]}, but X has rows of shape {x.shape[1:]}. "
             "Let the builder take meta, and size the input by meta['n_features_in_'] or "

@@ -62,13 +62,13 @@ def as_python(value):
         return value.item()
     if type(value) is dict:
         replaced = {name: as_python(each) for name, each in value.items()}
-        return replaced if any(replaced[name] is not each for name, each in value.items()) else value
-    if type(value) in (list, tuple):
+        pairs = zip(replaced.values(), value.values(), strict=True)
+    elif type(value) in (list, tuple):
         replaced = type(value)(map(as_python, value))
-        return (
-            replaced if any(one is not other for one, other in zip(replaced, value, strict=True)) else value
-        )
-    return value
+        pairs = zip(replaced, value, strict=True)
+    else:
+        return value
+    return replaced if any(one is not other for one, other in pairs) else value
 
 
 def routed_params(params, destination):
@@ -91,9 +91,13 @@ def compile_kwargs(params):
     if isinstance(optimizer, keras.optimizers.Optimizer):
         kwargs["optimizer"] = _copy_with(optimizer, routed["optimizer"])
     else:
-        kwargs["optimizer"] = _make("optimizer", optimizer, routed["optimizer"], _optimizer_class)
+        # scikeras 0.13.0 makes an optimizer, with variables, in order to ask for its class.
+        def find(name):
+            return _class_named(name, keras.optimizers) or type(keras.optimizers.get(name))
+
+        kwargs["optimizer"] = _make("optimizer", optimizer, routed["optimizer"], find)
     if routed["loss"] and isinstance(loss, str):
-        loss = _class_named(loss.replace("_", ""), keras.losses, keras.losses.Loss) or loss
+        loss = _class_named(loss.replace("_", ""), keras.losses) or loss
     loss = _make("loss", loss, routed["loss"], scikeras_utils().get_loss_class_function_or_string)
     kwargs["loss"] = keras.tree.map_structure(_instance_of_partial, loss)
     kwargs["metrics"] = _metrics(kwargs.get("metrics"), routed["metrics"])
@@ -102,17 +106,10 @@ def compile_kwargs(params):
     return kwargs
 
 
-def _class_named(name, module, base):
+def _class_named(name, module):
     """Return the class of a module of Keras that a name, perhaps in lower case, stands for, or None."""
     classes = {key.lower(): each for key, each in vars(module).items() if isinstance(each, type)}
-    found = classes.get(name.lower())
-    return found if found is not None and issubclass(found, base) else None
-
-
-def _optimizer_class(name):
-    # scikeras 0.13.0 makes an optimizer, with variables, in order to ask for its class.
-    found = _class_named(name, keras.optimizers, keras.optimizers.Optimizer)
-    return found or type(keras.optimizers.get(name))
+    return classes.get(name.lower())
 
 
 def _instance_of_partial(loss):
@@ -125,10 +122,6 @@ def _metrics(items, params):
     named = {value for name, value in params.items() if name.rpartition("__")[2] == "name"}
 
     def own(metric, item):
-        if isinstance(item, list | tuple):
-            return [own(m, i) for m, i in zip(metric, item, strict=True)]
-        if isinstance(item, dict):
-            return {key: own(metric[key], item[key]) for key in item}
         if isinstance(item, keras.metrics.Metric):
             return _copy_with(item, {})
         if isinstance(metric, keras.metrics.Metric) and metric.name not in named:
@@ -139,7 +132,7 @@ def _metrics(items, params):
                 return _copy_with(metric, {"name": name})
         return metric
 
-    metrics = own(metrics, items)
+    metrics = keras.tree.map_structure(own, metrics, items)
     return metrics if metrics is None or isinstance(metrics, list | dict) else [metrics]
 
 
@@ -199,7 +192,13 @@ def compile_model(model, spec, fit_metrics):
                 kwargs[name] = fit_metrics(kwargs[name], kwargs.get("loss"))
         model.compile(**kwargs)
     else:
-        _exchange_metrics(model, fit_metrics)
+        try:
+            metrics = private.given_metrics(model)
+            fitting = [None if each is None else fit_metrics(each, model.loss) for each in metrics]
+            if any(a is not b for a, b in zip(*map(keras.tree.flatten, (metrics, fitting)), strict=True)):
+                private.set_given_metrics(model, *fitting)
+        except private.Unavailable:  # Keras refuses some of those that do not fit
+            pass
     loss, compiled = spec.params.get("loss"), model.loss
     if all(isinstance(each, str | keras.losses.Loss | type) for each in (loss, compiled)):
         if loss != spec.defaults["loss"] and read_loss(loss)[0] != read_loss(compiled)[0]:
@@ -207,17 +206,6 @@ def compile_model(model, spec, fit_metrics):
                 f"loss={loss!r}, but the model is compiled with {compiled!r}, and the target may not fit "
                 "it. Give the same loss, or leave model.compile to the estimator."
             )
-
-
-def _exchange_metrics(model, fit_metrics):
-    """Exchange metrics of a compiled model for those that fit the target."""
-    try:
-        metrics = private.given_metrics(model)
-        fitting = [None if each is None else fit_metrics(each, model.loss) for each in metrics]
-        if any(a is not b for a, b in zip(*map(keras.tree.flatten, (metrics, fitting)), strict=True)):
-            private.set_given_metrics(model, *fitting)
-    except private.Unavailable:  # Keras refuses some of those that do not fit
-        pass
 
 
 def make_callbacks(items, params):
@@ -228,11 +216,7 @@ def make_callbacks(items, params):
     """
     if items is None:
         return []
-    if inspect.isclass(items):
-        callback = _make("callback", items, params, None)
-    elif isinstance(items, keras.callbacks.Callback):
-        callback = _callback_with(items, params) if params else items
-    elif isinstance(items, list | tuple | dict):
+    if isinstance(items, list | tuple | dict):
         named = items.items() if isinstance(items, dict) else enumerate(items)
         common = {name: value for name, value in params.items() if "__" not in name}
         return [
@@ -240,14 +224,16 @@ def make_callbacks(items, params):
             for name, item in named
             for callback in make_callbacks(item, {**common, **routed_params(params, name)})
         ]
-    else:
-        callback = items
-    if not isinstance(callback, keras.callbacks.Callback):
+    if inspect.isclass(items):
+        items = _make("callback", items, params, None)
+    elif params and isinstance(items, keras.callbacks.Callback):
+        items = _callback_with(items, params)
+    if not isinstance(items, keras.callbacks.Callback):
         raise TypeError(
             "callbacks must be a keras.callbacks.Callback, a class of them, or a list or dict of "
-            f"these; got {callback!r} of type {type(callback).__name__}."
+            f"these; got {items!r} of type {type(items).__name__}."
         )
-    return [callback]
+    return [items]
 
 
 def _callback_with(callback, params):

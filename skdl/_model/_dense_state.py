@@ -32,18 +32,17 @@ def described(kind, item, params=None):
         if name is None:
             raise NotDense(f"{item!r} is not one of the {kind} of dense networks")
         return name, params
-    if item is None or not keras_is_imported():
-        raise NotDense(f"{item!r} is not one of Keras's {kind}")
-    module, cls = getattr(keras, kind), item if isinstance(item, type) else type(item)
-    if getattr(module, cls.__name__, None) is cls or cls.__module__.startswith("skdl."):
-        if isinstance(item, keras.optimizers.Optimizer) and any(private.undecayed(item) or ()):
-            raise NotDense(
-                "the optimizer excludes some weights from decay, and its configuration does not say so"
-            )
-        return cls.__name__, {**({} if cls is item else _config_of(item)), **params}
-    name = getattr(item, "__name__", "")
-    if getattr(module, name, None) is item:
-        return described(kind, name, params)
+    if item is not None and keras_is_imported():
+        module, cls = getattr(keras, kind), item if isinstance(item, type) else type(item)
+        if getattr(module, cls.__name__, None) is cls or cls.__module__.startswith("skdl."):
+            if isinstance(item, keras.optimizers.Optimizer) and any(private.undecayed(item) or ()):
+                raise NotDense(
+                    "the optimizer excludes some weights from decay, and its configuration does not say so"
+                )
+            return cls.__name__, {**({} if cls is item else _config_of(item)), **params}
+        name = getattr(item, "__name__", "")
+        if getattr(module, name, None) is item:
+            return described(kind, name, params)
     raise NotDense(f"{item!r} is not one of Keras's {kind}")
 
 
@@ -85,9 +84,18 @@ def described_network(row_shape, layers, compile_params, fit_metric):
     if isinstance(metrics, dict):
         raise NotDense("metrics is a dict")
     metrics = leaves([] if metrics is None else metrics)
+    named = []
+    for name, arguments in layers:
+        activation = arguments.get("activation")
+        if activation is not None and not isinstance(activation, str):
+            known = getattr(activation, "__name__", "")
+            if not keras_is_imported() or getattr(keras.activations, known, None) is not activation:
+                raise NotDense("an activation that is not Keras's")
+            arguments = {**arguments, "activation": known}
+        named.append((name, arguments))
     return _dense.network_of(
         row_shape,
-        [(name, _named(arguments)) for name, arguments in layers],
+        named,
         loss=described("losses", loss, routed["loss"]),
         optimizer=described("optimizers", compile_params["optimizer"], routed["optimizer"]),
         metrics=[fit_metric(*described("metrics", metric, routed["metrics"])) for metric in metrics],
@@ -102,17 +110,6 @@ def _check_settings():
             raise NotDense("the dtype policy of Keras is not its float type")
         if keras.config.epsilon() != _dense.EPSILON:
             raise NotDense("keras.config.epsilon() is not its default")
-
-
-def _named(arguments):
-    """Return the arguments of a layer with an activation function of Keras replaced by its name."""
-    activation = arguments.get("activation")
-    if activation is None or isinstance(activation, str):
-        return arguments
-    name = getattr(activation, "__name__", "")
-    if not keras_is_imported() or getattr(keras.activations, name, None) is not activation:
-        raise NotDense("an activation that is not Keras's")
-    return {**arguments, "activation": name}
 
 
 def keras_model(state, seed):
@@ -144,7 +141,31 @@ def _made(kind, described):
 
 def read_state(model, n_columns):
     """Return a new state of the dense network that a compiled Keras model is, or raise `NotDense`."""
-    state = _dense.blank_state(_network_of(model, n_columns))
+    if type(model) not in private.functional_classes():
+        raise NotDense(f"{type(model).__name__} is a subclass of keras.Model")
+    if not (model.built and model.compiled and model.trainable):
+        raise NotDense("the model is not built, not compiled or not trainable")
+    _check_settings()
+    layers = [layer for layer in model.layers if type(layer) is not keras.layers.InputLayer]
+    _check_chain(model, layers)
+    metrics, weighted = private.given_metrics(model) or (None, None)
+    compiled = _config_of(model, "get_compile_config")
+    if weighted or compiled["loss_weights"] is not None:
+        raise NotDense("the model is compiled with weighted_metrics or loss_weights")
+    if model.run_eagerly or model.steps_per_execution != 1 or compiled["jit_compile"] is True:
+        raise NotDense("the model is compiled with run_eagerly, steps_per_execution or jit_compile")
+    network = _dense.network_of(
+        model.input_shape[1:],
+        [(type(layer).__name__, layer.get_config()) for layer in layers],
+        loss=described("losses", model.loss),
+        optimizer=described("optimizers", model.optimizer),
+        metrics=[
+            _read_metric(each, n_columns, model.output_shape[-1])
+            for each in keras.tree.flatten(metrics or [])
+        ],
+        dtype=keras.config.floatx(),
+    )
+    state = _dense.blank_state(network)
     state.set_weights(model.get_weights())
     state.draws[:] = np.reshape([generator.state.numpy() for generator in _generators(model)], (-1, 2))
     if model.optimizer.built:
@@ -168,31 +189,6 @@ def _generators(model):
     return [generator for generator in generators if generator is not None]
 
 
-def _network_of(model, n_columns):
-    if type(model) is not keras.Sequential and type(model) not in private.functional_classes():
-        raise NotDense(f"{type(model).__name__} is a subclass of keras.Model")
-    if not (model.built and model.compiled and model.trainable):
-        raise NotDense("the model is not built, not compiled or not trainable")
-    _check_settings()
-    layers = [layer for layer in model.layers if type(layer) is not keras.layers.InputLayer]
-    _check_chain(model, layers)
-    metrics, weighted = private.given_metrics(model) or (None, None)
-    compiled = _config_of(model, "get_compile_config")
-    if weighted or compiled["loss_weights"] is not None:
-        raise NotDense("the model is compiled with weighted_metrics or loss_weights")
-    if model.run_eagerly or model.steps_per_execution != 1 or compiled["jit_compile"] is True:
-        raise NotDense("the model is compiled with run_eagerly, steps_per_execution or jit_compile")
-    n_units = model.output_shape[-1]
-    return _dense.network_of(
-        model.input_shape[1:],
-        [(type(layer).__name__, layer.get_config()) for layer in layers],
-        loss=described("losses", model.loss),
-        optimizer=described("optimizers", model.optimizer),
-        metrics=[_read_metric(each, n_columns, n_units) for each in keras.tree.flatten(metrics or [])],
-        dtype=keras.config.floatx(),
-    )
-
-
 def _read_metric(metric, n_columns, n_units):
     """Return class name and configuration of a metric, as Keras chooses it for a target and an output."""
     name, config = described("metrics", metric, {"name": metric} if isinstance(metric, str) else {})
@@ -210,32 +206,24 @@ def _read_metric(metric, n_columns, n_units):
 _PARTS = ("activation", "_initializer", "_regularizer", "_constraint")
 
 
-def _is_keras_own(value):
-    cls = value if isinstance(value, types.FunctionType) else type(value)
-    return value is None or cls.__module__.startswith("keras.")
-
-
 def _check_chain(model, layers):
     """Refuse a model that is not a chain of layers of Keras, each called once."""
-    one = isinstance(model.input_shape, tuple) and isinstance(model.output_shape, tuple)
-    if not one or len(set(map(id, layers))) < len(layers):
+    is_chain = isinstance(model.input_shape, tuple) and isinstance(model.output_shape, tuple)
+    if type(model) is not keras.Sequential:
+        try:
+            given = [model.inputs[0], *(layer.output for layer in layers)]
+            taken = [*(layer.input for layer in layers), model.outputs[0]]
+            is_chain = is_chain and all(one is other for one, other in zip(given, taken, strict=True))
+        except AttributeError:  # a layer is called more than once
+            is_chain = False
+    if not is_chain or len(set(map(id, layers))) < len(layers):
         raise NotDense("the model is no chain of layers")
-    before = model.inputs[0]
     for layer in layers:
         if getattr(keras.layers, type(layer).__name__, None) is not type(layer):
             raise NotDense(f"the layer {layer.name!r} is not Keras's own")
         for name, value in vars(layer).items():
-            if name.endswith(_PARTS) and not _is_keras_own(value):
+            cls = value if isinstance(value, types.FunctionType) else type(value)
+            if name.endswith(_PARTS) and value is not None and not cls.__module__.startswith("keras."):
                 raise NotDense(f"the {name} of the layer {layer.name!r} is not Keras's own")
         if not layer.trainable and layer.weights:
             raise NotDense(f"the layer {layer.name!r} is frozen")
-        if type(model) is not keras.Sequential:
-            try:
-                follows = layer.input is before
-                before = layer.output
-            except AttributeError:  # called more than once
-                follows = False
-            if not follows:
-                raise NotDense("the model is no chain of layers")
-    if type(model) is not keras.Sequential and before is not model.outputs[0]:
-        raise NotDense("the model is no chain of layers")

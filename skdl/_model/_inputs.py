@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import assert_all_finite
 
+from skdl import _engine
 from skdl._arrays import LargeRows, without_sparse
 from skdl._backend import keras, private, tf
 from skdl._persistence import copied
@@ -95,14 +96,13 @@ def column_types(frame):
     """Return the name of NumPy's type, or "text" where cells are no numbers, of each column with a name."""
     if not all(isinstance(name, str) for name in frame.columns):
         return {}
-    return {name: _type_name(np.asarray(frame[name][:1])) for name in frame.columns}
-
-
-def _type_name(first):
-    """Return the type of a column, from an array of its first cell."""
-    if first.dtype.kind == "O" and all(isinstance(cell, Number) and cell == cell for cell in first):
-        return np.array(first.tolist()).dtype.name
-    return first.dtype.name if first.dtype.kind in "fiub" else "text"
+    types = {}
+    for name in frame.columns:
+        first = np.asarray(frame[name][:1])
+        if first.dtype.kind == "O" and all(isinstance(cell, Number) and cell == cell for cell in first):
+            first = np.array(first.tolist())
+        types[name] = first.dtype.name if first.dtype.kind in "fiub" else "text"
+    return types
 
 
 def columns_of(X, estimator):
@@ -131,10 +131,8 @@ def columns_of(X, estimator):
 def _column(values, name, estimator):
     """Return a column as an array of numbers, of text, or of arrays of one shape."""
     array = np.asarray(values)
-    if array.dtype.kind in "SUT":
-        array = array.astype(object)
-    if array.dtype.kind == "O":
-        array = _of_objects(array, name, estimator)
+    if array.dtype.kind in "SUTO":
+        array = _of_objects(array.astype(object), name, estimator)
     if array.dtype.kind in "fiub":
         assert_all_finite(array, input_name=f"column {name!r} of X")
     elif array.dtype.kind != "O":
@@ -146,10 +144,12 @@ def _column(values, name, estimator):
 
 
 def _of_objects(array, name, estimator):
-    missing = [_is_missing(value) for value in array.ravel()]
-    if any(missing):
+    import pandas as pd  # which DNNClassifier and the like do without
+
+    n_missing = np.sum(pd.isna(array))
+    if n_missing:
         raise ValueError(
-            f"The column {name!r} of X has {sum(missing)} missing values, which {estimator} does not accept. "
+            f"The column {name!r} of X has {n_missing} missing values, which {estimator} does not accept. "
             "Fill them by SimpleImputer in a Pipeline before it."
         )
     kinds = {type(value) for value in array.ravel()}
@@ -170,12 +170,6 @@ def _of_objects(array, name, estimator):
             "must hold numbers, text, or arrays of numbers of one shape."
         )
     return numbers
-
-
-def _is_missing(value):
-    if value is None or isinstance(value, str | np.ndarray):
-        return value is None
-    return (isinstance(value, float) and math.isnan(value)) or str(value) in ("<NA>", "NaT")
 
 
 def input_specs(model):
@@ -251,20 +245,16 @@ def _typed(array, dtype, column, name):
 
 def _shaped(arrays, shape, columns, name):
     """Return one array of the columns of an input, in the shape of its rows."""
-    if shape == () and len(arrays) == 1 and arrays[0].ndim == 1:
-        return arrays[0]
-    n = len(arrays[0])
-    if len(arrays) == 1 and arrays[0].ndim > 1:
-        array = arrays[0]
-        if shape is not None and array.shape[1:] + (1,) == shape:
-            array = array[..., None]
-    else:
+    array, *others = arrays
+    if others or (array.ndim == 1 and shape != ()):
+        n = len(array)
         array = np.concatenate([part.reshape(n, math.prod(part.shape[1:])) for part in arrays], axis=1)
-    fits = shape is None or len(shape) == array.ndim - 1
-    fits = fits and all(
-        size in (None, have) for size, have in zip(shape or array.shape[1:], array.shape[1:], strict=True)
-    )
-    if not fits:
+    elif shape == (*array.shape[1:], 1):
+        array = array[..., None]
+    sizes = zip(shape or (), array.shape[1:], strict=False)
+    if shape is not None and (
+        len(shape) != array.ndim - 1 or any(want not in (None, size) for want, size in sizes)
+    ):
         raise ValueError(
             f"The input {name!r} of the model takes rows of shape {shape}, but its columns {columns} give "
             f"rows of shape {array.shape[1:]}."
@@ -280,14 +270,14 @@ def assign_columns(model, names, inputs):
     """
     specs = input_specs(model)
     given = {name: [each] if isinstance(each, str) else list(each) for name, each in (inputs or {}).items()}
-    taken = {column for columns in given.values() for column in columns}
     if specs is None and isinstance(model, keras.Sequential):
         raise ValueError(
             "The model is a keras.Sequential whose input has no name yet, so that no columns can be given to "
             "it. Let it begin with keras.Input(shape, name=...)."
         )
     if specs is None:
-        columns = {**given, **{name: [name] for name in names if name not in taken}}
+        taken = {column for columns in given.values() for column in columns}
+        columns = given | {name: [name] for name in names if name not in taken}
         _check_columns(columns, names)
         return InputColumns(columns, None, "dict")
     unknown = sorted(given.keys() - specs.keys())
@@ -305,12 +295,16 @@ def assign_columns(model, names, inputs):
 
 def _check_columns(columns, names):
     """Refuse inputs without a column and columns without an input."""
-    absent = {name: [each for each in parts if each not in names] for name, parts in columns.items()}
-    absent = {name: parts for name, parts in absent.items() if parts}
+    told = [
+        f"the input {name!r} has no column {part!r}"
+        for name, parts in columns.items()
+        for part in parts
+        if part not in names
+    ]
     unused = [name for name in names if not any(name in parts for parts in columns.values())]
-    if absent or unused:
-        told = [f"the input {name!r} has no column {parts[0]!r}" for name, parts in absent.items()]
-        told += [f"the columns {unused} belong to no input"] if unused else []
+    if unused:
+        told.append(f"the columns {unused} belong to no input")
+    if told:
         raise ValueError(
             f"The columns of X and the inputs of the model do not match: {'; '.join(told)}. X has the "
             f"columns {names}, the model has the inputs {list(columns)}. An input gets the column of its "
@@ -327,16 +321,14 @@ def adapt_layers(model, x):
     if input_specs(model) is None or model in _adapted:
         return
     _adapted.add(model)
+    if not _unadapted_in(model):
+        return
     x = without_sparse(x)
     # All rows of large data at a time would be all of them in memory.
     is_large = isinstance(x, LargeRows)
-    left = []
-    if _unadapted_in(model):
-        left = _adapt_inside(model, x.blocks if is_large else lambda: [x], is_large)
-        # What was traced before has the state of that time.
-        model.make_train_function(force=True)
-        model.make_test_function(force=True)
-        model.make_predict_function(force=True)
+    left = _adapt_inside(model, x.blocks if is_large else lambda: [x], is_large)
+    # What was traced before has the state of that time.
+    model.train_function = model.test_function = model.predict_function = None
     if left:
         warn(
             f"The layers {', '.join(left)} have not learnt from data, since adapt=True does not reach the "
@@ -358,8 +350,7 @@ def _adapt_inside(model, rows, is_large):
             layer.adapt(parts if is_large else parts[0] if len(parts) == 1 else np.concatenate(parts))
             _divide_constants_by_one(layer)
         elif isinstance(layer, keras.Model) and input_specs(layer) is not None:
-            inside = _adapt_inside(layer, reaching, is_large) if _unadapted_in(layer) else []
-            left += inside
+            left += _adapt_inside(layer, reaching, is_large)
         else:
             left += [f"{part.name!r} in {layer.name!r}" for part in _unadapted_in(layer)]
     return left
@@ -367,8 +358,6 @@ def _adapt_inside(model, rows, is_large):
 
 def _reaching(model, layer, rows):
     """Return an iterator over what reaches a layer of a model, block by block, for each of its calls."""
-    from skdl import _engine  # which imports TensorFlow
-
     calls = private.inputs_of(layer)
     # A Sequential calls its layers anew where it grows.
     for tensors in calls[-1:] if isinstance(model, keras.Sequential) else calls:
@@ -387,26 +376,25 @@ def adapted_spaces(params, X, inputs):
 
     ``inputs`` names columns, as for `assign_columns`. Those that were adapted stay as they are.
     """
-    spaces = {name: each for name, each in params.items() if is_feature_space(each) and not each.built}
-    return {**params, **{name: _adapted_space(name, each, X, inputs) for name, each in spaces.items()}}
-
-
-def _adapted_space(name, space, X, inputs):
-    space, known = copied(space), getattr(X.dtype, "names", None) or ()
-    specs = {each: (tuple(tensor.shape[1:]), tensor.dtype) for each, tensor in space.inputs.items()}
-    columns = {each: [(inputs or {}).get(each, each)] for each in specs}
-    absent = [column for (column,) in columns.values() if column not in known]
-    if absent:
-        raise ValueError(
-            f"{name} is a FeatureSpace with the features {list(specs)}, which are adapted to columns of X, "
-            f"but X has no columns {absent}; it has {list(known)}. Give a DataFrame with these columns, or "
-            "adapt the FeatureSpace yourself."
-        )
-    rows = InputColumns(columns, specs, "dict").transform(X)
-    space.adapt(tf.data.Dataset.from_tensor_slices(rows).batch(_ADAPTED_AT_ONCE))
-    for layer in space.preprocessors.values():
-        _divide_constants_by_one(layer)
-    return space
+    params, known = dict(params), getattr(X.dtype, "names", None) or ()
+    for name, space in params.items():
+        if not is_feature_space(space) or space.built:
+            continue
+        params[name] = space = copied(space)
+        specs = {each: (tuple(tensor.shape[1:]), tensor.dtype) for each, tensor in space.inputs.items()}
+        columns = {each: [(inputs or {}).get(each, each)] for each in specs}
+        absent = [column for (column,) in columns.values() if column not in known]
+        if absent:
+            raise ValueError(
+                f"{name} is a FeatureSpace with the features {list(specs)}, which are adapted to columns of "
+                f"X, but X has no columns {absent}; it has {list(known)}. Give a DataFrame with these "
+                "columns, or adapt the FeatureSpace yourself."
+            )
+        rows = InputColumns(columns, specs, "dict").transform(X)
+        space.adapt(tf.data.Dataset.from_tensor_slices(rows).batch(_ADAPTED_AT_ONCE))
+        for layer in space.preprocessors.values():
+            _divide_constants_by_one(layer)
+    return params
 
 
 def _divide_constants_by_one(layer):

@@ -26,7 +26,9 @@ _TRANSIENT = {
     **dict.fromkeys(("train_function", "test_function", "predict_function"), type(None)),
     **{"_eval_epoch_iterator": type(None), "_losses": list, "_losses_override": list, "_loss_ids": set},
 }
-# What Keras's trackers look for among a layer's attributes, by the name of the list that they fill.
+# Attributes of Keras's trackers. What they look for among a layer's attributes, by the name of the list that
+# they fill.
+_TRACKER = {"stored_ids", "config"}
 _TRACKED = {
     "variables": lambda x: isinstance(x, keras.Variable),
     "trainable_variables": lambda x: isinstance(x, keras.Variable) and x.trainable,
@@ -56,13 +58,19 @@ class Flat(NamedTuple):
     atoms: list
 
 
-def flatten(thing, *, share):
+def flatten(thing, *, share, enters=False):
     """Write an object with all that it holds; ``share`` for a copy that shares functions and classes with it.
 
     Of a pickle, functions and classes of ``__main__`` are handed on, those of other modules are pickled by
-    reference, and all others (lambdas, local functions) by value.
+    reference, and all others (lambdas, local functions) by value. ``enters`` writes estimators too, which are
+    handed on otherwise.
     """
-    return _Pickler(share).flat(thing)
+    pickler = _Pickler(share, enters)
+    pickler.write(thing, thing)
+    for part in pickler.parts:  # which grows meanwhile
+        pickler.part = part
+        pickler.write(_state(part, pickler.parts), part)
+    return Flat(pickler.stream.getvalue(), pickler.given, list(pickler.atoms))
 
 
 def unflatten(flat):
@@ -78,9 +86,8 @@ def unflatten(flat):
 
 def functions_and_classes(thing):
     """Return the functions and classes that an object uses, those of estimators inside among them."""
-    pickler = _Pickler(share=True, enters=True)
-    pickler.flat(thing)
-    return [each for each in pickler.given if isinstance(each, _BY_REFERENCE)]
+    given = flatten(thing, share=True, enters=True).given
+    return [each for each in given if isinstance(each, _BY_REFERENCE)]
 
 
 def is_handle(value):
@@ -109,18 +116,15 @@ def _reaches_parts(value, seen, through=object):
     if packs_itself(kind) or id(value) in seen or not isinstance(value, through):
         return False
     seen.add(id(value))
-    return any(_reaches_parts(each, seen, through) for each in _referents(value) if type(each) not in _ATOMS)
-
-
-def _referents(value):
-    """Return what an object refers to; of a function, not its globals."""
-    if isinstance(value, types.FunctionType):
-        return value.__defaults__, value.__kwdefaults__, vars(value), value.__closure__
-    if isinstance(value, type | types.ModuleType | types.FrameType):
-        return ()
-    if isinstance(value, np.ndarray):
-        return value.ravel() if value.dtype == object else ()
-    return gc.get_referents(value)
+    if isinstance(value, types.FunctionType):  # not its globals
+        referents = value.__defaults__, value.__kwdefaults__, vars(value), value.__closure__
+    elif isinstance(value, np.ndarray):
+        referents = value.ravel() if value.dtype == object else ()
+    elif isinstance(value, type | types.ModuleType | types.FrameType):
+        referents = ()
+    else:
+        referents = gc.get_referents(value)
+    return any(_reaches_parts(each, seen, through) for each in referents if type(each) not in _ATOMS)
 
 
 @functools.cache
@@ -160,7 +164,7 @@ class _Handed(NamedTuple):
 class _Pickler(cloudpickle.Pickler):
     """Writes objects, of which some stand in a table or are handed on."""
 
-    def __init__(self, share, enters=False):
+    def __init__(self, share, enters):
         self.stream = io.BytesIO()
         super().__init__(self.stream)
         self._share, self._enters = share, enters
@@ -168,18 +172,12 @@ class _Pickler(cloudpickle.Pickler):
         self.parts, self.given, self._positions = [], [], {}
         self.atoms, self._roles, self.part = {}, {}, None
 
-    def flat(self, thing):
-        self._dump(thing, thing)
-        for part in self.parts:  # which grows meanwhile
-            self.part = part
-            self._dump(_state(part, self.parts), part)
-        return Flat(self.stream.getvalue(), self.given, list(self.atoms))
-
-    def _dump(self, state, part):
+    def write(self, state, part):
+        """Write a state of an object; tell which attribute can't be written."""
         try:
             self.dump(state)
         except Exception as error:
-            probe = _Pickler(self._share)
+            probe = _Pickler(self._share, self._enters)
             probe.part = self.part
             for name, value in state.items() if isinstance(state, dict) else ():
                 try:
@@ -203,24 +201,19 @@ class _Pickler(cloudpickle.Pickler):
             return self._position(obj, self.parts), kind, isinstance(obj, keras.Function)
         if role == "handed":
             return (self._position(obj.value, self.given),)
-        if (
-            (role == "packs itself" and not self._enters)
-            or (role == "reference" and self._is_handed_on(obj))
-            or (role == "shared" and self._share)
-        ):
-            return (self._position(obj, self.given),)
-        return None
+        if role == "reference" and self._share:
+            is_given = not (isinstance(obj, types.FunctionType) and _reaches_parts(obj, set(), _CLOSURES))
+        elif role == "reference":
+            is_given = getattr(obj, "__module__", None) == "__main__" and is_importable(obj)
+        else:
+            is_given = (role == "packs itself" and not self._enters) or (role == "shared" and self._share)
+        return (self._position(obj, self.given),) if is_given else None
 
     def _position(self, obj, table):
         if id(obj) not in self._positions:
             self._positions[id(obj)] = len(table)
             table.append(obj)
         return self._positions[id(obj)]
-
-    def _is_handed_on(self, obj):
-        if self._share:
-            return not (isinstance(obj, types.FunctionType) and _reaches_parts(obj, set(), _CLOSURES))
-        return getattr(obj, "__module__", None) == "__main__" and is_importable(obj)
 
     def reducer_override(self, obj):
         kind = type(obj)
@@ -229,15 +222,18 @@ class _Pickler(cloudpickle.Pickler):
         if isinstance(obj, types.FunctionType):
             return _of_function(obj) if self._share else super().reducer_override(obj)
         if isinstance(obj, tf.Variable):
-            return _variable, (_Handed(np.array(obj.numpy())), _arguments(obj))
+            names = ("trainable", "dtype", "shape", "synchronization", "aggregation")
+            arguments = {"name": obj.name.partition(":")[0], **{name: getattr(obj, name) for name in names}}
+            return functools.partial(tf.Variable, **arguments), (_Handed(np.array(obj.numpy())),)
         if isinstance(obj, _CONTAINERS) and not issubclass(kind, _CONTAINERS):
             return kind, (obj.__wrapped__,)  # TensorFlow's, around a dict or tuple of an attribute
         if isinstance(obj, list | set | dict) and _is_of_keras(kind):
-            return kind, (_plain_container(obj),), vars(obj)
+            plain = sorted(obj, key=repr) if isinstance(obj, set) else obj.copy()
+            return kind, (plain,), vars(obj)
         if isinstance(obj, tf.types.experimental.PolymorphicFunction):
             return private.untraced(obj).__reduce_ex__(4)  # as before its first call
         if isinstance(obj, tf.lookup.StaticHashTable | tf.lookup.experimental.MutableHashTable):
-            return _table, _of_table(obj)
+            return _of_table(obj)
         if isinstance(obj, tf.Tensor) and not hasattr(obj, "numpy"):
             return types.NoneType, ()  # of a trace that has ended
         if kind in (_thread.LockType, _thread.RLock):
@@ -271,11 +267,8 @@ def _state(part, parts):
     state = part.__getstate__()
     if not isinstance(state, dict):
         return state
-    if _is_tracker(state):
-        config = {
-            name: (None if name in _TRACKED else test, store)
-            for name, (test, store) in state["config"].items()
-        }
+    if _TRACKER <= state.keys():
+        config = {n: (None if n in _TRACKED else test, store) for n, (test, store) in state["config"].items()}
         return {**state, "stored_ids": None, "config": config}
     if isinstance(part, keras.Layer):
         # Keras wraps these methods in __new__, anew for each object.
@@ -289,51 +282,38 @@ def _state(part, parts):
             else:
                 state[name] = [reference for reference in state[name] if reference.name not in _TRANSIENT]
         if "_nodes" in state and isinstance(part, keras.Function):
-            state["_nodes"] = _calls(state["_nodes"], part.operations)
+            called = {}
+            for each in part.operations:  # by the keys that make_node_key of Keras 3.15 gives their calls
+                ends = [f"_ib-{i}" for i in range(len(private.inputs_of(each)))]
+                called |= {f"{id(each)}{end}": (each, end) for end in ends}
+            state["_nodes"] = _keyed(state["_nodes"], called)
     elif isinstance(part, keras.Optimizer):
-        variables = _variables(part, parts)
-        state = {name: _by_variable(value, variables) for name, value in state.items()}
+        variables = private.trained_variables(part)
+        if not part.built and private.undecayed(part) is not None:
+            # It may have been told which variables of a model not to decay.
+            variables = [v for model in parts if isinstance(model, keras.Model) for v in model.variables]
+            check_undecayed(part, variables)
+        keys = {private.variable_key(part, variable): (variable, "") for variable in variables}
+        state = {name: _keyed(value, keys) for name, value in state.items()}
     # A copy has them in another order: some are made with the object, before its state is set.
     return dict(sorted(state.items()))
 
 
-def _is_tracker(state):
-    return "stored_ids" in state and "config" in state
-
-
 class _Keyed(NamedTuple):
-    """A dict or set with keys that Keras makes of objects: of variables, or of the ids of operations."""
+    """A dict or set with keys that Keras makes of objects: of variables, or of operations and their calls."""
 
-    kind: type
-    items: list  # of objects, ends of keys and values
-
-
-def _calls(keys, operations):
-    """Replace the keys of the calls that make a functional model: the id of an operation and a number."""
-    positions = {str(id(operation)): i for i, operation in enumerate(operations)}
-    split = [(head, sep + tail) for head, sep, tail in (key.partition("_") for key in keys)]
-    calls = sorted((positions[head], end) for head, end in split if head in positions)
-    return _Keyed(set, [(operations[position], end, None) for position, end in calls])
+    objects: list  # each with the end of its key
+    values: list | None  # None of a set
 
 
-def _by_variable(value, variables):
-    """Replace the keys of a dict or set of an optimizer by the variables that they stand for."""
-    if not isinstance(value, dict | set) or not value or not set(value) <= variables.keys():
+def _keyed(value, objects):
+    """Replace the keys of a dict or set by the objects that they stand for; return all else as it is."""
+    if not isinstance(value, dict | set) or not value or not set(value) <= objects.keys():
         return value
-    # In the order of the dict, or of the variables, since sets of equal optimizers differ in theirs.
-    keys = value if isinstance(value, dict) else [key for key in variables if key in value]
-    items = [(variables[key], "", value[key] if isinstance(value, dict) else None) for key in keys]
-    return _Keyed(dict if isinstance(value, dict) else set, items)
-
-
-def _variables(optimizer, parts):
-    """Return the variables that an optimizer refers to, by the key that it has for each."""
-    variables = private.trained_variables(optimizer)
-    if not optimizer.built and private.undecayed(optimizer) is not None:
-        # It may have been told which variables of a model not to decay.
-        variables = [v for part in parts if isinstance(part, keras.Model) for v in part.variables]
-        check_undecayed(optimizer, variables)
-    return {private.variable_key(optimizer, variable): variable for variable in variables}
+    if isinstance(value, dict):
+        return _Keyed([objects[key] for key in value], list(value.values()))
+    # In the order of the objects, since equal sets differ in theirs.
+    return _Keyed([objects[key] for key in objects if key in value], None)
 
 
 def check_undecayed(optimizer, variables):
@@ -352,38 +332,6 @@ def _described(part):
     kind = next(name for cls, name in kinds.items() if isinstance(part, cls))
     named = f" {part.name!r}" if isinstance(getattr(part, "name", None), str) else ""
     return f"The {kind}{named} of class {type(part).__name__}"
-
-
-def _of_function(function):
-    """Reduce a function to what it is made of, for a copy with the same code and globals."""
-    names = ("__defaults__", "__kwdefaults__", "__qualname__", "__module__", "__doc__", "__annotations__")
-    attributes = {name: getattr(function, name) for name in names}
-    cells = function.__closure__ or ()
-    filled = [gc.get_referents(cell) for cell in cells]  # none in a cell that is empty
-    args = function.__code__, _Handed(function.__globals__), function.__name__, len(cells)
-    return _function, args, (attributes, vars(function), filled), None, None, _set_function
-
-
-def _plain_container(obj):
-    if isinstance(obj, dict):
-        return dict(obj)
-    return sorted(obj, key=repr) if isinstance(obj, set) else list(obj)
-
-
-def _of_table(table):
-    types, kind = (table.key_dtype, table.value_dtype), isinstance(table, tf.lookup.StaticHashTable)
-    if kind and not int(table.size()):  # that of a layer that has not learnt from data is not filled yet
-        return kind, [], [], *types, None
-    keys, values = (part.numpy() for part in table.export())
-    order = np.argsort(keys)  # a copy of the table may have another one
-    absent = b"".join(keys) + b"+" if table.key_dtype == tf.string else max(keys, default=0) + 1
-    default = table.lookup(tf.constant(absent, table.key_dtype)).numpy()
-    return kind, keys[order], values[order], *types, np.array(default)
-
-
-def _arguments(variable):
-    names = ("trainable", "dtype", "shape", "synchronization", "aggregation")
-    return {"name": variable.name.partition(":")[0], **{name: getattr(variable, name) for name in names}}
 
 
 # Reading.
@@ -421,32 +369,34 @@ def _set_state(part, state):
         part.__setstate__(state)
         return
     state, slots = state if isinstance(state, tuple) else (state or {}, {})
-    if _is_tracker(state):
+    if _TRACKER <= state.keys():
         config = state["config"]
         state["stored_ids"] = {name: set(map(id, store)) for name, (_, store) in config.items()}
         state["config"] = {n: (_TRACKED.get(n, test), store) for n, (test, store) in config.items()}
     for name, value in state.items():
-        vars(part)[name] = _with_keys(part, value) if isinstance(value, _Keyed) else value
+        if isinstance(value, _Keyed):
+            keys = [
+                private.variable_key(part, each) if isinstance(each, keras.Variable) else f"{id(each)}{end}"
+                for each, end in value.objects
+            ]
+            value = set(keys) if value.values is None else dict(zip(keys, value.values, strict=True))
+        vars(part)[name] = value
     for name, value in slots.items():
         object.__setattr__(part, name, value)
 
 
-def _with_keys(part, keyed):
-    if keyed.kind is dict:
-        return {private.variable_key(part, variable): item for variable, _, item in keyed.items}
-    return {
-        private.variable_key(part, obj) if isinstance(obj, keras.Variable) else f"{id(obj)}{end}"
-        for obj, end, _ in keyed.items
-    }
+# Functions and tables: what they are made of, and how they are made of it.
 
 
-def _variable(value, arguments):
-    return tf.Variable(value, **arguments)
-
-
-def _function(code, function_globals, name, n_cells):
-    cells = tuple(types.CellType() for _ in range(n_cells))
-    return types.FunctionType(code, function_globals, name, None, cells)
+def _of_function(function):
+    """Reduce a function for a copy with the same code and globals."""
+    names = ("__defaults__", "__kwdefaults__", "__qualname__", "__module__", "__doc__", "__annotations__")
+    attributes = {name: getattr(function, name) for name in names}
+    cells = function.__closure__ or ()
+    filled = [gc.get_referents(cell) for cell in cells]  # none in a cell that is empty
+    empty = tuple(types.CellType() for _ in cells)
+    args = function.__code__, _Handed(function.__globals__), function.__name__, None, empty
+    return types.FunctionType, args, (attributes, vars(function), filled), None, None, _set_function
 
 
 def _set_function(function, state):
@@ -459,13 +409,24 @@ def _set_function(function, state):
             (cell.cell_contents,) = contents
 
 
+def _of_table(table):
+    is_static = isinstance(table, tf.lookup.StaticHashTable)
+    if is_static and not int(table.size()):  # that of a layer that has not learnt from data is not filled yet
+        return _table, (is_static, [], [], table.key_dtype, table.value_dtype, None)
+    keys, values = (part.numpy() for part in table.export())
+    order = np.argsort(keys)  # a copy of the table may have another one
+    absent = b"".join(keys) + b"+" if table.key_dtype == tf.string else max(keys, default=0) + 1
+    default = np.array(table.lookup(tf.constant(absent, table.key_dtype)))
+    return _table, (is_static, keys[order], values[order], table.key_dtype, table.value_dtype, default)
+
+
 def _table(is_static, keys, values, key_dtype, value_dtype, default):
-    if is_static:
-        initializer = tf.lookup.KeyValueTensorInitializer(keys, values, key_dtype, value_dtype)
-        if default is None:
-            initializer.initialize = lambda table: None
-            default = "" if value_dtype == tf.string else 0
-        return tf.lookup.StaticHashTable(initializer, default)
-    table = tf.lookup.experimental.MutableHashTable(key_dtype, value_dtype, default)
-    table.insert(keys, values)
-    return table
+    if not is_static:
+        table = tf.lookup.experimental.MutableHashTable(key_dtype, value_dtype, default)
+        table.insert(keys, values)
+        return table
+    initializer = tf.lookup.KeyValueTensorInitializer(keys, values, key_dtype, value_dtype)
+    if default is None:
+        initializer.initialize = lambda table: None
+        default = "" if value_dtype == tf.string else 0
+    return tf.lookup.StaticHashTable(initializer, default)

@@ -19,6 +19,7 @@ import skops.io
 from imblearn.base import SamplerMixin
 from sklearn.base import BaseEstimator, clone
 
+from skdl._arrays import mapped
 from skdl._backend import keras
 from skdl._persistence._copies import functions_and_classes
 from skdl._persistence._packed import check_importable
@@ -83,7 +84,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     for value in functions_and_classes(estimator):
         if isinstance(value, types.FunctionType | type):
             check_importable(value)
-    payload = skops.io.dumps(_without_rows(estimator, {}), compression=ZIP_DEFLATED, compresslevel=1)
+    payload = skops.io.dumps(_without_rows(estimator), compression=ZIP_DEFLATED, compresslevel=1)
     header = json.dumps({"versions": {name: version(name) for name in _PACKAGES}}).encode()
     body = header + b"\n" + payload
     digest = hashlib.sha256(body).hexdigest().encode()
@@ -138,9 +139,9 @@ def load(path: str | os.PathLike[str], trusted: Collection[Any] = ()) -> Any:
     """
     if isinstance(trusted, str):
         raise TypeError(f"trusted must be a list of names or types; got the string {trusted!r}.")
-    header, payload = _read(Path(path))
-    _compare(header["versions"], path)
-    trusted = {*_OTHERS, *map(_name, trusted)}
+    payload = _read(Path(path))
+    names = [each if isinstance(each, str) else f"{each.__module__}.{each.__name__}" for each in trusted]
+    trusted = {*_OTHERS, *names}
     try:
         needed = set(skops.io.get_untrusted_types(data=payload)) - trusted
     except BadZipFile as error:
@@ -154,41 +155,31 @@ def load(path: str | os.PathLike[str], trusted: Collection[Any] = ()) -> Any:
     return skops.io.loads(payload, trusted=sorted(trusted | own))
 
 
-def _without_rows(value, seen):
+def _without_rows(estimator):
     """Replace fitted samplers in an estimator by unfitted ones, and leave the estimator as it is."""
-    if id(value) in seen:
-        return seen[id(value)]
-    if isinstance(value, SamplerMixin):
-        replaced = clone(value)
-    elif type(value) in (list, tuple):
-        replaced = type(value)([_without_rows(item, seen) for item in value])
-    elif type(value) is dict:
-        replaced = {key: _without_rows(item, seen) for key, item in value.items()}
-    elif _is_made_of_attributes(value):
-        replaced = object.__new__(type(value))
-        vars(replaced).update({name: _without_rows(item, seen) for name, item in vars(value).items()})
-    else:
-        replaced = value
-    seen[id(value)] = replaced
-    return replaced
+    seen = {}
 
+    def replaced(value):
+        kind = type(value)
+        is_made_of_attributes = kind.__new__ is object.__new__ and (
+            kind.__getstate__ in (BaseEstimator.__getstate__, object.__getstate__)
+        )
+        if id(value) in seen:
+            return seen[id(value)]
+        if isinstance(value, SamplerMixin):
+            seen[id(value)] = clone(value)
+        elif is_made_of_attributes and (
+            isinstance(value, BaseEstimator) or kind.__module__.startswith("sklearn.metrics._scorer")
+        ):
+            seen[id(value)] = again = object.__new__(kind)
+            vars(again).update(mapped(replaced, vars(value)))
+        return seen.get(id(value), value)
 
-def _is_made_of_attributes(value):
-    """Tell whether a value is an estimator, or a scorer that holds one, without a state of its own kind."""
-    kind = type(value)
-    return (
-        (isinstance(value, BaseEstimator) or kind.__module__.startswith("sklearn.metrics._scorer"))
-        and kind.__new__ is object.__new__
-        and kind.__getstate__ in (BaseEstimator.__getstate__, object.__getstate__)
-    )
-
-
-def _name(trusted):
-    return trusted if isinstance(trusted, str) else f"{trusted.__module__}.{trusted.__name__}"
+    return mapped(replaced, estimator)
 
 
 def _read(path):
-    """Return header and payload of a file, after its checksum is compared."""
+    """Return the payload of a file, after its checksum and the versions are compared."""
     data = path.read_bytes()
     start = len(_MAGIC) + 65
     if not data.startswith(_MAGIC) or data[start - 1 : start] != b"\n":
@@ -197,20 +188,15 @@ def _read(path):
     if hashlib.sha256(body).hexdigest().encode() != data[len(_MAGIC) : start - 1]:
         raise ValueError(f"{path} is damaged: its checksum does not match. Copy or save it again.")
     header, _, payload = body.partition(b"\n")
-    return json.loads(header), payload
-
-
-def _compare(saved, path):
-    differ = [
-        f"{name} {saved.get(name)} (here {version(name)})"
-        for name in _PACKAGES
-        if saved.get(name) != version(name)
-    ]
+    saved = json.loads(header)["versions"]
+    here = {name: version(name) for name in _PACKAGES}
+    differ = [f"{n} {saved.get(n)} (here {here[n]})" for n in _PACKAGES if saved.get(n) != here[n]]
     if differ:
         warn(
             f"{path} was saved with other versions: {', '.join(differ)}. Predictions may differ; compare "
             "some with known ones, or install these versions.",
         )
+    return payload
 
 
 def _is_own(name):

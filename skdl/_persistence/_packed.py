@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skdl._arrays import mapped
 from skdl._backend import keras, private, seeded
 from skdl._persistence._copies import (
     Flat,
@@ -74,45 +75,35 @@ def _unpacked(*flat):
 # Plain data, of which skops writes the attributes.
 
 
-class _PlainModel:
-    """A built model or layer: Keras's file, the states of its seed generators, what configurations lack."""
+class _PlainPart:
+    """A layer, optimizer, loss or metric: its configuration, or, with a state, Keras's file and the seeds."""
 
-    def __init__(self, model):
-        self.file = _file_of(model)
-        self.seeds = [seed.numpy() for seed in seed_states(model)]
-        self.lacking, self.name = _lacking(model, model.weights), model.name
+    def __init__(self, part, has_state):
+        if has_state:
+            self.file, self.seeds = _file_of(part), [seed.numpy() for seed in _seed_states(part)]
+        else:
+            config = keras.saving.serialize_keras_object(part)
+            config.pop("build_config", None)  # a FeatureSpace that is built from it passes for adapted
+            self.file, self.seeds = json.dumps(config), None
+        self.lacking, self.name = _lacking(part, getattr(part, "weights", ())), part.name
 
     def config(self):
+        if self.seeds is None:
+            return json.loads(self.file)
         with zipfile.ZipFile(io.BytesIO(self.file)) as archive:
             return json.loads(archive.read("config.json"))
 
     def restored(self, known):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "model.keras")
-            path.write_bytes(self.file)
-            model = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
-        for state, value in zip(seed_states(model), self.seeds, strict=True):
-            state.assign(value)
-        _add_lacking(model, self.lacking, model.weights)
-        model.name = self.name
-        return model
-
-
-class _PlainPart:
-    """An optimizer, loss or metric, or a layer that is not built: its configuration."""
-
-    def __init__(self, part):
-        config = keras.saving.serialize_keras_object(part)
-        if isinstance(part, keras.Layer):  # a FeatureSpace that is built from it passes for adapted
-            config.pop("build_config", None)
-        self.json, self.lacking, self.name = json.dumps(config), _lacking(part), part.name
-
-    def config(self):
-        return json.loads(self.json)
-
-    def restored(self, known):
-        part = keras.saving.deserialize_keras_object(self.config(), custom_objects=known, safe_mode=True)
-        _add_lacking(part, self.lacking)
+        if self.seeds is None:
+            part = keras.saving.deserialize_keras_object(self.config(), custom_objects=known, safe_mode=True)
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "model.keras")
+                path.write_bytes(self.file)
+                part = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
+            for state, value in zip(_seed_states(part), self.seeds, strict=True):
+                state.assign(value)
+        _add_lacking(part, self.lacking, getattr(part, "weights", ()))
         part.name = self.name  # which a FeatureSpace does not write
         return part
 
@@ -133,10 +124,6 @@ def to_plain(thing):
     known, parts, used = _custom_objects(thing), {}, set()
 
     def plain(value):
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if type(value) in (list, tuple):
-            return type(value)(map(plain, value))
         if not holds_keras(value):
             return value
         if id(value) not in parts:
@@ -145,28 +132,32 @@ def to_plain(thing):
 
     def part(value):
         if isinstance(value, keras.callbacks.Callback):
-            state = {n: plain(None if _is_made_anew(v) else v) for n, v in vars(value).items()}
-            return _PlainCallback(value, state)
-        if isinstance(value, keras.Layer) and _has_state(value):
-            value = _with_fitting_optimizer(value, known)
-            written, check = _PlainModel(value), _check_same
-        elif isinstance(value, keras.Layer | keras.Metric | keras.Loss | keras.Optimizer):
-            written, check = _PlainPart(value), _check_alike
-        else:
+            state = {n: None if _is_made_anew(v) else v for n, v in vars(value).items()}
+            return _PlainCallback(value, mapped(plain, state))
+        if not isinstance(value, keras.Layer | keras.Metric | keras.Loss | keras.Optimizer):
             raise TypeError(
                 f"{value!r} can't be saved without code, since it holds parts of Keras. Use pickle, or leave "
                 "it out of the parameters."
             )
+        # A layer has a vocabulary before it is built.
+        words = getattr(value, "get_vocabulary", None)
+        has_state = isinstance(value, keras.Layer) and bool(
+            value.built or (words is not None and words(include_special_tokens=False))
+        )
+        if has_state:
+            value = _with_fitting_optimizer(value, known)
+        written = _PlainPart(value, has_state)
         names = _custom_names(written.config(), known) & known.keys()
         for name in names:
             if any(hasattr(getattr(keras, module), name) for module in _LOOKED_UP):
                 _refuse_namesake(name, known[name], "one of Keras's")
             check_importable(known[name])
         used.update(names)
+        check = _check_same if has_state else _check_alike
         check(value, _restored(written, known))
         return written
 
-    return {"thing": plain(thing), "known": {name: known[name] for name in sorted(used)}}
+    return {"thing": mapped(plain, thing), "known": {name: known[name] for name in sorted(used)}}
 
 
 def from_plain(plain):
@@ -174,11 +165,7 @@ def from_plain(plain):
     done = {}
 
     def restored(value):
-        if isinstance(value, dict):
-            return {key: restored(item) for key, item in value.items()}
-        if type(value) in (list, tuple):
-            return type(value)(map(restored, value))
-        if isinstance(value, _PlainModel | _PlainPart | _PlainCallback) and id(value) not in done:
+        if isinstance(value, _PlainPart | _PlainCallback) and id(value) not in done:
             done[id(value)] = part(value)
         return done.get(id(value), value)
 
@@ -188,10 +175,10 @@ def from_plain(plain):
         if not issubclass(value.kind, keras.callbacks.Callback):
             raise ValueError(f"{value.kind!r} is no class of callbacks.")
         callback = object.__new__(value.kind)
-        vars(callback).update(restored(value.state))
+        vars(callback).update(mapped(restored, value.state))
         return callback
 
-    return restored(plain["thing"])
+    return mapped(restored, plain["thing"])
 
 
 def _restored(written, known):
@@ -209,12 +196,6 @@ def _restored(written, known):
 
 # Where Keras finds functions by their names alone.
 _LOOKED_UP = ("activations", "constraints", "initializers", "losses", "metrics", "optimizers", "regularizers")
-
-
-def _has_state(layer):
-    """Return whether a layer is built, or has a vocabulary, which it has before it is built."""
-    words = getattr(layer, "get_vocabulary", None)
-    return layer.built or (words is not None and bool(words(include_special_tokens=False)))
 
 
 def _file_of(model):
@@ -259,7 +240,7 @@ def _with_fitting_optimizer(model, known):
     return copy
 
 
-def remade(part, params=(), weights=None):
+def remade(part, params=(), weights=()):
     """Make an optimizer or metric anew by its configuration, with some values of it changed."""
     again = type(part).from_config({**part.get_config(), **dict(params)})
     _add_lacking(again, _lacking(part, weights), weights)
@@ -281,33 +262,27 @@ def _losses(part):
     return [each for each in keras.tree.flatten(part) if isinstance(each, keras.Loss)]
 
 
-def _lacking(part, weights=None):
+def _lacking(part, weights):
     """Return what the configurations in Keras 3.15 leave out of optimizers and losses."""
-    plain = bool, int, float, str
+    undecayed, plain = [], (bool, int, float, str)
+    for optimizer in _optimizers(part):
+        keys, pattern = private.undecayed(optimizer) or ((), None)
+        if not weights or not optimizer.built:
+            check_undecayed(optimizer, weights)
+        keyed = (private.variable_key(optimizer, weight) for weight in weights)
+        undecayed.append((pattern, [position for position, key in enumerate(keyed) if key in keys]))
     arguments = (private.function_arguments(loss) for loss in _losses(part))
     return {
-        "undecayed": [_undecayed(each, weights or ()) for each in _optimizers(part)],
+        "undecayed": undecayed,
         # Such as the delta of Huber.
         "arguments": [{n: v for n, v in each.items() if isinstance(v, plain)} for each in arguments],
     }
 
 
-def _undecayed(optimizer, weights):
-    """Return the pattern and the positions of the weights that an optimizer does not decay, or None."""
-    told = private.undecayed(optimizer)
-    if told is None:
-        return None
-    keys, pattern = told
-    if not weights or not optimizer.built:
-        check_undecayed(optimizer, weights)
-    return pattern, [i for i, v in enumerate(weights) if private.variable_key(optimizer, v) in keys]
-
-
-def _add_lacking(part, lacking, weights=None):
+def _add_lacking(part, lacking, weights):
     """Undo `_lacking`."""
-    for optimizer, undecayed in zip(_optimizers(part), lacking["undecayed"], strict=False):
-        if undecayed is not None:
-            pattern, positions = undecayed
+    for optimizer, (pattern, positions) in zip(_optimizers(part), lacking["undecayed"], strict=False):
+        if pattern or positions:
             left_out = [weights[position] for position in positions]
             optimizer.exclude_from_weight_decay(left_out, [pattern] if pattern else None)
     for loss, arguments in zip(_losses(part), lacking["arguments"], strict=False):
@@ -329,7 +304,7 @@ def _is_made_anew(attribute):
     return is_handle(attribute) or (isinstance(attribute, types.FunctionType) and module.startswith("keras."))
 
 
-def seed_states(model):
+def _seed_states(model):
     """Return the states of a model's seed generators, which Keras's format leaves out."""
     weights = set(map(id, model.weights))
     return [variable for variable in model.variables if id(variable) not in weights]
@@ -363,16 +338,13 @@ def _custom_names(config, known):
         return set().union(*(_custom_names(each, known) for each in config))
     if not isinstance(config, dict):
         return set()
-    names = set().union(*(_custom_names(each, known) for each in config.values()))
-    kind, registered = config.get("class_name"), config.get("registered_name")
-    if kind == "__lambda__":
-        raise TypeError("A lambda can't be saved without code. Use a function of a module, or pickle.")
-    if kind == "function":
+    names, name = _custom_names(list(config.values()), known), config.get("registered_name")
+    if config.get("class_name") == "function":
         # Functions of Keras are written alike.
-        is_own = registered != "function" or config["config"] in known
-        return names | ({config["config"]} if is_own and isinstance(config["config"], str) else set())
-    is_own = registered and not (config.get("module") or "").startswith("keras.")
-    return names | ({registered} if is_own else set())
+        is_own, name = name != "function" or config["config"] in known, config["config"]
+    else:
+        is_own = not (config.get("module") or "").startswith("keras.")
+    return names | {name} if is_own and name and isinstance(name, str) else names
 
 
 # Whether a configuration restores what it was written for.
@@ -380,13 +352,12 @@ def _custom_names(config, known):
 
 def _check_same(model, restored):
     """Refuse to write a model that comes back as another."""
-    same = _equal(_values(model), _values(restored))
+    same = _equal(_variables(model), _variables(restored))
     same = same and _lacking(model, model.weights) == _lacking(restored, restored.weights)
     rows = _some_rows(model) if same else None
     if rows is not None:
         # Of a copy, since a call may draw numbers, and dropout may be on in it.
-        outputs = [each(rows, training=False) for each in (copied(model), restored)]
-        same = _equal(*(list(map(np.asarray, keras.tree.flatten(each))) for each in outputs))
+        same = _equal(copied(model)(rows, training=False), restored(rows, training=False))
     if not same:
         raise ValueError(
             f"The model {model.name!r} comes back from its configuration as another: its weights or outputs "
@@ -399,36 +370,34 @@ def _check_same(model, restored):
                 _check_alike(*pair)
 
 
-def _values(model):
+def _variables(model):
     optimizer = getattr(model, "optimizer", None)
-    variables = [*model.variables, *(optimizer.variables if optimizer is not None else [])]
-    return [variable.numpy() for variable in variables]
+    return model.variables + ([] if optimizer is None else optimizer.variables)
 
 
-def _equal(ones, others):
-    return len(ones) == len(others) and all(
-        one.shape == other.shape
-        and one.dtype == other.dtype
-        and (np.allclose(one, other, equal_nan=True) if one.dtype.kind == "f" else np.array_equal(one, other))
-        for one, other in zip(ones, others, strict=True)
+def _equal(one, other):
+    """Return whether nested tensors agree, numbers but for rounding."""
+    ones, others = ([np.asarray(each) for each in keras.tree.flatten(nested)] for nested in (one, other))
+    if [(each.shape, each.dtype) for each in ones] != [(each.shape, each.dtype) for each in others]:
+        return False
+    return all(
+        np.allclose(*pair, equal_nan=True) if pair[0].dtype.kind == "f" else np.array_equal(*pair)
+        for pair in zip(ones, others, strict=True)
     )
 
 
 def _some_rows(model):
-    """Make two rows of input; None where the model does not say what it takes, or takes strings."""
-    is_functional = isinstance(model, keras.Function)
-    inputs = model.input if is_functional else getattr(model, "inputs", None)
+    """Return two rows of input, or None where the model does not say what it takes, or takes strings."""
+    inputs = model.input if isinstance(model, keras.Function) else getattr(model, "inputs", None)
     if inputs is None:
         shape = (model.get_build_config() or {}).get("input_shape")
-        if not isinstance(shape, tuple):
-            return None
-        inputs = keras.KerasTensor(shape)
-    if any(keras.backend.standardize_dtype(each.dtype) == "string" for each in keras.tree.flatten(inputs)):
+        inputs = keras.KerasTensor(shape) if isinstance(shape, tuple) else None
+    if inputs is None or any(each.dtype == "string" for each in keras.tree.flatten(inputs)):
         return None
     rng = np.random.default_rng(0)
 
     def drawn(each):
-        return rng.uniform(size=[2, *(3 if n is None else n for n in each.shape[1:])]).astype(each.dtype)
+        return rng.uniform(size=[2, *(size or 3 for size in each.shape[1:])]).astype(each.dtype)
 
     rows = keras.tree.map_structure(drawn, inputs)
     return rows[0] if isinstance(rows, list) and len(rows) == 1 else rows
