@@ -25,7 +25,7 @@ from skdl._persistence._copies import functions_and_classes
 from skdl._persistence._packed import check_importable
 from skdl._warnings import warn
 
-_MAGIC = b"skdl 1\n"
+_MAGIC = b"skdl 2\n"
 # What fitted searches and calibrated classifiers hold besides.
 _OTHERS = (
     "numpy.dtype",
@@ -183,7 +183,7 @@ def _read(path):
     data = path.read_bytes()
     start = len(_MAGIC) + 65
     if not data.startswith(_MAGIC) or data[start - 1 : start] != b"\n":
-        raise ValueError(f"{path} is not a file of skdl.save, or its beginning is damaged.")
+        raise ValueError(f"{path} is not a file of skdl.save in this version, or its beginning is damaged.")
     body = data[start:]
     if hashlib.sha256(body).hexdigest().encode() != data[len(_MAGIC) : start - 1]:
         raise ValueError(f"{path} is damaged: its checksum does not match. Copy or save it again.")
