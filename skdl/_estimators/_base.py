@@ -22,7 +22,7 @@ from skdl._estimators._estimator_state import SEEDS, EstimatorState
 from skdl._model import _build, _compile, _inputs
 from skdl._persistence import copied
 from skdl._targets._encoders import ClassifierLabelEncoder
-from skdl._targets._target import Target, encoder_metadata
+from skdl._targets._target import Target
 from skdl._training import _fit, _scoring
 from skdl._training._plan import FIT_PARAMS, Holdout, Plan, Rows, encoded, validation_rows
 from skdl._typing import ArrayLike, FitArguments, MatrixLike, PredictArguments
@@ -205,7 +205,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     def _checked_validation(self, validation):
         """Return the validation rows that a user gives, checked against those of `fit`."""
         rows = Rows(*self._check_data(validation.X, validation.y), validation.weight).checked_weight()
-        self._target.check_known(rows.y)
+        self._target.check_rows(rows.y, "y_val", type(self).__name__)
         return rows
 
     # Build.
@@ -223,9 +223,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         if classes is not None and isinstance(encoder, ClassifierLabelEncoder):
             encoder.set_params(categories=[classes])
         self.target_encoder_ = encoder.fit(y if self._target_kind.has_labels else train.y)
-        vars(self).update(encoder_metadata(self.target_encoder_))
+        vars(self).update(getattr(self.target_encoder_, "get_metadata", dict)())
         self.feature_encoder_ = self.feature_encoder.fit(train.X)
-        vars(self).update(encoder_metadata(self.feature_encoder_))
+        vars(self).update(getattr(self.feature_encoder_, "get_metadata", dict)())
         row = encoded(self.feature_encoder_, take(train.X, slice(0, 1)))
         # Of a dict or list of inputs, () : only the user's builder needs their shapes.
         self._row_shape = getattr(row, "shape", (1,))[1:]
@@ -420,7 +420,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             train, held_out = plan.split(Rows(X, y, data.weight), self._strata_of, groups)
             if builds and not initializes:
                 self._build_network(train, y, classes)
-            self._target.check_learnable(train.y, type(self).__name__, classes)
+            self._target.check_rows(train.y, "y", type(self).__name__, classes)
             if validation is not None:
                 held_out = self._checked_validation(validation)
             if builds:

@@ -19,6 +19,7 @@ from skdl._model._build import check_routed_params
 from skdl._model._compile import as_python
 from skdl._model._dense_state import described_network, sequential
 from skdl._targets._metrics import fitting_metric
+from skdl._targets._output import check_output
 from skdl._warnings import warn
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class NetworkEstimator(KerasEstimator):
         raise NotImplementedError(f"{type(self).__name__} must define _layers.")
 
     def _described_layers(self):
-        output = self._target.output(self._loss_with_params())
+        output = check_output(None, self._target.kind, self._target.n, self._loss_with_params())
         output = "Dense", {"units": output.units, "activation": output.activation}
         return self._layers(self._row_shape, output)
 
@@ -66,7 +67,8 @@ class NetworkEstimator(KerasEstimator):
         return initial_state(network, seed)
 
     def _resolved_loss(self):
-        return self._target.loss(self.loss)
+        is_auto = isinstance(self.loss, str) and self.loss == "auto"
+        return self._target.default_loss if is_auto else self.loss
 
     def _loss_with_params(self):
         """Return the loss, in a tuple with its parameters if there are any, as `read_loss` takes it."""

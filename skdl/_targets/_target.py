@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -69,11 +68,11 @@ class Target:
         """Whether every row has one class, and the encoder, skdl's or derived from it, knows all classes."""
         return self.kind == "classes" and isinstance(self.encoder, ClassifierLabelEncoder)
 
-    def check_learnable(self, y, name, classes=None):
-        """Refuse training rows that a model can't learn from; ``classes`` may hold more than ``y`` has."""
+    def check_rows(self, y, part, name, classes=None):
+        """Refuse training rows of one class, and validation rows of others.
 
-    def check_known(self, y):
-        """Refuse validation rows with labels that the training rows lack."""
+        ``part`` is "y" or "y_val", ``name`` that of the estimator; ``classes`` may hold more than ``y`` has.
+        """
 
     def class_weights(self, y, class_weight):
         """Return one weight for each row; refuse weights that are negative, not finite or all zero."""
@@ -90,14 +89,6 @@ class Target:
                     f"class_weight must hold finite numbers of at least 0, and one above 0; got {weights}."
                 )
         return compute_sample_weight(class_weight, y)
-
-    def loss(self, loss):
-        """Return a loss, the default one of the target for "auto"."""
-        return self.default_loss if isinstance(loss, str) and loss == "auto" else loss
-
-    def output(self, loss):
-        """Return the default output layer for a loss."""
-        return check_output(None, self.kind, self.n, loss)
 
     def match(self, loss, shapes):
         """Refuse a model whose output does not fit, and choose the encoding for it."""
@@ -140,16 +131,18 @@ def is_one_hot(y):
 
 
 class DiscreteTarget(Target):
-    """The target of a classifier."""
+    """The target of a classifier: several labels for each row, as columns of 0 and 1, if not derived."""
 
+    kind = "labels"
+    default_loss = "binary_crossentropy"
     has_labels = True
     _encoder_class = ClassifierLabelEncoder
 
     @classmethod
     def of(cls, encoder, type, **attributes):
-        """Return a `ClassTarget`, a `OneHotTarget` or a `LabelsTarget`."""
+        """Return a `ClassTarget`, a `OneHotTarget`, or for several labels or unknown types this class."""
         classes = {"binary": ClassTarget, "multiclass": ClassTarget, OneHotTarget.name: OneHotTarget}
-        return classes.get(type, LabelsTarget)(encoder, type, **attributes)
+        return classes.get(type, cls)(encoder, type, **attributes)
 
     @staticmethod
     def validate(y, name, *, user_encoder=False):
@@ -191,26 +184,23 @@ class ClassTarget(DiscreteTarget):
         """Cross-entropy, by the number of classes."""
         return "sparse_categorical_crossentropy" if self.type == "multiclass" else "binary_crossentropy"
 
-    def check_learnable(self, y, name, classes=None):
-        """Refuse rows of one class."""
+    def check_rows(self, y, part, name, classes=None):
+        """Refuse training rows of one class, and validation rows of others."""
         if not self.has_classes:
+            return
+        if part == "y_val":
+            unseen = unseen_labels(y, self.encoder.classes_)
+            if unseen:
+                raise ValueError(
+                    f"y_val contains labels that y does not: {unseen}; classes of y: "
+                    f"{self.encoder.classes_.tolist()}. Validate on rows of these classes only."
+                )
             return
         classes = np.unique(y) if classes is None else classes
         if len(classes) < 2:
             raise ValueError(
                 f"{name} needs rows of at least 2 classes, but the data contains only one "
                 f"class: {classes[0]!r}. With partial_fit, name all classes: classes=[...]."
-            )
-
-    def check_known(self, y):
-        """Refuse labels of validation rows that training has not."""
-        if not self.has_classes:
-            return
-        unseen = unseen_labels(y, self.encoder.classes_)
-        if unseen:
-            raise ValueError(
-                f"y_val contains labels that y does not: {unseen}; classes of y: "
-                f"{self.encoder.classes_.tolist()}. Validate on rows of these classes only."
             )
 
     def class_weights(self, y, class_weight):
@@ -235,18 +225,11 @@ class OneHotTarget(ClassTarget):
         """Return the class of each row."""
         return np.asarray((y if scipy.sparse.issparse(y) else np.asarray(y)).argmax(axis=1)).ravel()
 
-    def check_learnable(self, y, name, classes=None):
+    def check_rows(self, y, part, name, classes=None):
         """Refuse rows that are not one-hot."""
-        self._check_rows(y, "y")
-
-    def check_known(self, y):
-        """Refuse validation rows that are not one-hot."""
-        self._check_rows(y, "y_val")
-
-    def _check_rows(self, y, name):
         if y.shape[1] != self.n or not is_one_hot(y):
             raise ValueError(
-                f"{name} must be one-hot, as y of the first fit: {self.n} columns, with exactly one 1 in "
+                f"{part} must be one-hot, as y of the first fit: {self.n} columns, with exactly one 1 in "
                 f"each row; got the shape {y.shape}."
             )
 
@@ -258,13 +241,6 @@ class OneHotTarget(ClassTarget):
         """Return one-hot rows of the type of ``y``, or probabilities."""
         decoded = super().decode(outputs, **kwargs)
         return decoded if kwargs.get("return_proba") else decoded.astype(self.dtype)
-
-
-class LabelsTarget(DiscreteTarget):
-    """Several labels for each row, as columns of 0 and 1; or a target for an encoder of the user's."""
-
-    kind = "labels"
-    default_loss = "binary_crossentropy"
 
 
 class NumberTarget(Target):
@@ -296,8 +272,3 @@ def _checked(y, name, dtype):
     if scipy.sparse.issparse(y):
         y = y.toarray()
     return check_array(y, ensure_2d=False, allow_nd=True, dtype=dtype, input_name="y", estimator=name)
-
-
-def encoder_metadata(encoder) -> dict[str, Any]:
-    """Return what an encoder has learned, for attributes and builders."""
-    return getattr(encoder, "get_metadata", dict)()
