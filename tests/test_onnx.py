@@ -564,6 +564,13 @@ def test_skl2onnx_converts_the_estimators_itself():
     np.testing.assert_allclose(predicted(model, X)[1], pipeline.predict_proba(X), atol=1e-5)
 
 
+def test_classes_of_one_name_have_converters_of_their_own():
+    clf = Renamed((5,), **SHORT).fit(X, NAMES)
+    type("Renamed", (DNNRegressor,), {"__module__": "another"})
+    model = skl2onnx.to_onnx(clf, X[:1], options={id(clf): {"zipmap": False}})
+    np.testing.assert_allclose(predicted(model, X)[1], clf.predict_proba(X), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("estimator", "rows", "y"),
     [

@@ -31,7 +31,8 @@ def register(cls):
     flag = [True, False]
     options = {"zipmap": [*flag, "columns"], "nocl": flag, "output_class_labels": flag}
     options = options if issubclass(cls, ClassifierMixin) else None
-    update_registered_converter(cls, f"Skdl{cls.__name__}", _set_shapes, _convert, options=options)
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    update_registered_converter(cls, name, _set_shapes, _convert, options=options)
 
 
 def _set_shapes(operator):
