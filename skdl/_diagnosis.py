@@ -93,20 +93,21 @@ def _find_trained(source):
     """Return the estimator with a ``history_`` in a Pipeline, a search or a meta-estimator."""
     inner, name = source, type(source).__name__
     while not isinstance(getattr(inner, "history_", None), Mapping):
-        outer, steps = inner, getattr(inner, "steps", None)
         attributes = ("best_estimator_", "regressor_", "estimator_")
-        fitted = [getattr(outer, each) for each in attributes if hasattr(outer, each)]
-        if steps or fitted:
-            inner = steps[-1][1] if steps else fitted[0]
-        elif hasattr(outer, "cv_results_"):
+        fitted = [getattr(inner, each) for each in attributes if hasattr(inner, each)]
+        if getattr(inner, "steps", None):
+            inner = inner.steps[-1][1]
+        elif fitted:
+            inner = fitted[0]
+        elif hasattr(inner, "cv_results_"):
             raise ValueError(
-                f"This {name} has no best_estimator_, since it was made with refit={outer.refit!r}; set "
+                f"This {name} has no best_estimator_, since it was made with refit={inner.refit!r}; set "
                 "refit=True and fit it again, or give one fitted estimator."
             )
-        elif hasattr(outer, "fit"):
-            within = "" if outer is source else f" (in this {name})"
+        elif hasattr(inner, "fit"):
+            within = "" if inner is source else f" (in this {name})"
             raise NotFittedError(
-                f"This {type(outer).__name__}{within} has no history_: it is not fitted yet, or does not "
+                f"This {type(inner).__name__}{within} has no history_: it is not fitted yet, or does not "
                 "train by epochs. Call fit first, or give a history such as {'loss': [0.7, 0.5]}."
             )
         else:

@@ -297,26 +297,24 @@ class HistoryDisplay:
     def _legend_handles(self):
         from matplotlib.lines import Line2D
 
-        n_runs, handles = len(self.histories), []
-        train_style, val_style = self._styles(0)
+        n_runs, (train_style, val_style) = len(self.histories), self._styles(0)
         validated = any(name.startswith("val_") for name in self.lines_)
         if self.names is None:
-            label = "Training" if n_runs == 1 else f"Training ({n_runs} runs)"
-            handles.append(Line2D([], [], **train_style, label=label))
+            entries = [("Training" if n_runs == 1 else f"Training ({n_runs} runs)", train_style)]
         else:
-            for run, name in enumerate(self.names):
-                handles.append(Line2D([], [], **self._styles(run)[0], label=name))
+            entries = [(name, self._styles(run)[0]) for run, name in enumerate(self.names)]
             val_style["color"] = GREY
             if validated:
-                handles.append(Line2D([], [], color=GREY, label="Training"))
+                entries.append(("Training", {"color": GREY}))
         if validated:
-            handles.append(Line2D([], [], **val_style, label="Validation"))
+            entries.append(("Validation", val_style))
         marked = [marker for markers in self.best_.values() for marker in markers]
-        if marked:
-            label = f"Best epoch: {self._best_epoch(0) + 1}" if n_runs == 1 else "Best epochs"
-            color = marked[0].get_color() if n_runs == 1 else GREY
-            handles.append(Line2D([], [], **_MARKER, color=color, label=label))
-        return handles
+        if marked and n_runs == 1:
+            style = {**_MARKER, "color": marked[0].get_color()}
+            entries.append((f"Best epoch: {self._best_epoch(0) + 1}", style))
+        elif marked:
+            entries.append(("Best epochs", {**_MARKER, "color": GREY}))
+        return [Line2D([], [], **style, label=label) for label, style in entries]
 
     def _annotate(self, metrics, own_figure):
         """Write the diagnosis above the curves, and shade the epochs of its first finding."""
