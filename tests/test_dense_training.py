@@ -84,18 +84,22 @@ def test_nothing_that_dense_networks_do_by_themselves_imports_tensorflow():
 
 CASES = {
     "plain": {},
-    "several": {"hidden_layer_sizes": (9, 5), "activation": "tanh"},
-    "linear": {"hidden_layer_sizes": ()},
+    "several layers, penalty": {
+        "hidden_layer_sizes": (9, 5),
+        "activation": "tanh",
+        "l2_regularization": 0.01,
+    },
+    "linear, one batch": {"hidden_layer_sizes": (), "batch_size": -1, "shuffle": False},
     "dropout": {"dropout": 0.4, "hidden_layer_sizes": (12, 7)},
-    "penalty": {"l2_regularization": 0.01, "activation": "gelu"},
     "sgd": {"optimizer": "sgd", "optimizer__momentum": 0.9, "optimizer__nesterov": True},
     "rmsprop": {"optimizer": "RMSprop", "learning_rate": 0.003},
     "adamw": {"optimizer": "adamw", "optimizer__weight_decay": 0.1, "optimizer__global_clipnorm": 0.5},
     "stopping": {"early_stopping": True, "n_iter_no_change": 1, "learning_rate": 0.2, "epochs": 12},
-    "held out": {"validation_split": 0.3, "batch_size": 7},
-    "one batch": {"batch_size": -1, "shuffle": False},
-    "schedule": {"learning_rate": keras.optimizers.schedules.ExponentialDecay(0.01, 5, 0.9)},
-    "loss": {"loss": keras.losses.CategoricalCrossentropy(label_smoothing=0.1)},
+    "held out": {"validation_split": 0.3, "batch_size": 7, "activation": "gelu"},
+    "loss, schedule": {
+        "loss": keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
+        "learning_rate": keras.optimizers.schedules.ExponentialDecay(0.01, 5, 0.9),
+    },
     "logits": {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True)},
 }
 

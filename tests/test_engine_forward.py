@@ -60,17 +60,19 @@ def fit(build, n=150, **params):
     return KerasRegressor(build, loss="mse", epochs=1, random_state=0, **params).fit(X[:n], Y[:n])
 
 
-@pytest.mark.parametrize("batch_size", [None, 16, -1])
 @pytest.mark.parametrize("name", MODELS)
-def test_steps_have_the_batch_size_of_the_estimator(name, batch_size):
-    net = fit(MODELS[name], batch_size=batch_size)
-    expected = net.model_.predict(X, batch_size=150 if batch_size == -1 else batch_size, verbose=0)[:, 0]
-    np.testing.assert_allclose(net.predict(X), expected, atol=1e-6)
-    expected = net.model_.predict(X, batch_size=50, verbose=0)[:, 0]
-    assert not np.allclose(net.predict(X), expected, atol=1e-3)
-    np.testing.assert_allclose(net.predict(X, batch_size=50), expected, atol=1e-6)
+def test_steps_have_the_batch_size_of_the_estimator(name):
+    net = fit(MODELS[name])
+    of_fifty = net.model_.predict(X, batch_size=50, verbose=0)[:, 0]
+    for batch_size in (None, 16, -1):
+        net.set_params(batch_size=batch_size)
+        size = 150 if batch_size == -1 else batch_size
+        expected = net.model_.predict(X, batch_size=size, verbose=0)[:, 0]
+        np.testing.assert_allclose(net.predict(X), expected, atol=1e-6)
+        assert not np.allclose(net.predict(X), of_fifty, atol=1e-3)
+        np.testing.assert_allclose(net.predict(X, batch_size=50), of_fifty, atol=1e-6)
     net.set_params(predict__batch_size=50)
-    np.testing.assert_allclose(net.predict(X), expected, atol=1e-6)
+    np.testing.assert_allclose(net.predict(X), of_fifty, atol=1e-6)
 
 
 def test_the_batch_size_of_fit_is_that_of_the_prediction():

@@ -5,6 +5,7 @@ SKDL_EXAMPLES=full, and with the files in the folder SKDL_DATA where there is on
 """
 
 import ast
+import gc
 import os
 import re
 import runpy
@@ -55,6 +56,7 @@ def run(example, folder, monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", [example.name, "--output", str(folder), *arguments])
     runpy.run_path(str(example), run_name="__main__")
     plt.close("all")
+    gc.collect()  # the arrays of the example: its functions and its names hold each other
     pictures = list(folder.glob("*.png"))
     assert pictures
     assert all(np.ptp(plt.imread(picture)) > 0 for picture in pictures)

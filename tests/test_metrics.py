@@ -8,6 +8,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import losses, metrics
 from numpy.testing import assert_allclose
 from scipy.special import expit, softmax
@@ -302,11 +303,22 @@ def name_of(metric):
     return metric if isinstance(metric, str) else metric.name
 
 
+@pytest.fixture
+def eager():
+    """Run TensorFlow's functions eagerly: a few steps with many metrics take less time than a trace."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+# Keras reads rows by functions of tf.data, which are compiled nevertheless.
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("form", FORMS)
 def test_a_metric_has_the_value_of_scikit_learn_or_numpy(form):
     make, target = FORMS[form]
     given = list(TABLE[form])
-    estimator = make(metrics=given, epochs=2, batch_size=40, random_state=0)
+    estimator = make(metrics=given, epochs=2, batch_size=60, random_state=0)
     estimator.fit(X[:60], target[:60], X_val=X[60:], y_val=target[60:])
     y, outputs = encoded(form)[60:], np.asarray(estimator.model_(X[60:]), dtype=np.float64)
     proba = outputs

@@ -18,8 +18,11 @@ def network(**params):
     return DNNClassifier((4,), **{**defaults, "validation_split": 0.2, **params})
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
-@pytest.mark.parametrize("scoring", ["roc_auc", make_scorer(f1_score, pos_label=0)], ids=["name", "scorer"])
+@pytest.mark.parametrize(
+    ("scoring", "engine"),
+    [("roc_auc", "compiled"), (make_scorer(f1_score, pos_label=0), "keras")],
+    ids=["name", "scorer"],
+)
 def test_a_scorer_is_recorded_and_decides_which_epoch_is_the_best(cancer, scoring, engine):
     X, y = cancer
     name = "roc_auc" if scoring == "roc_auc" else "f1_score"

@@ -47,8 +47,11 @@ def weights(estimator):
     return np.concatenate([w.ravel() for w in estimator.model_.get_weights()])
 
 
-@pytest.mark.parametrize("engine", ["auto", "compiled", "keras"])
-@pytest.mark.parametrize("name", SEEDING)
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [*((name, "auto") for name in SEEDING), ("keras", "compiled"), ("tensorflow", "compiled")]
+    + [("numpy", "keras"), ("python", "keras")],
+)
 def test_two_fits_repeat(name, engine):
     seeded = [classifier(lambda s=seed: SEEDING[name](s), engine=engine) for seed in (1, 1, 2)]
     one, other, different = (clf.fit(X, Y) for clf in seeded)

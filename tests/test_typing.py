@@ -1,13 +1,15 @@
 """What type checkers and editors know of skdl."""
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jedi
 import keras
 import pytest
-from mypy import api
 
 import skdl
 from skdl._model._build import PREDICT_PARAMS
@@ -68,16 +70,21 @@ WRONG = {
 }
 
 
-def test_a_type_checker_accepts_what_is_right_and_finds_what_is_wrong(tmp_path, monkeypatch):
+def test_a_type_checker_accepts_what_is_right_and_finds_what_is_wrong(tmp_path):
     lines = [*RIGHT.splitlines(), *WRONG]
     (tmp_path / "script.py").write_text("\n".join(lines))
-    monkeypatch.setenv("MYPYPATH", str(ROOT))
-    monkeypatch.chdir(tmp_path)
     # As for a package that is installed: errors are shown of the script alone.
     options = ["--strict", "--follow-imports=silent", "--disable-error-code=import-untyped"]
-    shown, complaint, _ = api.run([*options, "script.py"])
-    assert complaint == ""
-    found = re.findall(r"script\.py:(\d+): error: (.+)", shown)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, "script.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+    )
+    assert done.stderr == ""
+    found = re.findall(r"script\.py:(\d+): error: (.+)", done.stdout)
     assert [lines[int(line) - 1] for line, _ in found] == list(WRONG)
     for (_, error), match in zip(found, WRONG.values(), strict=True):
         assert re.search(match, error)
