@@ -3,7 +3,9 @@
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import engine_training
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def net(*inner, loss="mse", units=1, activation=None, optimizer="sgd", cls=keras
 
 def train(model, x=X, y=T, **args):
     args = {"batch_size": 16, "epochs": 2, "seed": 7, **args}
-    return _engine.train(model, x, y, **args)
+    return engine_training.train(model, x, y, **args)
 
 
 def weights_after(model, **args):
@@ -382,12 +384,13 @@ def test_checks_of_numbers_that_are_switched_on_are_made():
     code = """
 import numpy as np, sys
 import tensorflow as tf
+import engine_training
 from skdl import _engine
 from skdl._backend import keras
 def fit(scale):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    _engine.train(model, np.ones((4, 2)) * scale, np.ones(4), batch_size=4, epochs=1, seed=0)
+    engine_training.train(model, np.ones((4, 2)) * scale, np.ones(4), batch_size=4, epochs=1, seed=0)
     return _engine.forward(model, np.ones((2, 2)))
 fit(1.0)
 tf.debugging.enable_check_numerics()
@@ -397,7 +400,8 @@ try:
 except tf.errors.InvalidArgumentError as error:
     print("raised", "NaN" in str(error) or "Inf" in str(error))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    here = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=here)
     assert done.stdout.split("\n")[:2] == ["(2, 1)", "raised True"], done.stderr
 
 

@@ -10,6 +10,7 @@ import functools
 import operator
 import types
 
+import engine_training
 import numpy as np
 import pytest
 
@@ -625,7 +626,7 @@ def trained(variant, engine="auto", **args):
         model.run_eagerly = engine == "keras" and len(model.outputs) == 1
         x, y = data_of(model)
         args = {"batch_size": 16, "epochs": 2, "seed": 3, **args}
-        history = _engine.train(model, x, y, engine=engine, **args)
+        history = engine_training.train(model, x, y, engine=engine, **args)
     assert engine != "auto" or history.engine == "compiled", history.reason
     return [*model.get_weights(), *map(np.array, history.history.values())]
 
@@ -763,6 +764,21 @@ def test_a_prediction_heeds_an_activation_of_the_users(make):
         logits = keras.Model(estimator.model_.inputs, estimator.model_.layers[-1].input)([IMAGES])
         expected = make(value)(logits @ estimator.model_.layers[-1].kernel + estimator.model_.layers[-1].bias)
         np.testing.assert_allclose(proba, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_functions_among_the_layers_of_a_subclass_are_traced():
+    class Scaled(CNNClassifier):
+        def _layers(self, row_shape, output):
+            scale, layers = self.n_iter_no_change, super()._layers(row_shape, output)
+            layers[0][1]["activation"] = lambda x: scale * ops.relu(x)
+            return layers
+
+    ours, theirs = (
+        [Scaled(n_iter_no_change=scale, engine=engine, **CNN).fit(IMAGES, Y[:24]) for scale in (1, 50)][-1]
+        for engine in ("compiled", "keras")
+    )
+    np.testing.assert_allclose(ours.history_["loss"], theirs.history_["loss"], rtol=1e-4)
+    np.testing.assert_allclose(ours.predict_proba(IMAGES), theirs.predict_proba(IMAGES), atol=1e-4)
 
 
 def test_a_callback_that_changes_the_model_before_the_training_is_heeded():

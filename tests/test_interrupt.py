@@ -50,8 +50,7 @@ def interrupted(monkeypatch):
 
     monkeypatch.setattr(_dense, "train_epoch", counted(_dense.train_epoch))
     monkeypatch.setattr(_program.Pass, "run", counted(_program.Pass.run))
-    begin = counted(_train._FirstEpoch.on_epoch_begin)
-    monkeypatch.setattr(_train._FirstEpoch, "on_epoch_begin", begin)
+    monkeypatch.setattr(_train._Batches, "begin", counted(_train._Batches.begin))
 
     def press():
         if begun.wait(120):

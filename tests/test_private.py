@@ -22,14 +22,11 @@ DEFINED = inspect.getmembers(private, lambda each: getattr(each, "__module__", N
 ALL = [name for name, each in DEFINED if callable(each) and not isinstance(each, type) and name[0] != "_"]
 USED = {path: set(re.findall(r"private\.(\w+)", path.read_text())) for path in SOURCES.rglob("*.py")}
 OF_FILES = {name for name in ALL if all("_persistence" in path.parts for path in USED if name in USED[path])}
-# Attributes that are read with a default, or set: nothing fails where they have other names.
-NEVER_MISSING = {
-    *("restored_epoch", "set_restored_epoch", "watched_model", "set_watched_model"),
-    "variables_by_one_kernel",
-}
+# Looks no name up.
+NEVER_MISSING = {"made_by_one_kernel"}
 FUNCTIONS = [name for name in ALL if name not in OF_FILES | NEVER_MISSING]
 # Without these the engine trains as ever: seeds, metrics, processes.
-NOT_NEEDED = {"keras_seeded", "direction_of", "set_given_metrics", "tensorflow_has_started"}
+NOT_NEEDED = {"keras_seeded", "set_given_metrics", "tensorflow_has_started"}
 
 
 class Own(keras.layers.Layer):

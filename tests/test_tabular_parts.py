@@ -421,13 +421,12 @@ class _Trained:
 
 
 def test_a_timed_training_stops_where_another_epoch_would_end_too_late():
-    network, timed = _Trained(), TimeLimit(0.5, epochs=1000, deadline=0.0)
-    timed.begin(network)
+    network = _Trained()
+    timed = TimeLimit(network, 0.5, epochs=1000, deadline=0.0)
     timed.epoch_begin(0)
     assert network.learning_rate < 0.5
     assert timed.epoch_end(0, {})
-    late = TimeLimit(0.5, epochs=1000, deadline=time.perf_counter() + 1000)
-    late.begin(network)
+    late = TimeLimit(network, 0.5, epochs=1000, deadline=time.perf_counter() + 1000)
     late.epoch_begin(500)
     assert network.learning_rate == pytest.approx(0.25, rel=1e-2)
     assert not late.epoch_end(500, {})

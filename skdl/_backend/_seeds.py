@@ -44,26 +44,25 @@ def seeded(seed, *, user_code=True):
 @contextlib.contextmanager
 def drawing_from(seed):
     """Let Keras and TensorFlow draw from a seed in this thread, without a lock; yield what seeds them."""
-    try:
-        local = private.keras_seeded(seed)
-    except private.Unavailable:
-        _seed_process(seed)
-        local = contextlib.nullcontext(_seed_process)
-    with local as seed_anew, private.variables_by_one_kernel():
+
+    def seed_process(seed):
+        with _seeding, _global_states_kept():
+            keras.utils.set_random_seed(seed)
+
+    with contextlib.ExitStack() as stack:
+        try:
+            seed_anew = stack.enter_context(private.keras_seeded(seed))
+        except private.Unavailable:
+            seed_anew = seed_process
+            seed_process(seed)
+        stack.enter_context(tf.variable_creator_scope(private.made_by_one_kernel))
         yield seed_anew
-
-
-def _seed_process(seed):
-    with _seeding, _global_states_kept():
-        keras.utils.set_random_seed(seed)
 
 
 @contextlib.contextmanager
 def _heard(hear):
     """Call a function with each seed that is set in this thread; TensorFlow's own stays unchanged."""
     thread = threading.get_ident()
-    places = [(random, "seed"), (np.random, "seed"), (tf.random, "set_seed")]
-    before = [getattr(module, name) for module, name in places]
 
     def heard(module, function):
         function = getattr(function, "__wrapped__", function)  # not that of a `seeded` around this one
@@ -78,13 +77,12 @@ def _heard(hear):
 
         return set_seed
 
-    for (module, name), function in zip(places, before, strict=True):
-        setattr(module, name, heard(module, function))
-    try:
+    with contextlib.ExitStack() as stack:
+        for module, name in ((random, "seed"), (np.random, "seed"), (tf.random, "set_seed")):
+            function = getattr(module, name)
+            stack.callback(setattr, module, name, function)
+            setattr(module, name, heard(module, function))
         yield
-    finally:
-        for (module, name), function in zip(places, before, strict=True):
-            setattr(module, name, function)
 
 
 def _as_integer(seed=None, *others):

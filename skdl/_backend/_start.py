@@ -72,16 +72,6 @@ def _import_quietly():
     return tf
 
 
-def _let_gpu_memory_grow(tf):
-    """Take a GPU's memory as it is needed, for several processes, where the user has not chosen."""
-    if "TF_FORCE_GPU_ALLOW_GROWTH" in os.environ:
-        return
-    for gpu in tf.config.list_physical_devices("GPU"):
-        if tf.config.experimental.get_memory_growth(gpu) is None:
-            with contextlib.suppress(RuntimeError, ValueError):
-                tf.config.experimental.set_memory_growth(gpu, True)
-
-
 def _follow_thread_limit(tf):
     """Give TensorFlow's pools the number of threads that joblib and Dask tell workers by OMP_NUM_THREADS."""
     limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
@@ -97,7 +87,12 @@ def _follow_thread_limit(tf):
 @functools.cache
 def _tensorflow():
     tf = _import_quietly()
-    _let_gpu_memory_grow(tf)
+    if "TF_FORCE_GPU_ALLOW_GROWTH" not in os.environ:
+        # Several processes share a GPU where each takes its memory as it is needed.
+        for gpu in tf.config.list_physical_devices("GPU"):
+            if tf.config.experimental.get_memory_growth(gpu) is None:
+                with contextlib.suppress(RuntimeError, ValueError):
+                    tf.config.experimental.set_memory_growth(gpu, True)
     _follow_thread_limit(tf)
     return tf
 

@@ -15,6 +15,13 @@ import weakref
 
 from skdl._backend._start import import_keras, keras, tf
 
+# Attributes for `getattr` with a default, and for `setattr`: nothing fails where they have other names.
+DIRECTION = "_direction"  # of a metric: "up" where more is better, "down" where less is
+FUNCTION_ARGUMENTS = "_fn_kwargs"  # of a loss, for its function; changes of this dict take effect
+RESTORED_EPOCH = "_initial_epoch"  # of a model: where ``BackupAndRestore`` wants a training to go on, or None
+TRAINED_VARIABLES = "_trainable_variables"  # of an optimizer: those that it was built for
+WATCHED_MODEL = "_model"  # of a callback, which may extend `set_model` by code that expects a model
+
 
 class Unavailable(Exception):
     """A private name of Keras or TensorFlow is missing."""
@@ -90,16 +97,12 @@ def _library_files():
     return frozenset(file for file in files if isinstance(file, str))
 
 
-def variables_by_one_kernel():
-    """Return a context in which TensorFlow makes all variables by one kernel; they keep their names.
+def made_by_one_kernel(next_creator, **kwargs):
+    """Make a variable by the kernel of all others, for ``tf.variable_creator_scope``; it keeps its name.
 
     TensorFlow 2.21 has a kernel for each name of a variable, some 30 KB that are never freed, and Keras
     numbers its layers.
     """
-    return tf.variable_creator_scope(_made_by_one_kernel)
-
-
-def _made_by_one_kernel(next_creator, **kwargs):
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
         return next_creator(**kwargs)
     with tf.name_scope(kwargs.get("name") or "Variable") as name:
@@ -134,11 +137,6 @@ def set_given_metrics(model, metrics, weighted_metrics):
     model.train_function = model.test_function = None
 
 
-def direction_of(metric):
-    """Return "up" where more of a metric is better, "down" where less is, None where it says nothing."""
-    return getattr(metric, "_direction", None)
-
-
 def functional_classes():
     """Return the classes of models that add no behaviour to their layers."""
     return keras.Sequential, _found("keras.src.models.functional", "Functional"), keras.Model
@@ -147,26 +145,6 @@ def functional_classes():
 def inputs_of(layer):
     """Return the tensors of a functional model that a layer was called with, for each of its calls."""
     return [node.input_tensors for node in _found(layer, "_inbound_nodes")]
-
-
-def restored_epoch(model):
-    """Return the epoch at which ``BackupAndRestore`` wants a training to go on, or None."""
-    return getattr(model, "_initial_epoch", None)
-
-
-def set_restored_epoch(model, epoch):
-    """Set the epoch at which a training goes on; None for where it is told to begin."""
-    model._initial_epoch = epoch
-
-
-def watched_model(callback):
-    """Return the model that a callback belongs to; None where it has none yet."""
-    return getattr(callback, "_model", None)
-
-
-def set_watched_model(callback, model):
-    """Exchange the model that a callback belongs to; None lets it forget it."""
-    callback._model = model  # a callback may extend `set_model`, which expects a model
 
 
 def profiles_no_batches(callback):
@@ -197,15 +175,11 @@ class _PythonRandom:
 
 _drawing, _replacing = _Drawing(), threading.Lock()
 _n_seeded, _originals = 0, []
-# Operations that run at once with a state of their own.
-_WITH_SEEDS = (
-    *("multinomial", "parameterized_truncated_normal", "random_gamma", "random_poisson_v2"),
-    *("random_shuffle", "random_standard_normal", "random_uniform", "random_uniform_int", "truncated_normal"),
-)
 
 
+@contextlib.contextmanager
 def keras_seeded(seed):
-    """Return a context in which Keras and TensorFlow draw from a seed in this thread; it yields a seeder.
+    """Let Keras and TensorFlow draw from a seed in this thread; yield the function that seeds them.
 
     Keras draws the seeds of layers and initialisers from Python's ``random``, and keeps a generator for
     each thread. TensorFlow's operations take a seed each, when they are made. An operation that runs at once
@@ -214,27 +188,14 @@ def keras_seeded(seed):
     `_register_gradient`.
     """
     import_keras()  # quietly, before any module of TensorFlow's
-    seeds, operations = "tensorflow.python.framework.random_seed", "tensorflow.python.ops.gen_random_ops"
-    replaced = [(seeds, "get_seed", functools.partial(_get_seed, _found(seeds, "get_seed")))]
-    replaced += [
-        (operations, name, functools.partial(_at_once, _found(operations, name))) for name in _WITH_SEEDS
-    ]
-    replaced += [("keras.src.random.seed_generator", "python_random", _PythonRandom())]
-    graphs, name = "tensorflow.python.framework.ops", "RegisterGradient"
-    replaced += [(graphs, name, functools.partial(_register_gradient, _found(graphs, name)))]
     state = "keras.src.backend.common.global_state"
     names = (
         _found("keras.src.random.seed_generator", "GLOBAL_SEED_GENERATOR"),
         _found("keras.src.utils.rng_utils", "GLOBAL_RANDOM_SEED"),
     )
     get, put = _found(state, "get_global_attribute"), _found(state, "set_global_attribute")
-    return _seeded(seed, replaced, names, get, put)
-
-
-@contextlib.contextmanager
-def _seeded(seed, replaced, names, get, put):
-    drawn_from, of_keras = dict(vars(_drawing)), {name: get(name) for name in names}
-    with _names_replaced(replaced):
+    with _names_replaced():
+        drawn_from, of_keras = dict(vars(_drawing)), {name: get(name) for name in names}
         _drawing.seed(seed)
         put(names[0], None)
         try:
@@ -247,14 +208,15 @@ def _seeded(seed, replaced, names, get, put):
 
 
 @contextlib.contextmanager
-def _names_replaced(replaced):
-    """Replace attributes of modules as long as any thread is in here."""
+def _names_replaced():
+    """Replace functions of Keras and TensorFlow as long as any thread is in here."""
     global _n_seeded
     with _replacing:
         if not _n_seeded:
-            _originals[:] = [(module, name, _found(module, name)) for module, name, _ in replaced]
-            for module, name, value in replaced:
-                setattr(sys.modules[module], name, value)
+            _originals[:] = [(module, name, _found(module, name)) for module, name, _ in _REPLACED]
+            for (module, name, original), (*_, new) in zip(_originals, _REPLACED, strict=True):
+                new = functools.partial(new, original) if callable(new) else new
+                setattr(sys.modules[module], name, new)
         _n_seeded += 1
     try:
         yield
@@ -262,8 +224,8 @@ def _names_replaced(replaced):
         with _replacing:
             _n_seeded -= 1
             if not _n_seeded:
-                for module, name, value in _originals:
-                    setattr(sys.modules[module], name, value)
+                for module, name, original in _originals:
+                    setattr(sys.modules[module], name, original)
 
 
 def _get_seed(original, op_seed):
@@ -299,12 +261,21 @@ def _register_gradient(original, operation):
     return register
 
 
+# Operations that run at once with a state of their own.
+_WITH_SEEDS = (
+    *("multinomial", "parameterized_truncated_normal", "random_gamma", "random_poisson_v2"),
+    *("random_shuffle", "random_standard_normal", "random_uniform", "random_uniform_int", "truncated_normal"),
+)
+# What is replaced by what: functions by those that get the original as their first argument.
+_REPLACED = (
+    ("tensorflow.python.framework.random_seed", "get_seed", _get_seed),
+    *(("tensorflow.python.ops.gen_random_ops", name, _at_once) for name in _WITH_SEEDS),
+    ("keras.src.random.seed_generator", "python_random", _PythonRandom()),
+    ("tensorflow.python.framework.ops", "RegisterGradient", _register_gradient),
+)
+
+
 # Copies, pickles and files.
-
-
-def trained_variables(optimizer):
-    """Return the variables that an optimizer was built for."""
-    return optimizer._trainable_variables
 
 
 def variable_key(optimizer, variable):
@@ -318,11 +289,6 @@ def undecayed(optimizer):
         return None
     pattern = optimizer._exclude_from_weight_decay_pattern
     return set(optimizer._exclude_from_weight_decay), None if pattern is None else pattern.pattern
-
-
-def function_arguments(loss):
-    """Return the dict of what a loss of Keras hands to its function; changes of it take effect."""
-    return getattr(loss, "_fn_kwargs", {})
 
 
 def untraced(function):

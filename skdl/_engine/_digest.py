@@ -44,7 +44,6 @@ class Graph:
         self.n_nodes = len(operations)
         kinds = set(operations) - self._library.keys() - _STATE_IN_VARIABLES
         self.has_state = any(kind == "PyFuncStateless" or private.is_stateful(kind) for kind in kinds)
-        self._numbers, self._written = {}, []
 
     def digest(self, *more):
         """Return a short value that is equal for functions that compute the same, and for equal ``more``."""
@@ -57,22 +56,23 @@ class Graph:
         signature = function.signature
         names = {arg.name: f"a{i}" for i, arg in enumerate(signature.input_arg)}
         names.update({node.name: f"n{i}" for i, node in enumerate(function.node_def)})
+        nodes = []
+        for node in function.node_def:
+            data = [_renamed(name, names) for name in node.input if not name.startswith("^")]
+            # Their order has no meaning.
+            control = sorted(_renamed(name, names) for name in node.input if name.startswith("^"))
+            attributes = self._attributes(node.attr, names)
+            nodes.append((node.op, self._called(node.op), node.device, data, control, attributes))
         self._written.append(
             (
                 [arg.type for arg in signature.input_arg],
                 [arg.type for arg in signature.output_arg],
-                [self._node(node, names) for node in function.node_def],
+                nodes,
                 [_renamed(function.ret[arg.name], names) for arg in signature.output_arg],
                 sorted(_renamed(name, names) for name in function.control_ret.values()),
                 self._attributes(function.attr, names),
             )
         )
-
-    def _node(self, node, names):
-        data = [_renamed(name, names) for name in node.input if not name.startswith("^")]
-        # Their order has no meaning.
-        control = sorted(_renamed(name, names) for name in node.input if name.startswith("^"))
-        return node.op, self._called(node.op), node.device, data, control, self._attributes(node.attr, names)
 
     def _attributes(self, attributes, names):
         return [(key, self._value(attributes[key], names)) for key in sorted(set(attributes) - _RECORDS)]
@@ -108,10 +108,9 @@ _when_built = weakref.WeakKeyDictionary()
 
 
 def note_origin(model, params):
-    """Note that skdl has just built a model of numbers and names alone, with parameters of loss and metrics.
+    """Note that skdl has just built a model of numbers and names alone, or any other with None.
 
-    A program of a model with the same ones and the same configuration then runs it, without tracing. None for
-    any other model.
+    ``params`` are those of its loss and its metrics, which configurations do not tell.
     """
     _when_built.pop(model, None)
     if params is not None:
@@ -131,23 +130,18 @@ def alike(model):
 
 
 def _own_functions(model):
-    """Return which functions of a model and its layers are attributes of the object, such as activations.
+    """Return which functions a model and its layers have as attributes, such as activations.
 
-    A configuration has the name of a function alone. Of the model itself, which gets functions by Keras,
-    only methods are told.
+    A configuration has the names of functions alone. Of those of the model itself, which Keras sets, only
+    methods count.
     """
-    methods = [(name, id(value)) for name, value in vars(model).items() if _is_method(model, name)]
-    of_layers = [
-        (i, name, id(value))
-        for i, layer in enumerate(model.layers)
-        for name, value in vars(layer).items()
-        if callable(value) or _is_method(layer, name)
-    ]
-    return methods, of_layers
-
-
-def _is_method(part, name):
-    return callable(getattr(type(part), name, None))
+    found = []
+    for part in (model, *model.layers):
+        for name, value in vars(part).items():
+            is_method = callable(getattr(type(part), name, None))
+            if is_method or (part is not model and callable(value)):
+                found.append((id(part), name, id(value)))
+    return found
 
 
 def _without_values(part, numbers):

@@ -116,6 +116,7 @@ class Program:
         self._function, self.has_state = private.runtime_function(concrete), graph.has_state
         numbers = {id(v.value.handle): i for i, v in enumerate(variables)}
         self._places = [numbers.get(id(tensor)) for tensor in self.captures]
+        self.captures_own_variables = None not in self._places
         captured = [numbers.get(id(tensor), (tensor.dtype, tensor.shape)) for tensor in self.captures]
         others = [tensor.dtype for tensor in self.captures if id(tensor) not in numbers]
         if self.has_state or tf.resource in others or tf.variant in others:
@@ -139,10 +140,6 @@ class Program:
         program.captures = [variable.handle for variable in program.kept]
         return program
 
-    def is_for_others(self):
-        """Return whether all that the function captures are variables of its model."""
-        return self.digest is not None and None not in self._places
-
 
 def programs_of(function):
     """Return a dict of the programs that are kept as long as a function of a Keras model.
@@ -163,10 +160,9 @@ def traced(key, variables, trace):
     if known is not None:
         return known.of(variables)
     made = trace()
-    if key is not None and made.is_for_others():
-        with _store.lock:
-            if made.digest in _store.functions:
-                _store.of_alike[key] = made.of([])
+    with _store.lock:
+        if key is not None and made.digest in _store.functions and made.captures_own_variables:
+            _store.of_alike[key] = made.of([])
     return made
 
 

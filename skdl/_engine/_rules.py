@@ -1,7 +1,5 @@
 """Rules that tell, from the arguments alone, whether the compiled engine can run a training."""
 
-import threading
-
 import numpy as np
 
 from skdl._arrays import LargeRows, leaves
@@ -15,22 +13,21 @@ _BATCH_HOOKS = (
 )
 
 
-def why_not(model, x, y, sample_weight=None, *, validation_data=None, batch_size, callbacks=(), **fit_args):
-    """Return the reason why the compiled engine cannot run a training with these arguments, or None."""
+def why_not(model, data, validation, plan, callbacks):
+    """Return the reason why the compiled engine cannot run a training, or None.
+
+    ``data`` and ``validation``, which may be None, are what ``train_step`` and ``test_step`` take.
+    """
     reason = _why_not_model(model)
     if reason is not None:
         return reason
-    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        return f"batch_size is {batch_size!r}"
-    for name, value in fit_args.items():
+    if not isinstance(plan.batch_size, int | np.integer) or plan.batch_size < 1:
+        return f"batch_size is {plan.batch_size!r}"
+    for name, value in plan.fit_args.items():
         if value is not None:
             return f"fit is called with {name}={value!r}"
-    reason = _why_not_data({"x": x, "y": y, "sample_weight": sample_weight})
-    if reason is None and validation_data is not None:
-        names = ("validation x", "validation y", "validation sample_weight")
-        reason = _why_not_data(dict(zip(names, validation_data, strict=False)))
-    reasons = (_why_not_callback(callback) for callback in keras.tree.flatten(list(callbacks)))
-    return reason or next(filter(None, reasons), None)
+    reason = _why_not_data(data) or (validation and _why_not_data(validation, "validation "))
+    return reason or next(filter(None, map(_why_not_callback, callbacks)), None)
 
 
 def _why_not_model(model):
@@ -55,11 +52,12 @@ def _why_not_model(model):
     return None
 
 
-def _why_not_data(parts):
-    """Return why nested arrays, by their names, cannot become tensors as they are, or None."""
+def _why_not_data(data, kind=""):
+    """Return why nested arrays cannot become tensors as they are, or None."""
     rows = {}
-    for name, data in parts.items():
-        for array in [] if data is None else leaves(data):
+    for name, part in zip(("x", "y", "sample_weight"), data, strict=False):
+        name = f"{kind}{name}"
+        for array in [] if part is None else leaves(part):
             if not isinstance(array, np.ndarray | tf.Tensor | LargeRows):
                 return f"{name} holds a {type(array).__name__}, not an array"
             if np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind not in "fiubO":
@@ -85,18 +83,15 @@ def _why_not_callback(callback):
 
 def _hooks(callback, names):
     """Return those of some methods that a callback has of its own."""
-
-    def own(name):
-        plain = getattr(keras.callbacks.Callback, name)
-        return name in vars(callback) or getattr(type(callback), name) is not plain
-
-    return list(filter(own, names))
+    kind, plain = type(callback), keras.callbacks.Callback
+    return [
+        name for name in names if name in vars(callback) or getattr(kind, name) is not getattr(plain, name)
+    ]
 
 
 def acts_before_training(callback):
     """Whether a callback may change a model before its first step; Keras's own set no more than variables."""
-    own = type(callback).__module__.partition(".")[0] in ("keras", "skdl")
-    if own and type(callback) is not keras.callbacks.LambdaCallback:
+    if _is_own(callback) and type(callback) is not keras.callbacks.LambdaCallback:
         return False
     return bool(_hooks(callback, ("set_model", "on_train_begin", "on_epoch_begin")))
 
@@ -104,13 +99,11 @@ def acts_before_training(callback):
 def runs_user_code(model):
     """Whether a model, its layers, optimizer or loss are of classes that are not Keras's or skdl's."""
     loss = model.loss if callable(model.loss) else None
-    parts = [model, model.optimizer, loss, *all_layers(model)]
-    return not all(part is None or _is_own(part) for part in parts)
+    parts = [part for part in (model, model.optimizer, loss, *all_layers(model)) if part is not None]
+    return any(isinstance(part, keras.layers.Lambda) or not _is_own(part) for part in parts)
 
 
 def _is_own(part):
-    if isinstance(part, keras.layers.Lambda):
-        return False
     return (getattr(part, "__module__", None) or "").partition(".")[0] in ("keras", "skdl")
 
 
@@ -123,7 +116,7 @@ def all_layers(model):
     ]
 
 
-_telling, _told = threading.Lock(), False
+_told = False
 
 
 def unavailable(error):
@@ -131,9 +124,8 @@ def unavailable(error):
     global _told
     versions = f"Keras {keras.version()} and TensorFlow {tf.__version__}"
     reason = f"the compiled engine does not work with {versions} ({error})"
-    with _telling:
-        first, _told = not _told, True
-    if first:
+    if not _told:
+        _told = True
         warn(
             f"{reason[0].upper()}{reason[1:]}, so keras.Model.fit trains, which gives the same results more "
             "slowly. Install Keras 3.15.* with TensorFlow 2.21.*, or a newer version of skdl.",

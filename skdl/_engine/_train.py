@@ -2,9 +2,6 @@
 
 import contextlib
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
@@ -15,80 +12,51 @@ from skdl._engine._program import Layout, Pass, programs_of, tensors, traced, tr
 from skdl._engine._rules import acts_before_training, runs_user_code, unavailable, why_not
 
 
-@dataclass
-class FitSettings:
-    """Arguments of ``keras.Model.fit`` that each engine obeys, and the seed of the order of the rows."""
-
-    batch_size: int
-    epochs: int
-    seed: int
-    initial_epoch: int = 0
-    shuffle: bool = True
-    callbacks: Sequence = ()
-    verbose: Any = 0
-    validation_freq: Any = 1
-    validation_batch_size: int | None = None
-
-    def __post_init__(self):
-        self.callbacks = keras.tree.flatten(list(self.callbacks))
-        self.validation_batch_size = self.validation_batch_size or self.batch_size
-
-
-def train(model, x, y, sample_weight=None, *, validation_data=None, engine="auto", **fit_args):
+def train(model, rows, validation, plan, *, seed, callbacks):
     """Train a compiled Keras model in place, and return its ``keras.callbacks.History``.
 
-    ``engine`` is "compiled" for epochs as one program each, "keras" for ``keras.Model.fit``, or "auto" for
-    the first unless `why_not` gives a reason or tracing the model fails. ``fit_args`` are those of
-    `FitSettings`, and further arguments of ``keras.Model.fit``.
+    ``rows``, ``validation`` (or None) and ``plan`` have the attributes of `Rows` and of a `Plan` whose batch
+    sizes are numbers. Its engine is "compiled" for epochs as one program each, "keras" for
+    ``keras.Model.fit``, or "auto" for the first unless `why_not` gives a reason or tracing the model fails.
 
     The history has the attributes ``engine``, the one that trained; ``reason``, why Keras trained, or None;
     and ``interrupted``, whether an interrupt from the keyboard ended the training.
     """
-    if engine not in ("auto", "compiled", "keras"):
-        raise ValueError(f"engine must be 'auto', 'compiled' or 'keras', got {engine!r}.")
-    names = {each.name for each in fields(FitSettings)}
-    settings = FitSettings(**{name: value for name, value in fit_args.items() if name in names})
-    further = {name: value for name, value in fit_args.items() if name not in names}
-    if validation_data is not None:
-        validation_data = (without_sparse(validation_data[0]), *validation_data[1:])
-    rows = without_sparse(x), y, sample_weight
+    data, validation = _packed(rows), None if validation is None else _packed(validation)
+    arguments = model, data, validation, plan, seed, callbacks
     training, reason = None, "engine='keras' was asked for"
-    if engine != "keras":
-        data = {"validation_data": validation_data, "batch_size": settings.batch_size}
-        reason = why_not(model, *rows, **data, callbacks=settings.callbacks, **further)
+    if plan.engine != "keras":
+        reason = why_not(model, data, validation, plan, callbacks)
     before, interrupted = getattr(model, "history", None), False
     if reason is None:
         try:
-            training = _CompiledFit(model, rows, validation_data, settings)
+            training = _CompiledFit(*arguments)
         except private.Unavailable as error:
             reason = unavailable(error)
         except Exception as error:
-            if engine == "compiled":
+            if plan.engine == "compiled":
                 raise
             line = str(error).strip().partition("\n")[0]
             reason = f"tracing the model raised {type(error).__name__}: {line}"
-    if engine == "compiled" and reason is not None:
+    if plan.engine == "compiled" and reason is not None:
         raise ValueError(
             f"engine='compiled' can't run this training: {reason}. "
             "Set engine='auto' to train with keras.Model.fit in this case."
         )
     try:
-        if training is not None:
-            history = training.run()
-        else:
-            history = _keras_fit(model, rows, validation_data, settings, further)
+        history = _keras_fit(*arguments) if training is None else training.run()
     except KeyboardInterrupt:
         history, interrupted = getattr(model, "history", None), True
         if history is before:  # before the training began
             raise
-        for callback in settings.callbacks:
+        for callback in callbacks:
             # A backup is for a training that goes on later.
             if not isinstance(callback, keras.callbacks.BackupAndRestore):
                 callback.on_train_end()
         if model.optimizer is not None:
             model.optimizer.finalize_variable_values(model.trainable_weights)
     except Exception:
-        for callback in settings.callbacks:  # close the files of Keras's own ones, as at the end
+        for callback in callbacks:  # close the files of Keras's own ones, as at the end
             if isinstance(callback, keras.callbacks.CSVLogger | keras.callbacks.TensorBoard):
                 with contextlib.suppress(Exception):
                     callback.on_train_end()
@@ -98,39 +66,35 @@ def train(model, x, y, sample_weight=None, *, validation_data=None, engine="auto
     return history
 
 
-def _packed(x, y=None, sample_weight=None):
-    """Return data as Keras's ``train_step`` takes them."""
-    if sample_weight is not None:
-        return x, y, sample_weight
+def _packed(rows):
+    """Return rows as Keras's ``train_step`` takes them."""
+    x, y, weight = without_sparse(rows.X), rows.y, rows.weight
+    if weight is not None:
+        return x, y, weight
     return (x, y) if y is not None else (x,)
 
 
 class _CompiledFit:
     """A training by compiled programs. Making it builds and traces the model, and changes nothing else."""
 
-    def __init__(self, model, rows, validation_data, settings):
-        self.model, self.settings = model, settings
-        data = _packed(*rows)
-        self.n, self.first_batch = n_rows(data), tensors(take(data, slice(0, int(settings.batch_size))))
-        self._build()
+    def __init__(self, model, data, validation, plan, seed, callbacks):
+        self.model, self.plan, self.seed, self.callbacks = model, plan, seed, callbacks
+        self.first_batch = tensors(take(data, slice(0, plan.batch_size)))
         self.data = tensors(data)
-        self.validation = None if validation_data is None else tensors(_packed(*validation_data))
+        self.validation = None if validation is None else tensors(validation)
         self._find_programs()
 
-    def _build(self):
-        """Build model, loss, metrics and optimizer, as ``keras.Model.fit`` does before its first step."""
-        with seeded(self.settings.seed, user_code=runs_user_code(self.model)):
-            private.build_all(self.model, self.first_batch)
-
     def _find_programs(self, anew=False):
-        """Trace the model, where Keras would do it: at its first fit after it was compiled."""
-        model, settings = self.model, self.settings
+        """Build and trace the model, where Keras would do it: at its first fit after it was compiled."""
+        model = self.model
+        with seeded(self.seed, user_code=runs_user_code(model)):
+            private.build_all(model, self.first_batch)
         model.make_train_function()
         self.traced_for = model.train_function
         kept = programs_of(model.train_function)
         known, variables = None if anew else alike(model), training_variables(model)
         # Where training goes on, nothing is drawn again.
-        seed = (settings.seed + settings.initial_epoch) % 2**32
+        seed = (self.seed + self.plan.initial_epoch) % 2**32
         self.is_first, self.testing = False, None
 
         def find(method, data):
@@ -153,14 +117,14 @@ class _CompiledFit:
 
     def run(self):
         """Train, and return the history."""
-        model, settings, logs = self.model, self.settings, None
+        model, plan, logs = self.model, self.plan, None
         callbacks = keras.callbacks.CallbackList(
-            settings.callbacks,
+            self.callbacks,
             add_history=True,
-            add_progbar=settings.verbose != 0,
-            verbose=settings.verbose,
-            epochs=settings.epochs,
-            steps=-(-self.n // int(settings.batch_size)),
+            add_progbar=plan.verbose != 0,
+            verbose=plan.verbose,
+            epochs=plan.end,
+            steps=-(-n_rows(self.data) // plan.batch_size),
             model=model,
         )
         bars = [each for each in callbacks.callbacks if isinstance(each, keras.callbacks.ProgbarLogger)]
@@ -173,37 +137,35 @@ class _CompiledFit:
         model.stop_training = False
         callbacks.on_train_begin()
         # A callback that restores a training may have set where to go on.
-        first = private.restored_epoch(model) or settings.initial_epoch
-        for epoch in range(first, settings.epochs):
+        first = getattr(model, private.RESTORED_EPOCH, None) or plan.initial_epoch
+        for epoch in range(first, plan.end):
             model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            if model.train_function is not self.traced_for:  # a callback has compiled the model
-                self._build()
-                self._find_programs(anew=True)
-            elif epoch == first and self.is_first and any(map(acts_before_training, settings.callbacks)):
+            is_compiled_anew = model.train_function is not self.traced_for
+            is_changed = epoch == first and self.is_first and any(map(acts_before_training, self.callbacks))
+            if is_compiled_anew or is_changed:
                 # Keras traces the model here, after the callbacks' first word.
                 self._find_programs(anew=True)
-            epoch_logs = self._train_epoch(epoch)
-            if self.testing is not None and self._is_validated(epoch):
-                epoch_logs.update(self._validate(callbacks))
-            callbacks.on_epoch_end(epoch, epoch_logs)
-            logs = epoch_logs
+            logs = self._train_epoch(epoch)
+            if self.testing is not None and plan.validates(epoch):
+                logs.update(self._validate(callbacks))
+            callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
-        if settings.epochs > 0:
+        if plan.end > 0:
             model.optimizer.finalize_variable_values(model.trainable_weights)
         callbacks.on_train_end(logs=logs)
         return model.history
 
     def _train_epoch(self, epoch):
         """Train one epoch, and return its logs."""
-        settings, batch_size = self.settings, int(self.settings.batch_size)
-        order = epoch_order(self.data[0], seed=settings.seed, epoch=epoch, shuffle=settings.shuffle)
+        batch_size = self.plan.batch_size
+        order = epoch_order(self.data[0], seed=self.seed, epoch=epoch, shuffle=self.plan.shuffle)
         if self.model.stop_training:  # Keras looks at it after each batch
             order = order[:batch_size]
         n_steps, last = self.training.run(order, batch_size, self.data, self._report)
         logs = self.training.logs(self.model, last)
-        for callback in settings.callbacks:
+        for callback in self.callbacks:
             if type(callback) is keras.callbacks.TerminateOnNaN:  # a loss that is NaN remains so
                 callback.on_batch_end(n_steps - 1, logs)
         return logs
@@ -213,26 +175,18 @@ class _CompiledFit:
         callbacks.on_test_begin()
         self.model.reset_metrics()
         order = np.arange(n_rows(self.validation), dtype=np.int32)
-        _, last = self.testing.run(order, int(self.settings.validation_batch_size), self.validation)
+        _, last = self.testing.run(order, self.plan.validation_batch_size, self.validation)
         logs = self.testing.logs(self.model, last)
         callbacks.on_test_end(logs)
         return {f"val_{name}": value for name, value in logs.items()}
 
-    def _is_validated(self, epoch):
-        every = self.settings.validation_freq
-        return (epoch + 1) % every == 0 if isinstance(every, int | np.integer) else epoch + 1 in every
-
 
 class HookCallback(keras.callbacks.Callback):
-    """Call hooks at the begin and the end of a training and of its epochs; a hook may stop the training."""
+    """Call hooks at the begin and the end of epochs and at that of the training, which a hook may stop."""
 
     def __init__(self, hooks):
         super().__init__()
         self.hooks = hooks
-
-    def on_train_begin(self, logs=None):
-        for hook in self.hooks:
-            hook.begin(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         for hook in self.hooks:
@@ -257,12 +211,17 @@ class _Batches(keras.utils.PyDataset):
     def __init__(self, data, *, batch_size, seed, shuffle):
         super().__init__()
         self.data, self.n, self.batch_size = data, n_rows(data), batch_size
-        self.how = {"seed": seed, "shuffle": shuffle}
-        self.start(0)
+        self.how, self.has_begun = {"seed": seed, "shuffle": shuffle}, False
+        self._start(0)
 
-    def start(self, epoch):
-        """Tell which epoch is the next one."""
+    def _start(self, epoch):
         self.epoch, self.order = epoch, epoch_order(self.data[0], epoch=epoch, **self.how)
+
+    def begin(self, epoch, logs=None):
+        """Begin with an epoch, which a callback may have set, unless one has begun."""
+        if not self.has_begun:
+            self._start(epoch)
+        self.has_begun = True
 
     def release(self):
         """Let the data go.
@@ -277,33 +236,19 @@ class _Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         if index == 0 and len(self.order):
-            self.start(self.epoch)
+            self._start(self.epoch)
             self.epoch += 1
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return tf.nest.map_structure(_text_as_tensor, without_lists(take(self.data, rows)))
+        # Keras 3.15 does not take NumPy's arrays of objects, such as text, from a data set.
+        return tf.nest.map_structure(
+            lambda array: tf.convert_to_tensor(array) if array.dtype == object else array,
+            without_lists(take(self.data, rows)),
+        )
 
 
 def batches(x, size):
     """Return features as batches in their order, for ``keras.Model.predict``."""
-    return _Batches(_packed(x), batch_size=size, seed=0, shuffle=False)
-
-
-def _text_as_tensor(array):
-    """Return text as a tensor: Keras 3.15 does not take NumPy's arrays of objects from a data set."""
-    return tf.convert_to_tensor(array) if array.dtype == object else array
-
-
-class _FirstEpoch(keras.callbacks.Callback):
-    """Tells batches at which epoch the training begins, which another callback may have set."""
-
-    def __init__(self, batches):
-        super().__init__()
-        self.batches, self.has_begun = batches, False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if not self.has_begun:
-            self.batches.start(epoch)
-        self.has_begun = True
+    return _Batches((without_sparse(x),), batch_size=size, seed=0, shuffle=False)
 
 
 @contextlib.contextmanager
@@ -324,26 +269,24 @@ def _quiet_tracing():
         logger.removeFilter(is_other)
 
 
-def _keras_fit(model, rows, validation_data, settings, further):
-    """Train a compiled Keras model in place by its ``fit``, which takes the ``further`` arguments."""
-    order = {"batch_size": settings.batch_size, "seed": settings.seed, "shuffle": settings.shuffle}
-    batches, validation = _Batches(_packed(*rows), **order), None
-    if validation_data is not None:
-        order |= {"batch_size": settings.validation_batch_size, "shuffle": False}
-        validation = _Batches(_packed(*validation_data), **order)
+def _keras_fit(model, data, validation, plan, seed, callbacks):
+    """Train a compiled Keras model in place by its ``fit``."""
+    batches = _Batches(data, batch_size=plan.batch_size, seed=seed, shuffle=plan.shuffle)
+    if validation is not None:
+        validation = _Batches(validation, batch_size=plan.validation_batch_size, seed=seed, shuffle=False)
     try:
         # Without a lock: other threads, for which a callback may wait, train and predict meanwhile.
-        with drawing_from(settings.seed), _quiet_tracing():
+        with drawing_from(seed), _quiet_tracing():
             return model.fit(
                 batches,
-                epochs=settings.epochs,
-                initial_epoch=settings.initial_epoch,
+                epochs=plan.end,
+                initial_epoch=plan.initial_epoch,
                 validation_data=validation,
-                validation_freq=settings.validation_freq,
+                validation_freq=plan.validation_freq,
                 shuffle=False,
-                callbacks=[_FirstEpoch(batches), *settings.callbacks],
-                verbose=settings.verbose,
-                **further,
+                callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin), *callbacks],
+                verbose=plan.verbose,
+                **plan.fit_args,
             )
     finally:
         for each in filter(None, (batches, validation)):

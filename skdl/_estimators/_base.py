@@ -117,7 +117,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         """Return the validation rows that a call of `fit` gives, or None, and the plan of the training."""
         _build.check_arguments("fit", arguments, self._fit_arguments)
         settings = self._fit_settings(arguments)
-        validation = validation_rows(*validation, validation_data=settings.get("validation_data"))
+        validation = validation_rows({**validation, "validation_data": settings.get("validation_data")})
         plan = Plan.of(
             settings,
             callbacks=self._make_callbacks("callbacks", "fit__callbacks", given=arguments.get("callbacks")),
@@ -201,12 +201,6 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     def _check_target(self, y):
         name = type(self).__name__
         return self._target_kind.validate(y, name, user_encoder=self._is_overridden("target_encoder"))
-
-    def _checked_validation(self, validation):
-        """Return the validation rows that a user gives, checked against those of `fit`."""
-        rows = Rows(*self._check_data(validation.X, validation.y), validation.weight).checked_weight()
-        self._target.check_rows(rows.y, "y_val", type(self).__name__)
-        return rows
 
     # Build.
 
@@ -353,9 +347,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             If the training diverged: the weights are infinite or NaN. ``history_``
             shows when; `predict` raises an error.
         """
-        validation, plan = self._plan((X_val, y_val, sample_weight_val), kwargs)
-        rows = Rows(X, y, sample_weight)
-        return self._fit(rows, validation, plan, continues=self.warm_start, groups=groups)
+        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit(Rows(X, y, sample_weight), given, kwargs, continues=self.warm_start, groups=groups)
 
     @validated
     def partial_fit(
@@ -391,8 +384,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         ValueError, TypeError
             As `fit`, and with ``early_stopping``, which makes no sense for one epoch.
         """
-        rows, validation = Rows(X, y, sample_weight), (X_val, y_val, sample_weight_val)
-        return self._fit_epoch(rows, validation, kwargs, groups=groups)
+        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit_epoch(Rows(X, y, sample_weight), given, kwargs, groups=groups)
 
     def _fit_epoch(self, data, validation, arguments, *, classes=None, groups=None):
         for name in ("epochs", "initial_epoch"):
@@ -401,54 +394,65 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True; use fit, or set it to False.")
         arguments = {**arguments, "epochs": 1, "initial_epoch": self.current_epoch}
-        validation, plan = self._plan(validation, arguments)
-        return self._fit(data, validation, plan, continues=True, classes=classes, groups=groups)
+        return self._fit(data, validation, arguments, continues=True, classes=classes, groups=groups)
 
-    def _fit(self, data, validation, plan, *, continues, classes=None, groups=None):
+    def _fit(self, data, validation, arguments, *, continues, classes=None, groups=None):
         """Check and split the data, build the network, train it, and keep what was learnt."""
+        validation, plan = self._plan(validation, arguments)
         builds = not (continues and self.initialized_)
         task = self._init_callback_context(max_subtasks=plan.epochs)
         metadata = None if data.weight is None else {"sample_weight": data.weight}
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
         with self._restored_on_error(trains_model=not builds):
-            # A subclass written for scikeras may build its model there, before rows are held out.
-            initializes = builds and self._is_overridden("_initialize")
-            if initializes:
-                X, y = self._initialize(data.X, data.y)
-            else:
-                X, y = self._check_data(data.X, data.y, reset=builds)
-            train, held_out = plan.split(Rows(X, y, data.weight), self._strata_of, groups)
-            if builds and not initializes:
-                self._build_network(train, y, classes)
-            self._target.check_rows(train.y, "y", type(self).__name__, classes)
-            if validation is not None:
-                held_out = self._checked_validation(validation)
-            if builds:
-                train, held_out = self._as_inputs(train, held_out, data, validation)
-            task_data = _fit.callback_data(data.X, data.y, metadata, train.user_positions())
-            scored = None
-            if held_out is not None:
-                scored = (data if validation is None else validation), held_out
-            self._compile_network(encoded(self.feature_encoder_, take(train.X, slice(0, 1))))
-            train, held_out, plan = self._encode(train, held_out, plan)
+            train, to_score = self._prepare(data, validation, plan, builds, classes, groups)
+            task_data = _fit.callback_data(data, metadata, train.user_positions())
+            train, held_out, plan = self._encode(train, to_score, plan)
+            plan = plan.for_rows(train.n)
             network = self._network_to_train(train, plan)
             criterion = _scoring.Criterion.of(plan.scoring, network, self)
-            summarize = functools.partial(
-                _scoring.history_attributes,
-                earlier=self._history() if plan.initial_epoch else {},
-                validates=plan.validates,
-                criterion=criterion,
-            )
-            hooks = self._hooks(criterion, plan, scored, task, task_data, summarize)
+            record = _fit.Record(self._history() if plan.initial_epoch else {})
+            hooks: list[Any] = []
+            if criterion.scorer is not None and to_score is not None:
+                hooks.append(_fit.ValidationScore(criterion, self, validation or data, to_score))
+            hooks.append(record)
+            if getattr(self, "_skl_callbacks", None):
+
+                def fitted_attributes():
+                    history = _scoring.history_attributes(record.history, criterion)
+                    return {**self._copied_network(), **history}
+
+                hooks.append(_fit.EpochTasks(self, task, fitted_attributes, task_data))
+            if plan.patience is not None:
+                hooks.append(_fit.EarlyStopping(network, criterion, plan.patience))
             outcome = self._train(network, train, held_out, plan, hooks, is_new=builds)
             self.engine_, self.engine_reason_ = outcome.engine, outcome.reason
             self.callbacks_ = plan.callbacks
-            vars(self).update(summarize(outcome.history))
+            vars(self).update(_scoring.history_attributes(record.history, criterion))
             self._check_trained(train.X)
-        best = None if plan.patience is None else self.best_epoch_
-        _scoring.report(outcome, plan, type(self).__name__, self._network, self.history_, best)
+        _scoring.report(outcome, plan, record, type(self).__name__, self._network, self.best_epoch_)
         task.call_on_fit_task_end(estimator=self, reconstruction_attributes=self._copied_network, **task_data)
         return self
+
+    def _prepare(self, data, validation, plan, builds, classes, groups):
+        """Check and split the data, build the network; return rows to train on and held-out rows, or None."""
+        # A subclass written for scikeras may build its model there, before rows are held out.
+        initializes = builds and self._is_overridden("_initialize")
+        if initializes:
+            X, y = self._initialize(data.X, data.y)
+        else:
+            X, y = self._check_data(data.X, data.y, reset=builds)
+        train, held_out = plan.split(Rows(X, y, data.weight), self._strata_of, groups)
+        if builds and not initializes:
+            self._build_network(train, y, classes)
+        self._target.check_rows(train.y, "y", type(self).__name__, classes)
+        if validation is not None:
+            X, y = self._check_data(validation.X, validation.y)
+            held_out = Rows(X, y, validation.weight).checked_weight()
+            self._target.check_rows(y, "y_val", type(self).__name__)
+        if builds:
+            train, held_out = self._as_inputs(train, held_out, data, validation)
+        self._compile_network(encoded(self.feature_encoder_, take(train.X, slice(0, 1))))
+        return train, held_out
 
     def _encode(self, train, held_out, plan):
         """Return rows as the model takes them, weighted by class, with weights of mean one, and the plan."""
@@ -478,28 +482,15 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             )
         return self.model_
 
-    def _hooks(self, criterion, plan, scored, task, task_data, summarize):
-        """Return the hooks, which act between the epochs."""
-        hooks = []
-        if criterion.scorer is not None and scored is not None:
-            hooks.append(_fit.ValidationScore(criterion, self, *scored))
-        if getattr(self, "_skl_callbacks", None):
-
-            def reconstruct(history):
-                return {**self._copied_network(), **summarize(history)}
-
-            hooks.append(_fit.EpochTasks(self, task, reconstruct, task_data))
-        if plan.patience is not None:
-            hooks.append(_fit.EarlyStopping(criterion, plan.patience))
-        return hooks
-
     def _train(self, network, train, held_out, plan, hooks, is_new):
         """Train the network in place, and return the Outcome. ``is_new``: it was built for this training."""
         args = {"seed": self._seed, "hooks": hooks}
         if isinstance(network, State):
             keep = functools.partial(self._keep_network, model=vars(self).get("model_"))
             return _fit.train_dense(network, train, held_out, plan, **args, set_network=keep)
-        origin = _build.numbers_and_names(self._spec(), self._find_builder()) if is_new else None
+        origin = None
+        if is_new and not self._is_overridden("_layers"):  # whose arguments may be functions
+            origin = _build.numbers_and_names(self._spec(), self._find_builder())
         _engine.note_origin(network, origin)
         return _fit.train_model(network, train, held_out, plan, **args)
 
@@ -531,10 +522,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     def _outputs(self, x, **args):
         """Return the outputs of the network for encoded rows."""
         if self.engine in ("auto", "numpy") and not _build.asks_keras(**args):
-            try:
+            with contextlib.suppress(NotDense):
                 return _build.dense_outputs(self._dense_network(), x)
-            except NotDense:
-                pass
         return _build.predict_outputs(self.model_, x, step=self._prediction_batch_size(), **args)
 
     def _prediction_batch_size(self):

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skdl import _engine
 from skdl._backend import check_not_forked
 from skdl._dense import NotDense
 from skdl._model._build import ModelSpec
@@ -18,19 +19,13 @@ from skdl._model._compile import PREFIXES, as_python, make_callbacks, nearest, r
 from skdl._model._dense_state import keras_model, read_state, write_state
 from skdl._onnx import NetworkParts, functional_model, network_parts, output_units, register_if_used
 from skdl._persistence import Packed, copied, copies_in, holds_keras
-from skdl._training._plan import fit_settings
+from skdl._training._plan import FIT_PARAMS, TRAINING_PARAMS
 
 SEEDS = np.iinfo(np.int32).max
 # What scikit-learn keeps on an estimator during a fit. A copy for a callback can be fitted itself.
 _RUNNING_FIT = {"_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown"}
 
 _KEYWORDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-
-
-def _without_autologging():
-    """Return a context in which MLflow's autologging, if it is on, ignores the encoders that are fitted."""
-    mlflow = sys.modules.get("mlflow.utils.autologging_utils")
-    return contextlib.nullcontext() if mlflow is None else mlflow.disable_autologging()
 
 
 class _Copied:
@@ -251,10 +246,9 @@ class EstimatorState(BaseEstimator):
         return self._network_parts()
 
     def _network_parts(self):
-        network = None
-        with contextlib.suppress(NotDense):
+        try:
             network = self._dense_network()
-        if network is None:
+        except NotDense:
             name = type(self).__name__
             network = functional_model(self.model_, self._row_shape, self.X_dtype_.name, name)
         if is_classifier(self):
@@ -285,8 +279,11 @@ class EstimatorState(BaseEstimator):
         )
 
     def _fit_settings(self, arguments):
-        """Return the settings of a training, by parameters and by the arguments of a call of `fit`."""
-        return as_python(fit_settings(self._all_params(), self._params_for("fit"), arguments))
+        """Return the settings of a training: arguments of `fit`, else ``fit__<name>``, else parameters."""
+        params = self._all_params()
+        own = {name: params[name] for name in TRAINING_PARAMS if name in params}
+        routed = {name: value for name, value in self._params_for("fit").items() if name in FIT_PARAMS}
+        return as_python({**own, **routed, **arguments})
 
     def _make_callbacks(self, *parameters, given=None):
         """Return the callbacks of one call, from parameters and from those given to the call."""
@@ -362,11 +359,12 @@ class EstimatorState(BaseEstimator):
         """Return a context that restores the attributes where a fit fails, and the model that it trains."""
         before = {name: dict(each) if isinstance(each, dict) else each for name, each in vars(self).items()}
         try:
-            with _without_autologging(), contextlib.ExitStack() as stack:
+            with contextlib.ExitStack() as stack:
+                if mlflow := sys.modules.get("mlflow.utils.autologging_utils"):
+                    # Its autologging, if it is on, ignores the encoders that are fitted.
+                    stack.enter_context(mlflow.disable_autologging())
                 if trains_model and "model_" in before:  # of a dense network, a copy is trained
                     check_not_forked()
-                    from skdl import _engine  # which imports TensorFlow
-
                     stack.enter_context(_engine.rolled_back_where_it_fails(self.model_))
                 yield
         except BaseException:

@@ -123,8 +123,8 @@ class KerasClassifierMixin(ClassifierMixin):
                 f"classes={known.tolist()} does not fit a target of {columns} columns, whose classes "
                 f"or labels are the columns 0 to {columns - 1}. Leave classes out."
             )
-        rows, validation = Rows(X, y, sample_weight), (X_val, y_val, sample_weight_val)
-        return self._fit_epoch(rows, validation, kwargs, classes=known, groups=groups)
+        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit_epoch(Rows(X, y, sample_weight), given, kwargs, classes=known, groups=groups)
 
     def _predict_raw(self, X, **kwargs):
         return self._probabilities(super()._predict_raw(X, **kwargs))

@@ -147,8 +147,9 @@ class BaseWrapper(KerasEstimator):
             vars(self).pop("column_types_", None)
             by_name = is_frame(X) and not self._is_overridden("feature_encoder")
             types = column_types(X) if by_name else {}
+            has_spaces = any(map(is_feature_space, self._routed_params.values()))
             self._has_columns = isinstance(X, dict) or (
-                by_name and (self.inputs is not None or "text" in types.values() or self._has_spaces())
+                by_name and (self.inputs is not None or "text" in types.values() or has_spaces)
             )
             if types and not self._has_columns:
                 self.column_types_ = types
@@ -158,9 +159,6 @@ class BaseWrapper(KerasEstimator):
             names = list(vars(self).get("feature_names_in_", X.columns))
             X = X[names] if set(names) == set(X.columns) else X
         return super()._check_features(X, reset=reset)
-
-    def _has_spaces(self):
-        return any(map(is_feature_space, self._routed_params.values()))
 
     def _spec_for(self, train):
         spec = self._spec()

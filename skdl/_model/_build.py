@@ -247,7 +247,7 @@ def predict_outputs(model, x, *, callbacks=(), batch_size=None, step=None, **arg
         return model.predict(x, **{"verbose": 0, **args}, callbacks=callbacks, batch_size=size)
     finally:
         for callback in callbacks:
-            private.set_watched_model(callback, None)
+            setattr(callback, private.WATCHED_MODEL, None)
 
 
 def count_nan(outputs):

@@ -239,7 +239,7 @@ def make_callbacks(items, params):
 def _callback_with(callback, params):
     """Return a copy of a callback with some attributes changed, without its model."""
     try:
-        changed = copy.deepcopy(callback, {id(private.watched_model(callback)): None})
+        changed = copy.deepcopy(callback, {id(getattr(callback, private.WATCHED_MODEL, None)): None})
     except Exception as error:
         raise TypeError(
             f"The callback {callback!r} can't be copied with the parameters {params!r} ({error}). Give its "

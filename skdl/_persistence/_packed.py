@@ -225,7 +225,8 @@ def _with_fitting_optimizer(model, known):
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or (
         optimizer.built
-        and set(map(id, private.trained_variables(optimizer))) == set(map(id, model.trainable_variables))
+        and set(map(id, getattr(optimizer, private.TRAINED_VARIABLES)))
+        == set(map(id, model.trainable_variables))
     ):
         return model
     copy = copied(model)
@@ -271,7 +272,7 @@ def _lacking(part, weights):
             check_undecayed(optimizer, weights)
         keyed = (private.variable_key(optimizer, weight) for weight in weights)
         undecayed.append((pattern, [position for position, key in enumerate(keyed) if key in keys]))
-    arguments = (private.function_arguments(loss) for loss in _losses(part))
+    arguments = (getattr(loss, private.FUNCTION_ARGUMENTS, {}) for loss in _losses(part))
     return {
         "undecayed": undecayed,
         # Such as the delta of Huber.
@@ -286,7 +287,7 @@ def _add_lacking(part, lacking, weights):
             left_out = [weights[position] for position in positions]
             optimizer.exclude_from_weight_decay(left_out, [pattern] if pattern else None)
     for loss, arguments in zip(_losses(part), lacking["arguments"], strict=False):
-        private.function_arguments(loss).update(arguments)
+        getattr(loss, private.FUNCTION_ARGUMENTS, {}).update(arguments)
 
 
 def check_importable(value):

@@ -441,7 +441,8 @@ class TimeLimit(EpochHook):
     It acts between epochs, and one epoch is always trained.
     """
 
-    def __init__(self, learning_rate, epochs, deadline):
+    def __init__(self, network, learning_rate, epochs, deadline):
+        self.optimizer = getattr(network, "optimizer", network)  # of a Keras model, or a state
         self.learning_rate, self.epochs, self.deadline = learning_rate, epochs, deadline
         self.first = None
 
@@ -452,8 +453,7 @@ class TimeLimit(EpochHook):
             self.first = self.begun
         gone = (self.begun - self.first) / max(self.deadline - self.first, 1e-9)
         progress = min(max((epoch + 0.5) / self.epochs, gone), 1.0)
-        optimizer = getattr(self.network, "optimizer", self.network)  # of a Keras model, or a state
-        optimizer.learning_rate = self.learning_rate * min(
+        self.optimizer.learning_rate = self.learning_rate * min(
             progress / RISE, 0.5 * (1 + math.cos(math.pi * progress))
         )
 

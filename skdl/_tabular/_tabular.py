@@ -287,7 +287,7 @@ class _TabularMixin:
         if self.time_limit is not None:
             # A tenth is for what the search for similar rows takes after the training.
             seconds = self.time_limit * (1 if self.neighbors_ is None else 0.9)
-            hooks = [TimeLimit(self.learning_rate, plan.epochs, plan.started + seconds), *hooks]
+            hooks = [TimeLimit(network, self.learning_rate, plan.epochs, plan.started + seconds), *hooks]
         if plan.verbose:
             print(
                 f"{self.n_folds_} folds of {self._tabular_network().n_members} networks, {train.n} rows each"

@@ -1,27 +1,23 @@
 """The training of a plan, of a Keras model or in NumPy, and what is done between its epochs."""
 
-import contextlib
 import functools
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from skdl import _dense, _engine
-from skdl._arrays import LargeRows, epoch_order, large_rows, without_sparse
+from skdl._arrays import LargeRows, epoch_order, without_sparse
 from skdl._backend import keras, keras_is_imported, private
-from skdl._training._plan import is_every_row
+from skdl._training._plan import is_every_row, rows_at
 from skdl._training._scoring import all_finite, check_monitored
 
 # The largest step, in multiplications, for which NumPy was measured against TensorFlow on two cores. It then
 # takes 0.7 to 1.5 times as long; TensorFlow takes a second or more to compile.
 _LARGEST_STEP = 2**31
-# Arguments of ``keras.Model.fit`` that `train_dense` obeys.
-_NUMPY_ARGS = frozenset({"validation_freq"})
 
 
 @dataclass
@@ -30,49 +26,28 @@ class Outcome:
 
     engine: str  # "numpy", "compiled" or "keras"
     reason: str | None = None  # why ``keras.Model.fit`` trained
-    history: dict = field(default_factory=dict)  # without entries for epochs that were not validated
-    epochs: list = field(default_factory=list)  # numbers of the trained epochs
     interrupted: bool = False  # by Ctrl-C
 
 
 def train_model(model, train, held_out, plan, *, seed, hooks):
     """Train a compiled Keras model in place on encoded rows, and return the outcome."""
-    batch_size, validation_batch_size = plan.batch_sizes(train.n)
-    check_steps(model, train.n, batch_size, "rows to train on")
-    validation = None
+    check_steps(model, train.n, plan.batch_size, "rows to train on")
     if held_out is not None:
-        check_steps(model, held_out.n, validation_batch_size, "rows to validate on")
-        validation = (held_out.X, held_out.y, held_out.weight)[: 2 + (held_out.weight is not None)]
+        check_steps(model, held_out.n, plan.validation_batch_size, "rows to validate on")
     first, last = (
         _engine.HookCallback([each for each in hooks if each.precedes_callbacks is precedes])
         for precedes in (True, False)
     )
+    callbacks = [first, *plan.callbacks, last]
     try:
-        history = _engine.train(
-            model,
-            train.X,
-            train.y,
-            train.weight,
-            batch_size=batch_size,
-            epochs=plan.initial_epoch + plan.epochs,
-            initial_epoch=plan.initial_epoch,
-            shuffle=plan.shuffle,
-            seed=seed,
-            callbacks=[first, *plan.callbacks, last],
-            verbose=plan.verbose,
-            engine=plan.engine,
-            validation_data=validation,
-            validation_batch_size=validation_batch_size,
-            **plan.fit_args,
-        )
+        history = _engine.train(model, train, held_out, plan, seed=seed, callbacks=callbacks)
     finally:
-        with contextlib.suppress(private.Unavailable):
-            # Without this, Keras would begin the next training at this epoch.
-            private.set_restored_epoch(model, None)
-            # Without this, the user's callbacks would keep the model alive, and be pickled with it.
-            for callback in plan.callbacks:
-                private.set_watched_model(callback, None)
-    return Outcome(history.engine, history.reason, history.history, history.epoch, history.interrupted)
+        # Without this, Keras would begin the next training at this epoch.
+        setattr(model, private.RESTORED_EPOCH, None)
+        # Without this, the user's callbacks would keep the model alive, and be pickled with it.
+        for callback in plan.callbacks:
+            setattr(callback, private.WATCHED_MODEL, None)
+    return Outcome(history.engine, history.reason, history.interrupted)
 
 
 def check_steps(model, n, size, rows):
@@ -94,15 +69,14 @@ def why_not_numpy(state, train, plan):
     """Return the reason not to train a dense network on encoded rows in NumPy, or None."""
     if plan.callbacks:
         return f"the callback {type(plan.callbacks[0]).__name__} is Keras's"
-    further = {name for name, value in plan.fit_args.items() if value is not None} - _NUMPY_ARGS
+    further = {name for name, value in plan.fit_args.items() if value is not None}
     if further:
         return f"{min(further)} is an argument of keras.Model.fit"
     if keras_is_imported() and (keras.config.max_epochs() or keras.config.max_steps_per_epoch()):
         return "the number of epochs or steps is limited by keras.config"
     if not isinstance(train.X, np.ndarray | LargeRows) and not scipy.sparse.issparse(train.X):
         return "the encoded X is not one array"
-    batch_size = min(train.n, plan.batch_sizes(train.n)[0])
-    if plan.engine == "auto" and state.network.n_products * batch_size > _LARGEST_STEP:
+    if plan.engine == "auto" and state.network.n_products * min(train.n, plan.batch_size) > _LARGEST_STEP:
         return "a step takes so much arithmetic that TensorFlow is faster"
     return None
 
@@ -113,32 +87,26 @@ def train_dense(state, train, held_out, plan, *, seed, hooks, set_network, modul
     ``set_network`` gives the estimator the state: at the end, and before a hook that needs the estimator.
     ``module`` is the module with ``train_epoch`` and ``evaluate`` for the state.
     """
-    batch_size, _ = plan.batch_sizes(train.n)
     x, y, weight, report = without_sparse(train.X, keep_large=True), train.y, train.weight, None
     if held_out is not None:
         validation = without_sparse(held_out.X, keep_large=True), held_out.y, held_out.weight
     if plan.verbose:
         deadline = min((hook.deadline for hook in hooks), default=math.inf)
-        progress = Progress(plan, -(-train.n // batch_size), deadline)
+        progress = Progress(plan, -(-train.n // plan.batch_size), deadline)
         hooks, report = [*hooks, progress], progress.report
     outcome = Outcome("numpy")
-    for hook in hooks:
-        hook.begin(state)
     try:
-        for index, epoch in enumerate(plan.epoch_numbers):
+        for epoch in range(plan.initial_epoch, plan.end):
             for hook in hooks:
                 hook.epoch_begin(epoch)
             order = epoch_order(x, seed=seed, epoch=epoch, shuffle=plan.shuffle)
-            logs = module.train_epoch(state, x, y, weight, order, batch_size, report)
-            if held_out is not None and plan.validates(index):
+            logs = module.train_epoch(state, x, y, weight, order, plan.batch_size, report)
+            if held_out is not None and plan.validates(epoch):
                 values = module.evaluate(state, *validation)
                 logs |= {f"val_{name}": value for name, value in values.items()}
             if any(hook.needs_estimator for hook in hooks):
                 set_network(state)
             stops = [hook.epoch_end(epoch, logs) for hook in hooks]
-            outcome.epochs.append(epoch)
-            for name, value in logs.items():
-                outcome.history.setdefault(name, []).append(value)
             if any(stops):
                 break
     except KeyboardInterrupt:
@@ -158,14 +126,9 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 class EpochHook:
     """Base of the hooks, which are called between the epochs of a training."""
 
-    network = None  # set by `begin`: a Keras model or the state of a network
     needs_estimator = False  # whether `epoch_end` needs the estimator to have the current weights
     deadline = math.inf  # when it ends the training, as of `time.perf_counter`
     precedes_callbacks = False  # whether it acts before the callbacks of Keras that the user gives
-
-    def begin(self, network):
-        """Begin a training."""
-        self.network = network
 
     def epoch_begin(self, epoch):
         """Begin an epoch."""
@@ -178,6 +141,21 @@ class EpochHook:
         """End a training that did not fail."""
 
 
+class Record(EpochHook):
+    """The history of a network: a value for each epoch, NaN where there is none, as without validation."""
+
+    def __init__(self, earlier):
+        self.history = {name: [*values] for name, values in earlier.items()}
+        self.n_earlier = self.n_epochs = max(map(len, earlier.values()), default=0)
+
+    def epoch_end(self, epoch, logs):
+        """Record the logs."""
+        for name in {**self.history, **logs}:
+            self.history.setdefault(name, [np.nan] * self.n_epochs).append(logs.get(name, np.nan))
+        self.n_epochs += 1
+        return False
+
+
 class EarlyStopping(EpochHook):
     """Stop where a value has not improved for ``patience`` epochs, and restore the best weights.
 
@@ -186,30 +164,25 @@ class EarlyStopping(EpochHook):
     that predicts NaN is a finite number.
     """
 
-    def __init__(self, criterion, patience):
+    def __init__(self, network, criterion, patience):
+        self.network = network  # a Keras model or the state of a network
         self.monitor, self.mode, self.patience = f"val_{criterion.name}", criterion.mode, patience
         self.best, self.best_weights, self.wait = None, None, 0
 
     def epoch_end(self, epoch, logs):
         """Keep the weights of the best epoch, and return whether to stop."""
         check_monitored(self.monitor, logs)
-        if self.monitor not in logs:  # an epoch without validation
+        value = logs.get(self.monitor)
+        if value is None:  # an epoch without validation
             return False
-        if self._improves(logs):
-            self.best, self.best_weights, self.wait = logs[self.monitor], self.network.get_weights(), 0
+        improves = np.isfinite([value, *(logs[name] for name in ("loss", "val_loss") if name in logs)]).all()
+        if improves and self.best is not None:
+            improves = value > self.best if self.mode == "max" else value < self.best
+        if improves and all_finite(weights := self.network.get_weights()):
+            self.best, self.best_weights, self.wait = value, weights, 0
             return False
         self.wait += 1
         return self.wait >= self.patience and epoch > 0
-
-    def _improves(self, logs):
-        values = [logs[name] for name in ("loss", "val_loss", self.monitor) if name in logs]
-        if not np.isfinite(values).all():
-            return False
-        if self.best is not None:
-            gain = logs[self.monitor] - self.best
-            if not (gain > 0 if self.mode == "max" else gain < 0):
-                return False
-        return all_finite(self.network.get_weights())
 
     def end(self):
         """Restore the weights of the best epoch."""
@@ -229,7 +202,7 @@ class ValidationScore(EpochHook):
 
     def __init__(self, criterion, estimator, rows, held_out):
         self.criterion, self.estimator = criterion, estimator
-        self.X, self.y = (_taken(each, held_out.user_positions()) for each in (rows.X, rows.y))
+        self.X, self.y = (rows_at(each, held_out.user_positions()) for each in (rows.X, rows.y))
         takes_weight = held_out.weight is not None and hasattr(criterion.scorer, "_score_func")
         self.weight = {"sample_weight": held_out.weight} if takes_weight else {}
         self._score()
@@ -259,7 +232,7 @@ class EpochTasks(EpochHook):
 
     def __init__(self, estimator, context, fitted_attributes, data):
         self.estimator, self.context, self.data = estimator, context, data
-        self.fitted_attributes, self._history = fitted_attributes, {}
+        self.fitted_attributes = fitted_attributes
 
     def epoch_begin(self, epoch):
         """Begin the task of an epoch."""
@@ -268,34 +241,22 @@ class EpochTasks(EpochHook):
 
     def epoch_end(self, epoch, logs):
         """End the task, and return whether a callback stops the training."""
-        for name, value in logs.items():
-            self._history.setdefault(name, []).append(value)
         return self._task.call_on_fit_task_end(
-            estimator=self.estimator,
-            reconstruction_attributes=lambda: self.fitted_attributes(self._history),
-            **self.data,
+            estimator=self.estimator, reconstruction_attributes=self.fitted_attributes, **self.data
         )
 
 
-def _taken(data, rows):
-    """Return rows of the user's data."""
-    data = large_rows(data)
-    if isinstance(data, LargeRows):
-        return data.take(rows)
-    return _safe_indexing(data.tocsr() if scipy.sparse.issparse(data) else data, rows)
-
-
-def callback_data(X, y, metadata, rows):
+def callback_data(data, metadata, positions):
     """Return functions that return the training rows of the user's data, for scikit-learn's callbacks."""
 
     def taken(data):
-        if data is None or is_every_row(rows, _num_samples(data)):
+        if data is None or is_every_row(positions, _num_samples(data)):
             return data
-        return _taken(data, rows)
+        return rows_at(data, positions)
 
     return {
-        "X": functools.cache(lambda: taken(X)),
-        "y": functools.cache(lambda: taken(y)),
+        "X": functools.cache(lambda: taken(data.X)),
+        "y": functools.cache(lambda: taken(data.y)),
         "metadata": functools.cache(
             lambda: metadata and {name: taken(value) for name, value in metadata.items()}
         ),
@@ -307,7 +268,7 @@ class Progress(EpochHook):
 
     def __init__(self, plan, n_steps, deadline):
         self.deadline = deadline
-        self.verbose, self.last, self.n_steps = plan.verbose, plan.initial_epoch + plan.epochs, n_steps
+        self.verbose, self.last, self.n_steps = plan.verbose, plan.end, n_steps
         self.first, self._begun = plan.initial_epoch, time.perf_counter()
 
     def epoch_begin(self, epoch):

@@ -8,19 +8,21 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from sklearn import config_context
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.extmath import _approximate_mode
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from skdl._arrays import LargeRows, in_memory_where_small, n_rows, rows_of, without_lists
+from skdl._arrays import LargeRows, in_memory_where_small, large_rows, n_rows, rows_of, without_lists
 from skdl._typing import FitArguments
 from skdl._warnings import warn
 
 # Arguments of ``keras.Model.fit`` that estimators pass on; their parameter ``class_weight`` is not Keras's.
 FIT_PARAMS = frozenset(FitArguments.__annotations__) - {"class_weight"}
-_OWN_PARAMS = (
+# Parameters of estimators that are settings of a training.
+TRAINING_PARAMS = (
     *("epochs", "batch_size", "validation_batch_size", "shuffle", "verbose", "engine", "class_weight"),
     *("validation_split", "early_stopping", "n_iter_no_change", "scoring"),
 )
@@ -53,15 +55,11 @@ class Rows:
         if index is None or is_every_row(index, self.n):
             return self
         return Rows(
-            _taken(self.X, index),
-            None if self.y is None else _taken(self.y, index),
+            rows_at(self.X, index),
+            None if self.y is None else rows_at(self.y, index),
             None if self.weight is None else self.weight[index],
             index if self.positions is None else self.positions[index],
         )
-
-    def in_memory_where_small(self):
-        """Return the rows with few features read into memory, where they are shuffled row by row."""
-        return replace(self, X=in_memory_where_small(self.X))
 
     def checked_weight(self):
         """Return the rows with their weights as float64; raise ValueError where weights are not valid."""
@@ -109,10 +107,14 @@ def is_every_row(index, n):
     return len(index) == n and np.array_equal(index, np.arange(n))
 
 
-def _taken(data, index):
+def rows_at(data, index):
+    """Return the rows of data at ascending positions; of large data, without reading them."""
+    data = large_rows(data)
     if isinstance(data, LargeRows):
         return data.take(index)
-    return rows_of(data, index) if isinstance(data, np.ndarray) else data[index]
+    if isinstance(data, np.ndarray):
+        return rows_of(data, index)
+    return _safe_indexing(data.tocsr() if scipy.sparse.issparse(data) else data, index)
 
 
 def encoded(encoder, X):
@@ -239,11 +241,10 @@ def unpack_validation_data(params):
     params.update(zip(VALIDATION_PARAMS, data, strict=False))
 
 
-def validation_rows(*parts, validation_data=None):
+def validation_rows(params):
     """Return the validation rows among the arguments of ``fit``, or None; refuse incomplete ones."""
-    params = {**dict(zip(VALIDATION_PARAMS, parts, strict=True)), "validation_data": validation_data}
     unpack_validation_data(params)
-    X_val, y_val, sample_weight_val = params.values()
+    X_val, y_val, sample_weight_val = map(params.get, VALIDATION_PARAMS)
     if (X_val is None) != (y_val is None):
         raise ValueError(
             "X_val and y_val belong together, but only "
@@ -260,8 +261,9 @@ class Plan:
 
     epochs: int
     initial_epoch: int = 0
-    batch_size: int | None = None  # -1 means all rows
-    validation_batch_size: int | None = None  # -1 means all rows
+    batch_size: int | None = None  # None and -1 until the number of rows is known, see `for_rows`
+    validation_batch_size: int | None = None
+    validation_freq: Any = 1  # validate each so many epochs, or after those of a list, counted from 1
     shuffle: bool = True
     verbose: Any = 0
     engine: str = "auto"
@@ -300,36 +302,33 @@ class Plan:
         """
         rows = rows.checked_weight()
         used = rows.used_positions()
-        if self.holdout is None:
-            return rows.take(used).in_memory_where_small(), None
-        y = rows.y if rows.y is None or used is None else rows.y[used]
-        if groups is not None:
-            check_consistent_length(rows.y, groups)
-            groups = groups if used is None else _safe_indexing(groups, used)
-        n = rows.n if used is None else len(used)
-        # Positions among the used rows; those among all rows follow, so that rows are copied once.
-        parts = self.holdout.split(n, y, strata=strata(y), groups=groups)
-        train, held_out = (rows.take(part if used is None else used[part]) for part in parts)
-        return train.in_memory_where_small(), held_out
+        train, held_out = used, None
+        if self.holdout is not None:
+            y = rows.y if rows.y is None or used is None else rows.y[used]
+            if groups is not None:
+                check_consistent_length(rows.y, groups)
+                groups = groups if used is None else _safe_indexing(groups, used)
+            n = rows.n if used is None else len(used)
+            # Positions among the used rows; those among all rows follow, so that rows are copied once.
+            parts = self.holdout.split(n, y, strata=strata(y), groups=groups)
+            train, held_out = (part if used is None else used[part] for part in parts)
+            held_out = rows.take(held_out)
+        train = rows.take(train)
+        # The rows of few features are shuffled one by one.
+        return replace(train, X=in_memory_where_small(train.X)), held_out
 
-    def batch_sizes(self, n):
-        """Return the rows of a step of training and of validation, for ``n`` rows to train on."""
-        training = n if self.batch_size == -1 else self.batch_size or 32
-        validation = n if self.validation_batch_size == -1 else self.validation_batch_size or training
-        return training, validation
+    def for_rows(self, n):
+        """Return the plan with the rows of each step as numbers, for ``n`` rows to train on."""
+        batch_size = n if self.batch_size == -1 else self.batch_size or 32
+        of_validation = n if self.validation_batch_size == -1 else self.validation_batch_size or batch_size
+        return replace(self, batch_size=batch_size, validation_batch_size=of_validation)
 
     @property
-    def epoch_numbers(self):
-        """The numbers of the epochs to train, a range."""
-        return range(self.initial_epoch, self.initial_epoch + self.epochs)
+    def end(self):
+        """The number of the epoch at which the training ends."""
+        return self.initial_epoch + self.epochs
 
-    def validates(self, index):
-        """Return whether to validate after the ``index``-th epoch of this training."""
-        every, epoch = self.fit_args.get("validation_freq", 1), self.initial_epoch + index + 1
-        return epoch % every == 0 if isinstance(every, Integral) else epoch in every
-
-
-def fit_settings(params, routed, call):
-    """Return the settings of a training: arguments of the call, else ``fit__<name>``, else parameters."""
-    own = {name: params[name] for name in _OWN_PARAMS if name in params}
-    return {**own, **{name: value for name, value in routed.items() if name in FIT_PARAMS}, **call}
+    def validates(self, epoch):
+        """Return whether to validate after an epoch."""
+        every = self.validation_freq
+        return (epoch + 1) % every == 0 if isinstance(every, Integral) else epoch + 1 in every

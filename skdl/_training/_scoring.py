@@ -106,7 +106,7 @@ def _mode(scoring, metric):
             several = value is None
         if several:
             raise ValueError(f"{_several_values(scoring)} Give the metric {advice}.")
-    direction = private.direction_of(metric)
+    direction = getattr(metric, private.DIRECTION, None)
     if direction is None:
         raise ValueError(
             f"scoring={scoring!r} is a metric that does not say whether more or less is better. Give a "
@@ -130,21 +130,11 @@ def _several_values(scoring):
     return f"scoring={scoring!r} has several values, such as one for each class; it must have one."
 
 
-def history_attributes(history, earlier, validates, criterion):
-    """Return `history_`, `n_iter_` and `best_epoch_` after a training.
+def history_attributes(history, criterion):
+    """Return `history_`, `n_iter_` and `best_epoch_` for the history of a `Record`.
 
-    ``history`` has no entries for epochs that were not validated, as Keras records it; in `history_` they are
-    NaN. Without validation rows the training loss decides. An epoch whose loss is not finite is never the
-    best.
+    Without validation rows the training loss decides. An epoch whose loss is not finite is never the best.
     """
-    n_earlier, n_epochs = (max(map(len, each.values()), default=0) for each in (earlier, history))
-    history = {
-        name: [
-            *earlier.get(name, [np.nan] * n_earlier),
-            *_by_epoch(history.get(name, []), n_epochs, validates),
-        ]
-        for name in {**earlier, **history}
-    }
     monitored, mode = f"val_{criterion.name}", criterion.mode
     check_monitored(monitored, {name: values[-1] for name, values in history.items()})
     values = history.get(monitored)
@@ -156,18 +146,10 @@ def history_attributes(history, earlier, validates, criterion):
         if name in history:
             finite[~np.isfinite(history[name])] = np.inf
     return {
-        "history_": history,
+        "history_": {name: [*values] for name, values in history.items()},
         "n_iter_": max(map(len, history.values()), default=0),
         "best_epoch_": int(np.argmin(finite)),
     }
-
-
-def _by_epoch(values, n_epochs, validates):
-    """Return a list with a value for each epoch, NaN where it was not validated."""
-    if len(values) == n_epochs:
-        return values
-    remaining = iter(values)
-    return [next(remaining, np.nan) if validates(epoch) else np.nan for epoch in range(n_epochs)]
 
 
 def all_finite(weights):
@@ -196,17 +178,17 @@ def divergence_message(network, history, best_epoch=None):
     )
 
 
-def report(outcome, plan, name, network, history, best_epoch):
+def report(outcome, plan, record, name, network, best_epoch):
     """Log why Keras trained; raise KeyboardInterrupt or warn where training was interrupted or diverged."""
     if outcome.reason is not None and plan.engine == "auto":
         _log.info("%s trains with keras.Model.fit: %s", name, outcome.reason)
     if outcome.interrupted:
         # As in Keras. A search that fits this estimator ends, too.
         raise KeyboardInterrupt(
-            f"The training was interrupted after {len(outcome.epochs)} of {plan.epochs} epochs. The network "
-            "is kept as it is."
+            f"The training was interrupted after {record.n_epochs - record.n_earlier} of {plan.epochs} "
+            "epochs. The network is kept as it is."
         )
-    message = divergence_message(network, history, best_epoch)
+    message = divergence_message(network, record.history, None if plan.patience is None else best_epoch)
     if message:
         # No error, since the history shows what happened. `predict` raises one.
         warn(message, ConvergenceWarning)
