@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.callback._callback_context import get_context_path
 from sklearn.datasets import load_breast_cancer, load_diabetes
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.preprocessing import StandardScaler, scale
 
@@ -613,3 +613,23 @@ def test_sample_weights_are_told_with_metadata_routing_too(cancer):
         clf = net().set_fit_request(sample_weight=True).set_callbacks(keeper)
         make_pipeline("passthrough", clf).fit(X, y, sample_weight=weight)
     assert_array_equal(keeper.metadata["sample_weight"], weight)
+
+
+@pytest.mark.parametrize("as_list", [False, True], ids=["dict", "list"])
+def test_scorers_and_callbacks_get_the_rows_of_several_inputs(as_list):
+    def build():
+        inputs = {"a": keras.Input((2,), name="a"), "b": keras.Input((3,), name="b")}
+        joined = keras.layers.Concatenate()(list(inputs.values()))
+        return keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(joined))
+
+    rng = np.random.default_rng(0)
+    X, y = {"a": rng.random((60, 2)), "b": rng.random((60, 3))}, np.arange(60) % 2
+    X, keeper = list(X.values()) if as_list else X, Keeper()
+    clf = KerasClassifier(build, loss="binary_crossentropy", epochs=2, random_state=0, scoring="roc_auc")
+    clf.set_params(validation_split=0.25).set_callbacks(keeper).fit(X, y)
+    assert np.isfinite(clf.history_["val_roc_auc"]).all()
+    assert type(keeper.X) is type(X)
+    assert [len(part) for part in (keeper.X if as_list else keeper.X.values())] == [45, 45]
+    given = clf.set_params(validation_split=None).fit(X, y, X_val=X, y_val=y)
+    proba = given.predict_proba(X)[:, 1]
+    assert given.history_["val_roc_auc"][-1] == pytest.approx(roc_auc_score(y, proba))

@@ -231,7 +231,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
                 self._dense = self._initial_state(build_seed)
                 return
         check_not_forked()
-        spec, builder = self._spec_for(train), self._find_builder()
+        spec, builder = self._spec(train), self._find_builder()
         # The fitted attributes.
         meta = {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
         with seeded(build_seed, user_code=_build.runs_user_code(spec, builder)) as set_by_builder:
@@ -244,12 +244,9 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         """Return the initial state of a dense network, or raise NotDense where a Keras model is built."""
         raise NotDense(f"{type(self).__name__} builds a Keras model")
 
-    def _spec_for(self, train):
-        """Return what a model for the rows to train on is built by."""
-        return self._spec()
-
     def _find_builder(self):
-        return _build.find_builder(type(self).__name__, getattr(self, "_keras_build_fn", None))
+        parts = (getattr(self, name, None) for name in ("_keras_build_fn", "model", "build_fn"))
+        return _build.find_builder(type(self).__name__, *parts)
 
     def _as_inputs(self, train, held_out, data, validation):
         """Return rows as the inputs of the model just built; overridden where features are columns."""
@@ -405,7 +402,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         task.call_on_fit_task_begin(estimator=self, X=data.X, y=data.y, metadata=metadata)
         with self._restored_on_error(trains_model=not builds):
             train, to_score = self._prepare(data, validation, plan, builds, classes, groups)
-            task_data = _fit.callback_data(data, metadata, train.user_positions())
+            task_data = _fit.callback_data(data, metadata, train.positions)
             train, held_out, plan = self._encode(train, to_score, plan)
             plan = plan.for_rows(train.n)
             network = self._network_to_train(train, plan)

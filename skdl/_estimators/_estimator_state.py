@@ -270,7 +270,8 @@ class EstimatorState(BaseEstimator):
         """Return the parameters by which the model is compiled."""
         return self._all_params()
 
-    def _spec(self):
+    def _spec(self, train=None):
+        """Return what a model is built by, perhaps for rows to train on."""
         return ModelSpec(
             type(self).__name__,
             as_python(self._all_params()),

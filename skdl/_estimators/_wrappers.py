@@ -13,7 +13,6 @@ from skdl._backend import keras
 from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
 from skdl._estimators._shared_params import CLASS_WEIGHT, TRAINING_CONSTRAINTS, documented
-from skdl._model._build import find_builder
 from skdl._model._inputs import (
     adapt_layers,
     adapted_spaces,
@@ -30,6 +29,7 @@ from skdl._model._inputs import (
     text_error,
 )
 from skdl._targets._output import takes_one_hot
+from skdl._training._plan import rows_at
 
 MYPY = False  # mypy takes it for True
 
@@ -123,10 +123,6 @@ class BaseWrapper(KerasEstimator):
                 return f" The builder takes {name!r}: write 'model__{name}'."
         return super()._nearest(name, valid)
 
-    def _find_builder(self):
-        own = getattr(self, "_keras_build_fn", None)
-        return find_builder(type(self).__name__, own, self.model, self.build_fn)
-
     # Columns as inputs of the model.
 
     _has_columns = False
@@ -160,9 +156,11 @@ class BaseWrapper(KerasEstimator):
             X = X[names] if set(names) == set(X.columns) else X
         return super()._check_features(X, reset=reset)
 
-    def _spec_for(self, train):
-        spec = self._spec()
-        return replace(spec, params=adapted_spaces(spec.params, train.X, self.inputs)) if self.adapt else spec
+    def _spec(self, train=None):
+        spec = super()._spec()
+        if train is None or not self.adapt:
+            return spec
+        return replace(spec, params=adapted_spaces(spec.params, train.X, self.inputs))
 
     def _takes_names(self):
         """Return whether there is a model that is known to have several inputs."""
@@ -197,11 +195,11 @@ class BaseWrapper(KerasEstimator):
         if not self._has_columns and is_frame(data.X) and self._takes_names():
             # In one array all numbers have one type.
             self._has_columns, table = True, self._check_columns(data.X, reset=True)
-            train = replace(train, X=table[train.user_positions()])
+            train = replace(train, X=rows_at(table, train.positions))
             if validation is not None:
                 held_out = replace(held_out, X=self._check_columns(validation.X, reset=False))
             elif held_out is not None:
-                held_out = replace(held_out, X=table[held_out.user_positions()])
+                held_out = replace(held_out, X=rows_at(table, held_out.positions))
         if self._has_columns:
             names = list(self.feature_names_in_)
             if self.inputs is None and takes_one_array(self.model_):

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
-from sklearn.utils.validation import _num_samples
 
 from skdl import _dense, _engine
 from skdl._arrays import LargeRows, epoch_order, without_sparse
 from skdl._backend import keras, keras_is_imported, private
-from skdl._training._plan import is_every_row, rows_at
+from skdl._training._plan import rows_at
 from skdl._training._scoring import all_finite, check_monitored
 
 # The largest step, in multiplications, for which NumPy was measured against TensorFlow on two cores. It then
@@ -202,7 +201,7 @@ class ValidationScore(EpochHook):
 
     def __init__(self, criterion, estimator, rows, held_out):
         self.criterion, self.estimator = criterion, estimator
-        self.X, self.y = (rows_at(each, held_out.user_positions()) for each in (rows.X, rows.y))
+        self.X, self.y = rows_at(rows.X, held_out.positions), rows_at(rows.y, held_out.positions)
         takes_weight = held_out.weight is not None and hasattr(criterion.scorer, "_score_func")
         self.weight = {"sample_weight": held_out.weight} if takes_weight else {}
         self._score()
@@ -248,18 +247,9 @@ class EpochTasks(EpochHook):
 
 def callback_data(data, metadata, positions):
     """Return functions that return the training rows of the user's data, for scikit-learn's callbacks."""
-
-    def taken(data):
-        if data is None or is_every_row(positions, _num_samples(data)):
-            return data
-        return rows_at(data, positions)
-
+    values = {"X": data.X, "y": data.y, "metadata": metadata}
     return {
-        "X": functools.cache(lambda: taken(data.X)),
-        "y": functools.cache(lambda: taken(data.y)),
-        "metadata": functools.cache(
-            lambda: metadata and {name: taken(value) for name, value in metadata.items()}
-        ),
+        name: functools.cache(functools.partial(rows_at, each, positions)) for name, each in values.items()
     }
 
 

@@ -46,17 +46,13 @@ class Rows:
         """Number of rows."""
         return n_rows(self.X)
 
-    def user_positions(self):
-        """Return the positions of the rows in the user's data."""
-        return np.arange(self.n) if self.positions is None else self.positions
-
     def take(self, index):
         """Return the rows at ascending positions, without a copy where ``index`` is None or all rows."""
-        if index is None or is_every_row(index, self.n):
+        if index is None or (len(index) == self.n and np.array_equal(index, np.arange(self.n))):
             return self
         return Rows(
             rows_at(self.X, index),
-            None if self.y is None else rows_at(self.y, index),
+            rows_at(self.y, index),
             None if self.weight is None else self.weight[index],
             index if self.positions is None else self.positions[index],
         )
@@ -102,13 +98,17 @@ class Rows:
         return replace(self, X=without_lists(x), y=without_lists(y))
 
 
-def is_every_row(index, n):
-    """Return whether ascending positions name each of ``n`` rows exactly once."""
-    return len(index) == n and np.array_equal(index, np.arange(n))
-
-
 def rows_at(data, index):
-    """Return the rows of data at ascending positions; of large data, without reading them."""
+    """Return rows of data of the user at ascending positions, or all where ``index`` is None.
+
+    The data may be None, or a dict or a list of several inputs. Large data are not read.
+    """
+    if data is None or index is None:
+        return data
+    if isinstance(data, dict):
+        return {name: rows_at(each, index) for name, each in data.items()}
+    if isinstance(data, list | tuple) and len(data) <= index[-1]:
+        return [rows_at(each, index) for each in data]
     data = large_rows(data)
     if isinstance(data, LargeRows):
         return data.take(index)
