@@ -15,7 +15,6 @@ _MODULES = {
     "train": "_train",
     "why_not": "_rules",
 }
-__all__ = [*_MODULES]
 
 
 def __getattr__(name):

@@ -55,6 +55,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     _target_kind = Target
     # Whether integers are passed to the model as integers, as an Embedding layer needs them.
     _keeps_integers = True
+    # Whether X has columns for the inputs of the model, as a dict or a frame with text; wrappers alone.
+    _has_columns = False
     # Names of the arguments of keras.Model.fit that `fit` accepts.
     _fit_arguments = FIT_PARAMS
 
@@ -111,21 +113,6 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         tags.input_tags.sparse = True
         return tags
 
-    # The plan of a training.
-
-    def _plan(self, validation, arguments):
-        """Return the validation rows that a call of `fit` gives, or None, and the plan of the training."""
-        _build.check_arguments("fit", arguments, self._fit_arguments)
-        settings = self._fit_settings(arguments)
-        validation = validation_rows({**validation, "validation_data": settings.get("validation_data")})
-        plan = Plan.of(
-            settings,
-            callbacks=self._make_callbacks("callbacks", "fit__callbacks", given=arguments.get("callbacks")),
-            rows_given=validation is not None,
-            draw_seed=self._draw_seed,
-        )
-        return validation, plan
-
     def _resolved_loss(self):
         """Return the loss: that of the parameter, or the default of the target for "auto"."""
         return getattr(self, "loss", None)
@@ -151,7 +138,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             name,
             n_rows=None if y is None else _num_samples(y),
             row_shape=None if reset else self.X_shape_[1:],
-            takes_dict=self._takes_dict(reset),
+            takes_dict=self._has_columns,
         )
         X = self._check_features(X, reset=reset)
         if y is None:
@@ -165,10 +152,6 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
                 f"y has {y.ndim} dimensions, but {name} was fitted on a target with {self.y_ndim_}."
             )
         return X, y
-
-    def _takes_dict(self, reset):
-        """Return whether X may be a dict of the inputs of the model."""
-        return False
 
     def _check_features(self, X, *, reset):
         dtypes = [np.dtype(floatx())]  # other types are converted to the first
@@ -395,7 +378,11 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
 
     def _fit(self, data, validation, arguments, *, continues, classes=None, groups=None):
         """Check and split the data, build the network, train it, and keep what was learnt."""
-        validation, plan = self._plan(validation, arguments)
+        _build.check_arguments("fit", arguments, self._fit_arguments)
+        settings = self._fit_settings(arguments)
+        validation = validation_rows({**validation, "validation_data": settings.get("validation_data")})
+        callbacks = self._make_callbacks("callbacks", "fit__callbacks", given=arguments.get("callbacks"))
+        plan = Plan.of(settings, callbacks, self._draw_seed, rows_given=validation is not None)
         builds = not (continues and self.initialized_)
         task = self._init_callback_context(max_subtasks=plan.epochs)
         metadata = None if data.weight is None else {"sample_weight": data.weight}

@@ -276,7 +276,7 @@ class Plan:
     started: float = field(default_factory=time.perf_counter)  # for a time limit
 
     @classmethod
-    def of(cls, settings, *, callbacks, rows_given, draw_seed):
+    def of(cls, settings, callbacks, draw_seed, *, rows_given):
         """Return the plan of a call; refuse early stopping without validation rows."""
         early_stopping = settings["early_stopping"]
         holdout = None if rows_given else Holdout.of(settings, draw_seed)
