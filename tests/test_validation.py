@@ -2,6 +2,7 @@
 
 import warnings
 
+import keras
 import numpy as np
 import pytest
 from imblearn.over_sampling import SMOTE
@@ -311,6 +312,22 @@ def test_epochs_are_counted_rightly_where_not_all_are_validated(cancer, engine):
         display = HistoryDisplay.from_estimator(net)
         assert_array_equal(display.lines_["val_loss"][0].get_xdata(), np.add(epochs, 1))
         assert display.best_["loss"][0].get_xdata()[0] == net.best_epoch_ + 1
+
+
+def test_epochs_are_counted_rightly_where_a_training_goes_on_from_a_backup(cancer, tmp_path):
+    X, y = cancer
+
+    class Fails(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise RuntimeError("power cut")
+
+    net = network(epochs=4, validation_split=0.2, fit__validation_freq=2)
+    backup = keras.callbacks.BackupAndRestore(tmp_path)
+    with pytest.raises(RuntimeError, match="power cut"):
+        net.fit(X, y, callbacks=[backup, Fails()])
+    net.fit(X, y, callbacks=[backup])  # the epochs 1, 2 and 3
+    assert_array_equal(np.isfinite(net.history_["val_loss"]), [True, False, True])
 
 
 def test_epochs_are_counted_rightly_where_only_some_calls_are_validated(cancer):
