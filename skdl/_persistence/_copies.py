@@ -288,7 +288,7 @@ def _state(part, parts):
                 called |= {f"{id(each)}{end}": (each, end) for end in ends}
             state["_nodes"] = _keyed(state["_nodes"], called)
     elif isinstance(part, keras.Optimizer):
-        variables = private.trained_variables(part)
+        variables = getattr(part, private.TRAINED_VARIABLES)
         if not part.built and private.undecayed(part) is not None:
             # It may have been told which variables of a model not to decay.
             variables = [v for model in parts if isinstance(model, keras.Model) for v in model.variables]
