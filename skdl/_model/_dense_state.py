@@ -141,7 +141,7 @@ def _made(kind, described):
 
 def read_state(model, n_columns):
     """Return a new state of the dense network that a compiled Keras model is, or raise `NotDense`."""
-    if type(model) not in private.functional_classes():
+    if type(model) is not keras.Sequential and type(model) not in private.functional_classes():
         raise NotDense(f"{type(model).__name__} is a subclass of keras.Model")
     if not (model.built and model.compiled and model.trainable):
         raise NotDense("the model is not built, not compiled or not trainable")
