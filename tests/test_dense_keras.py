@@ -77,7 +77,6 @@ def random_optimizer(rng):
             ("SGD", {"momentum": 0.9, "nesterov": True}),
             ("Adam", {}),
             ("AdamW", {}),
-            ("Nadam", {}),
             ("RMSprop", {}),
             ("RMSprop", {"momentum": 0.5, "epsilon": 1e-3}),
         ]
@@ -193,17 +192,12 @@ def test_a_random_network_trains_as_in_keras(seed, request):
 OUTPUTS_AND_LOSSES = [
     ("sigmoid", "CategoricalCrossentropy", {}),  # of logits: Keras goes back behind softmax and sigmoid
     ("softmax", "BinaryCrossentropy", {}),
-    ("softmax linear", "SparseCategoricalCrossentropy", {}),
-    ("softmax relu", "SparseCategoricalCrossentropy", {}),
     ("softmax", "CategoricalCrossentropy", {"label_smoothing": 0.1}),
     ("linear", "CategoricalCrossentropy", {"from_logits": True}),
     ("linear", "SparseCategoricalCrossentropy", {"from_logits": True}),
     ("linear", "BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.1}),
-    ("hard_sigmoid", "BinaryCrossentropy", {}),
-    ("hard_sigmoid", "CategoricalCrossentropy", {}),
-    ("hard_sigmoid", "SparseCategoricalCrossentropy", {}),
-    ("softplus", "Poisson", {}),
-    ("linear", "MeanAbsolutePercentageError", {}),
+    ("softplus", "MeanSquaredError", {}),
+    ("linear", "MeanAbsoluteError", {}),
 ]
 
 
@@ -213,8 +207,7 @@ def test_a_loss_behind_an_output_is_kerass(output, name, settings):
     rng = np.random.default_rng(0)
     x, classes = rng.normal(size=(40, 5)).astype("float32"), rng.integers(0, 3, 40)
     y = classes if name.startswith("Sparse") else np.eye(3, dtype="float32")[classes]
-    parts = [keras.Input((5,)), keras.layers.Dense(3)]
-    model = keras.Sequential([*parts, *map(keras.layers.Activation, output.split())])
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation=output)])
     metrics = [name] if hasattr(keras.metrics, name) else []
     metrics = [
         getattr(keras.metrics, each)(**settings) if "Cross" in each else getattr(keras.metrics, each)()

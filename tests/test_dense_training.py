@@ -189,7 +189,7 @@ def functional(units=5):
 
 @pytest.mark.parametrize("build", [chain, functional])
 def test_a_chain_that_a_builder_makes_is_trained_in_numpy(build):
-    params = {"loss": "sparse_categorical_crossentropy", "optimizer": "nadam", "metrics": "accuracy"}
+    params = {"loss": "sparse_categorical_crossentropy", "optimizer": "rmsprop", "metrics": "accuracy"}
     params |= {"epochs": 3, "validation_split": 0.2, "random_state": 0}
     ours, keras_s = (KerasClassifier(build, **params, engine=each).fit(*IRIS) for each in ("auto", "keras"))
     assert_like(ours, keras_s)
@@ -243,6 +243,17 @@ def test_what_is_not_known_for_certain_is_trained_by_tensorflow(name):
     assert KerasClassifier(OTHERS[name], **params).fit(*IRIS).engine_ != "numpy"
     with pytest.raises(ValueError, match=r"engine='numpy' can't run this training: .+ Set engine='auto'"):
         KerasClassifier(OTHERS[name], **params, engine="numpy").fit(*IRIS)
+
+
+@pytest.mark.parametrize(
+    "params", [{"loss": "mape"}, {"optimizer": "nadam"}, {"optimizer": keras.optimizers.Nadam(0.01)}], ids=str
+)
+def test_rare_losses_and_optimizers_are_compiled(params):
+    X, y = DIABETES
+    settings = {**params, "hidden_layer_sizes": 4, "epochs": 2, "metrics": ["mape"], "random_state": 0}
+    net, same = (DNNRegressor(**settings, engine=each).fit(X, y) for each in ("auto", "keras"))
+    assert net.engine_ == "compiled"
+    np.testing.assert_allclose(net.predict(X), same.predict(X), rtol=1e-4, atol=1e-5)
 
 
 class Counts(keras.callbacks.Callback):

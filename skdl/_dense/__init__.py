@@ -8,7 +8,6 @@ What one may not guess about Keras 3.15 with TensorFlow 2.21:
 
 ===================== ==================================================================================
 Adam, AdamW           epsilon is added to ``sqrt(v)``; the learning rate has the bias correction
-Nadam                 epsilon is added to the root of the corrected ``v``; a product of momenta is kept
 RMSprop               epsilon is under the root
 powers of betas       of the beta in float32, in the float type of the weights; shares are ``1 - beta``
 weight decay          of any optimizer, before its step: ``w -= w * weight_decay * learning_rate``
@@ -20,8 +19,6 @@ loss in logs          mean over batches by their numbers of rows, so a last smal
 metrics               before each step; they do not look at weights
 cross-entropies       also as metrics, behind softmax and sigmoid of what goes into these: with a sigmoid,
                       ``categorical_crossentropy`` takes the softmax of its input
-cross-entropies       behind others of the output within 1e-7 and 1 - 1e-7; the categorical one divides by the
-                      sum first, the sparse one takes the softmax of the logarithms
 Huber                 its configuration does not tell ``delta``
 batch normalisation   variances are divided by the number of rows; epsilon is under the root
 dropout               ``(seed, counter)`` of its generator is the seed; numbers from the rate on are kept

@@ -18,8 +18,6 @@ _BLOCK = 2**19
 _CHUNK = 2**20
 # So many random numbers are made in the processor's cache.
 _AT_ONCE = 2**16
-# Where the derivative is the output minus the target.
-_SIMPLE = {("softmax_crossentropy", "softmax"), ("sigmoid_crossentropy", "sigmoid")}
 
 # Threads that wait for each other make small products of matrices ten times as slow where others use the
 # processor's cores, and the last bits of a product may depend on their number, so on ``n_jobs``. Up to the
@@ -115,7 +113,8 @@ def _gradient_step(state, gradient, masks, batch_size):
     forwards = [each for each, _ in layers]
     backwards = [backward for _, backward in reversed(layers) if backward]
     backwards = backwards[1:] if loss.logits else backwards
-    is_simple = loss.logits and (loss.function, last.kind) in _SIMPLE
+    # Of a cross-entropy behind its own activation the derivative is the output minus the target.
+    is_simple = loss.logits and loss.function == f"{last.kind}_crossentropy"
     differentiate = LOSSES[loss.function][1]
     scale = 1 / last.n_units if is_simple and loss.function == "sigmoid_crossentropy" else 1.0
 
@@ -133,61 +132,66 @@ def _gradient_step(state, gradient, masks, batch_size):
     return step
 
 
-def _penalised(state, *flat):
-    """Return the variables that have penalties, each with its parts of arrays of all trained weights."""
-    trained = [variable for variable in state.network.variables if variable.trainable]
-    parts = zip(trained, *map(state.views, flat), strict=True)
-    return [(variable, *arrays) for variable, *arrays in parts if variable.l1 or variable.l2]
-
-
 def _penalty_step(state, gradient):
     """Return a function that adds the gradient of the penalties, and returns their sum."""
-    parts = _penalised(state, state.weights, gradient)
+    trained = [variable for variable in state.network.variables if variable.trainable]
+    parts = zip(trained, state.views(state.weights), state.views(gradient), strict=True)
+    penalised = [(variable, w, g) for variable, w, g in parts if variable.l1 or variable.l2]
 
     def step():
         total = 0.0
-        for variable, w, g in parts:
-            total += _penalty(variable, w)
+        for variable, w, g in penalised:
+            penalty = variable.l2 * np.vdot(w, w)
             g += (2 * variable.l2) * w
             if variable.l1:
+                penalty += variable.l1 * np.abs(w).sum()
                 g += variable.l1 * np.sign(w)
+            total += penalty
         return float(total)
 
     return step
 
 
-def _penalty(variable, w):
-    penalty = variable.l2 * np.vdot(w, w)
-    return penalty + variable.l1 * np.abs(w).sum() if variable.l1 else penalty
-
-
+@np.errstate(all="ignore")
 def predict(state, x):
     """Return the output for each row; its last bits may depend on the rows beside it, as in any BLAS."""
-    network = state.network
-    n = x.shape[0]
-    output = np.empty((n, network.n_units), state.weights.dtype)
-    with np.errstate(all="ignore"), one_blas_thread(n * _n_products(network, x)):
-        for chunk in _chunks(network, n):
-            output[chunk] = _forward(state, _rows_of(network, x[chunk]))[1]
-    return output
+    outputs = np.empty((x.shape[0], state.network.n_units), state.weights.dtype)
+    for chunk, _, output in _forward(state, x):
+        outputs[chunk] = output
+    return outputs
 
 
 @np.errstate(all="ignore")
 def evaluate(state, x, y, weight=None):
     """Return loss and metrics as ``keras.Model.evaluate`` does; its batches make no difference."""
-    sums, n = 0, x.shape[0]
-    with one_blas_thread(n * _n_products(state.network, x)):
-        for chunk in _chunks(state.network, n):
-            weights = None if weight is None else weight[chunk]
-            outputs = _forward(state, _rows_of(state.network, x[chunk]))
-            sums = sums + _sums(state.network, *outputs, y[chunk], weights)
-    penalty = sum(_penalty(variable, w) for variable, w in _penalised(state, state.weights))
+    sums = 0
+    for chunk, logits, output in _forward(state, x):
+        weights = None if weight is None else weight[chunk]
+        sums = sums + _sums(state.network, logits, output, y[chunk], weights)
+    penalty = _penalty_step(state, np.zeros_like(state.weights))()
     return _logs(state.network, sums, penalty)
 
 
-def _chunks(network, n):
+def _forward(state, x):
+    """Yield slices of rows with the input of the last layer and its output, without training."""
+    network, n, layers = state.network, x.shape[0], state.by_layer(state.weights)
     size = max(1, _CHUNK // max(max(layer.n_inputs, layer.n_units) for layer in network.layers))
-    return [slice(start, start + size) for start in range(0, n, size)]
+    with one_blas_thread(n * _n_products(network, x)):
+        for start in range(0, n, size):
+            chunk = slice(start, start + size)
+            output = _rows_of(network, x[chunk])
+            for layer, arrays in zip(network.layers, layers, strict=True):
+                before = output
+                if layer.kind == "dense":
+                    output = output @ arrays["kernel"]
+                    output += arrays.get("bias", 0)
+                elif layer.kind == "batch_normalization":
+                    variance, epsilon = arrays["moving_variance"], layer.settings["epsilon"]
+                    scale = arrays.get("gamma", 1) / np.sqrt(variance + epsilon)
+                    output = output * scale + (arrays.get("beta", 0) - arrays["moving_mean"] * scale)
+                elif layer.kind != "dropout":
+                    output = ACTIVATIONS[layer.kind][0](output, **layer.settings)
+            yield chunk, before, output
 
 
 def _n_products(network, x):
@@ -363,18 +367,3 @@ def passes(state, gradient, masks, batch_size):
         is_first = is_first and not any(variable.trainable for variable in layer.variables)
         made.append((forward, None if is_first else backward))
     return made
-
-
-def _forward(state, x):
-    """Return the input of the last layer and its output, without training."""
-    for layer, arrays in zip(state.network.layers, state.by_layer(state.weights), strict=True):
-        before = x
-        if layer.kind == "dense":
-            x = x @ arrays["kernel"]
-            x += arrays.get("bias", 0)
-        elif layer.kind == "batch_normalization":
-            scale = arrays.get("gamma", 1) / np.sqrt(arrays["moving_variance"] + layer.settings["epsilon"])
-            x = x * scale + (arrays.get("beta", 0) - arrays["moving_mean"] * scale)
-        elif layer.kind != "dropout":
-            x = ACTIVATIONS[layer.kind][0](x, **layer.settings)
-    return before, x

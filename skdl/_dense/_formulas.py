@@ -9,14 +9,14 @@ returns the gradient ``g`` with respect to the values ``y`` times the derivative
 
 `LOSSES` gives for each name two functions of target ``t`` and prediction ``p``, both of shape (n, k):
 ``values(t, p)`` returns the loss of each row, and ``gradient(t, p)`` the derivative of their sum with
-respect to ``p``. "softmax_crossentropy" and "sigmoid_crossentropy" are cross-entropies of logits. `SCORES`
-are metrics alone.
+respect to ``p``. "softmax_crossentropy" and "sigmoid_crossentropy" are cross-entropies of logits. `ERRORS`
+and `SCORES` are metrics alone.
 """
 
 import math
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import huber, ndtr
 
 # keras.config.epsilon()
 EPSILON = 1e-7
@@ -59,11 +59,6 @@ def _elu(z, alpha=1.0):
     return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
 
 
-def _elu_derivative(z, y, alpha=1.0):
-    # As TensorFlow, which looks at the sign of the value where alpha is 1.
-    return np.where(z > 0, 1, y + alpha) if alpha != 1 else np.where(y < 0, y + 1, 1)
-
-
 def _slope_of_leaky_relu(z, y, negative_slope=0.2):
     return np.where(z > 0, np.float32(1), np.float32(negative_slope))  # TensorFlow keeps it in float32
 
@@ -72,7 +67,7 @@ def _slope_of_leaky_relu(z, y, negative_slope=0.2):
 _SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
 
 ACTIVATIONS = {
-    "elu": _of_numbers(_elu, _elu_derivative),
+    "elu": _of_numbers(_elu, lambda z, y, alpha=1.0: np.where(z > 0, 1, y + alpha)),
     # Hendrycks and Gimpel 2016, Gaussian Error Linear Units.
     "gelu": _of_numbers(
         lambda z: z * ndtr(z),
@@ -106,68 +101,30 @@ def _mean(value, slope):
     return values, gradient
 
 
-def _clipped(value, slope):
-    """Return a loss of probabilities within Keras's interval, outside of which derivatives are zero."""
-
-    def values(t, p):
-        return value(t, np.clip(p, EPSILON, 1 - EPSILON))
-
-    def gradient(t, p):
-        q = np.clip(p, EPSILON, 1 - EPSILON)
-        return slope(t, q) * (p == q)
-
-    return values, gradient
-
-
-def _of_shares(value, slope):
-    """Return a loss of the outputs of each row divided by their sum."""
-
-    def values(t, p):
-        return value(t, p / p.sum(axis=1, keepdims=True))
-
-    def gradient(t, p):
-        total = p.sum(axis=1, keepdims=True)
-        g = slope(t, p / total)
-        return (g - (g * p / total).sum(axis=1, keepdims=True)) / total
-
-    return values, gradient
-
-
-def _huber(t, p, delta):
-    error = np.abs(p - t)
-    return np.where(error <= delta, 0.5 * error**2, delta * error - 0.5 * delta**2)
-
-
-# Cross-entropies of what goes into a softmax or sigmoid.
-OF_LOGITS = ("softmax_crossentropy", "sigmoid_crossentropy")
-# TensorFlow takes it for granted that the target of each row has the sum 1.
-_SOFTMAX_CROSSENTROPY = (lambda t, z: -(t * log_softmax(z)).sum(axis=1), lambda t, z: softmax(z) - t)
-
 LOSSES = {
     "mean_squared_error": _mean(lambda t, p: np.square(p - t), lambda t, p: 2 * (p - t)),
     "mean_absolute_error": _mean(lambda t, p: np.abs(p - t), lambda t, p: np.sign(p - t)),
-    "mean_absolute_percentage_error": _mean(
-        lambda t, p: 100 * np.abs(t - p) / np.maximum(np.abs(t), EPSILON),
-        lambda t, p: 100 * np.sign(p - t) / np.maximum(np.abs(t), EPSILON),
-    ),
-    "huber": _mean(_huber, lambda t, p, delta: np.clip(p - t, -delta, delta)),
-    "poisson": _mean(lambda t, p: p - t * np.log(p + EPSILON), lambda t, p: 1 - t / (p + EPSILON)),
-    "binary_crossentropy": _mean(
-        *_clipped(
-            lambda t, p: -t * np.log(p) - (1 - t) * np.log(1 - p), lambda t, p: (1 - t) / (1 - p) - t / p
-        )
-    ),
-    "categorical_crossentropy": _of_shares(
-        *_clipped(lambda t, p: -(t * np.log(p)).sum(axis=1), lambda t, p: -t / p)
-    ),
-    "sparse_categorical_crossentropy": _clipped(
-        lambda t, p: _SOFTMAX_CROSSENTROPY[0](t, np.log(p)),
-        lambda t, p: _SOFTMAX_CROSSENTROPY[1](t, np.log(p)) / p,
+    "huber": _mean(
+        lambda t, p, delta: huber(delta, p - t), lambda t, p, delta: np.clip(p - t, -delta, delta)
     ),
     "sigmoid_crossentropy": _mean(lambda t, z: softplus(z) - t * z, lambda t, z: sigmoid(z) - t),
-    "softmax_crossentropy": _SOFTMAX_CROSSENTROPY,
+    # TensorFlow takes it for granted that the target of each row has the sum 1.
+    "softmax_crossentropy": (lambda t, z: -(t * log_softmax(z)).sum(axis=1), lambda t, z: softmax(z) - t),
+}
+# What Keras's cross-entropies compute of what goes into softmax or sigmoid.
+CROSSENTROPIES = {
+    "binary_crossentropy": "sigmoid_crossentropy",
+    "categorical_crossentropy": "softmax_crossentropy",
+    "sparse_categorical_crossentropy": "softmax_crossentropy",
 }
 
+# Metrics alone, better where they are smaller.
+ERRORS = {
+    "mean_absolute_percentage_error": lambda t, p: np.mean(
+        100 * np.abs(t - p) / np.maximum(np.abs(t), EPSILON), axis=1
+    ),
+    "poisson": lambda t, p: np.mean(p - t * np.log(p + EPSILON), axis=1),
+}
 # Metrics alone, better where they are larger.
 SCORES = {
     "binary_accuracy": lambda t, p, threshold: ((p > threshold) == t).mean(axis=1),
@@ -180,7 +137,7 @@ SCORES = {
 
 def values_of(measure, t, p):
     """Return the value of a loss or metric for each row; the target as `target_of` makes it."""
-    values = SCORES.get(measure.function) or LOSSES[measure.function][0]
+    values = (SCORES | ERRORS).get(measure.function) or LOSSES[measure.function][0]
     return values(t, p, **measure.settings)
 
 
@@ -200,6 +157,6 @@ def target_of(measure, y, n_units, dtype):
     else:
         t = y.reshape(len(y), n_units).astype(dtype, copy=False)
     if measure.smoothing:
-        of_two = measure.function in ("binary_crossentropy", "sigmoid_crossentropy")
-        t = t * (1 - measure.smoothing) + measure.smoothing * (0.5 if of_two else 1 / n_units)
+        n_classes = 2 if measure.function == "sigmoid_crossentropy" else n_units
+        t = t * (1 - measure.smoothing) + measure.smoothing * (1 / n_classes)
     return t

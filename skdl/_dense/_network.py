@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-from skdl._dense._formulas import ACTIVATIONS, LOSSES, OF_LOGITS, SCORES
+from skdl._dense._formulas import ACTIVATIONS, CROSSENTROPIES, ERRORS, LOSSES, SCORES
 from skdl._dense._optimizers import COMMON, OPTIMIZERS, SCHEDULES
 
 
@@ -28,11 +28,6 @@ class Variable(NamedTuple):
     l1: float = 0.0
     l2: float = 0.0
     trainable: bool = True
-
-    @property
-    def size(self):
-        """Number of elements."""
-        return math.prod(self.shape)
 
 
 class Layer(NamedTuple):
@@ -102,10 +97,17 @@ def network_of(input_shape, layers, *, loss, optimizer, metrics=(), dtype="float
         raise NotDense(f"The float type is {dtype!r}.")
     layers = _layers(tuple(input_shape), layers, dtype)
     loss = _measure(loss, layers, None)
-    if loss.function in SCORES or loss.root:
+    if loss.function not in LOSSES or loss.root:
         raise NotDense(f"The loss is {loss.name}.")
-    metrics = _metrics(metrics, layers, loss, dtype)
-    return Network(tuple(input_shape), layers, loss, metrics, *_optimizer(optimizer), dtype, described)
+    names, measures = [], []
+    for metric in (_measure(each, layers, dtype) for each in metrics):
+        if metric.sparse != loss.sparse or metric.name == "loss":
+            raise NotDense(f"The metric {metric.name} does not fit the loss.")
+        n = names.count(metric.name)  # Keras numbers equal names (``CompileMetrics.result``)
+        names.append(metric.name)
+        measures.append(metric._replace(name=f"{metric.name}_{n}") if n else metric)
+    optimizer, settings = _optimizer(optimizer)
+    return Network(tuple(input_shape), layers, loss, tuple(measures), optimizer, settings, dtype, described)
 
 
 # Fields of configurations that are covered at these values alone.
@@ -153,18 +155,13 @@ LAYERS = {
     "Softmax": {},
     "Dropout": {"rate": None, "seed": None},
     "Flatten": {},
-    "InputLayer": {"batch_shape": None, "sparse": False, "ragged": False, "optional": False},
 }
 
 
 def settings_of(class_name, config, defaults):
     """Return a configuration with its defaults; refuse unknown fields and values."""
     for name, value in config.items():
-        if name in defaults or name == "name":
-            continue
-        if name not in _FIXED:
-            raise NotDense(f"{class_name} has the setting {name!r}.")
-        if value not in _FIXED[name]:
+        if name not in {*defaults, "name", "dtype"} and value not in _FIXED.get(name, ()):
             raise NotDense(f"{class_name} has {name}={value!r}.")
     return {name: config.get(name, default) for name, default in defaults.items()}
 
@@ -186,15 +183,13 @@ def _layers(input_shape, described, dtype):
         policy = _described(config.get("dtype") or dtype)
         if policy[1].get("name", policy[0]) != dtype:
             raise NotDense(f"{class_name} has dtype={config['dtype']!r}.")
-        own = {field: value for field, value in config.items() if field != "dtype"}
-        s = settings_of(class_name, own, LAYERS[class_name])
+        s = settings_of(class_name, config, LAYERS[class_name])
         if class_name == "Flatten" and not layers:
             is_flat = True
-        elif class_name == "Flatten" or (class_name != "InputLayer" and not is_flat):
+        elif class_name == "Flatten" or not is_flat:
             raise NotDense("Flatten is not the first layer.")
-        for kind, n_units, variables, settings in _parts(class_name, s, width):
-            layers.append(Layer(kind, width, n_units, tuple(variables), settings))
-            width = n_units
+        layers += _parts(class_name, s, width)
+        width = layers[-1].n_units if layers else width
     if not any(layer.kind == "dense" for layer in layers):
         raise NotDense("There is no Dense layer.")
     if layers[-1].kind == "dropout":
@@ -203,34 +198,31 @@ def _layers(input_shape, described, dtype):
 
 
 def _parts(class_name, s, width):
-    """Return kind, width, variables and settings of the layers that one of Keras's stands for."""
-
-    def variable(name, shape):
-        penalties = _penalties(s.get(f"{name}_regularizer"))
-        return Variable(name, shape, _start(s[f"{name}_initializer"]), *penalties, name[:6] != "moving")
-
-    if class_name in ("Flatten", "InputLayer"):
+    """Return the layers that one of Keras's stands for."""
+    if class_name == "Flatten":
         return []
     if class_name == "Dense":
         units = int(s["units"])
-        variables = [variable("kernel", (width, units))]
-        variables += [variable("bias", (units,))] if s["use_bias"] else []
-        return [("dense", units, variables, {}), *_activation(s["activation"], units)]
+        variables = [_variable("kernel", (width, units), s)]
+        variables += [_variable("bias", (units,), s)] if s["use_bias"] else []
+        dense = Layer("dense", width, units, tuple(variables), {})
+        return [dense, *_activation(s["activation"], units)]
     if class_name == "BatchNormalization":
         names = {"gamma": s["scale"], "beta": s["center"], "moving_mean": True, "moving_variance": True}
-        variables = [variable(name, (width,)) for name, has_it in names.items() if has_it]
+        variables = [_variable(name, (width,), s) for name, has_it in names.items() if has_it]
         settings = {key: float(s[key]) for key in ("momentum", "epsilon")}
-        return [("batch_normalization", width, variables, settings)]
+        return [Layer("batch_normalization", width, width, tuple(variables), settings)]
     if class_name == "Dropout":
         if not 0 <= s["rate"] < 1:
             raise NotDense(f"Dropout has rate={s['rate']!r}.")
-        return [("dropout", width, [], s)] if s["rate"] else []
+        return [Layer("dropout", width, width, (), s)] if s["rate"] else []
     if class_name == "Activation":
         return _activation(s["activation"], width)
     if class_name == "ReLU" and not s["negative_slope"]:
         return _activation("relu", width)
     name = {"ELU": "elu", "Softmax": "softmax"}.get(class_name, "leaky_relu")
-    return [(name, width, [], {key: float(s[key]) for key in ("alpha", "negative_slope") if key in s})]
+    settings = {key: float(s[key]) for key in ("alpha", "negative_slope") if key in s}
+    return [Layer(name, width, width, (), settings)]
 
 
 def _activation(name, width):
@@ -239,33 +231,34 @@ def _activation(name, width):
     name = "silu" if name == "swish" else name
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise NotDense("There is an activation that is not covered.")
-    return [(name, width, [], {})]
+    return [Layer(name, width, width, (), {})]
 
 
-def _penalties(regularizer):
-    """Return the factors l1 and l2 of a regularizer."""
-    if regularizer is None:
-        return 0.0, 0.0
-    class_name, config = _described(regularizer)
-    known = {"L1": {"l1": 0.01}, "L2": {"l2": 0.01}, "L1L2": {"l1": 0.0, "l2": 0.0}}
-    class_name = {"l1": "L1", "l2": "L2", "l1_l2": "L1L2"}.get(class_name, class_name)
-    if class_name not in known:
-        raise NotDense(f"There is the regularizer {class_name}.")
-    s = settings_of(class_name, config, known[class_name])
-    return float(s.get("l1", 0)), float(s.get("l2", 0))
-
-
-def _start(initializer):
-    """Return the first value of a variable, "glorot_uniform", or None for what is not drawn here."""
-    class_name, config = _described(initializer)
-    name = str(class_name).lower().replace("_", "")
-    if name == "glorotuniform" and config.get("seed") is None:
-        return "glorot_uniform"
-    return {"zeros": 0.0, "ones": 1.0}.get(name)
+def _variable(name, shape, s):
+    """Return a variable of a layer with settings ``s``."""
+    class_name, config = _described(s[f"{name}_initializer"])
+    initializer = str(class_name).lower().replace("_", "")
+    start = {"zeros": 0.0, "ones": 1.0}.get(initializer)
+    if initializer == "glorotuniform" and config.get("seed") is None:
+        start = "glorot_uniform"
+    penalties, regularizer = {}, s.get(f"{name}_regularizer")
+    if regularizer is not None:
+        class_name, config = _described(regularizer)
+        known = {"L1": {"l1": 0.01}, "L2": {"l2": 0.01}, "L1L2": {"l1": 0.0, "l2": 0.0}}
+        class_name = {"l1": "L1", "l2": "L2", "l1_l2": "L1L2"}.get(class_name, class_name)
+        if class_name not in known:
+            raise NotDense(f"There is the regularizer {class_name}.")
+        penalties = settings_of(class_name, config, known[class_name])
+    l1, l2 = (float(penalties.get(each, 0)) for each in ("l1", "l2"))
+    return Variable(name, shape, start, l1, l2, trainable=not name.startswith("moving"))
 
 
 # Classes of losses and metrics, and the functions that they stand for.
-MEASURES = {name.title().replace("_", ""): name for name in (*LOSSES, *SCORES) if name not in OF_LOGITS}
+MEASURES = {
+    name.title().replace("_", ""): name
+    for name in (*LOSSES, *CROSSENTROPIES, *ERRORS, *SCORES)
+    if name not in CROSSENTROPIES.values()
+}
 MEASURES |= {"RootMeanSquaredError": "mean_squared_error"}
 _PARAMETERS = {
     "huber": {"delta": 1.0},
@@ -285,38 +278,23 @@ def _measure(described, layers, dtype):
         raise NotDense(f"There is the loss or metric {class_name}.")
     if function == "huber" and "reduction" in config and "delta" not in config:
         raise NotDense("Keras's configuration of Huber does not tell its delta.")
-    config = dict(config)
-    if config.pop("dtype", dtype) not in (None, dtype):
+    if config.get("dtype", dtype) not in (None, dtype):
         raise NotDense(f"{class_name} has another dtype.")
     s = settings_of(class_name, config, _PARAMETERS.get(function, {}))
-    smoothing, from_logits, name = s.pop("label_smoothing", 0), s.pop("from_logits", False), function
+    smoothing, from_logits = s.pop("label_smoothing", 0), s.pop("from_logits", False)
     # Keras goes back behind softmax and sigmoid (``_get_logits`` in keras/src/backend/tensorflow/nn.py).
-    logits = "crossentropy" in function and layers[-1].kind in ("softmax", "sigmoid")
-    if logits and from_logits:
-        raise NotDense(f"{class_name} has from_logits=True behind {layers[-1].kind}.")
-    if logits or from_logits:
-        function = "sigmoid_crossentropy" if function == "binary_crossentropy" else "softmax_crossentropy"
+    logits = function in CROSSENTROPIES and layers[-1].kind in ("softmax", "sigmoid")
+    if function in CROSSENTROPIES and logits == from_logits:
+        raise NotDense(f"{class_name} has from_logits={from_logits} behind {layers[-1].kind}.")
     return Measure(
-        function,
-        config.get("name") or name,
+        CROSSENTROPIES.get(function, function),
+        config.get("name") or function,
         logits=logits,
-        sparse=name.startswith("sparse"),
+        sparse=function.startswith("sparse"),
         settings={key: float(value) for key, value in s.items()},
         smoothing=float(smoothing),
         root=class_name == "RootMeanSquaredError",
     )
-
-
-def _metrics(described, layers, loss, dtype):
-    """Return the metrics under the names that Keras gives (``CompileMetrics.result``)."""
-    metrics, names = [], []
-    for metric in (_measure(each, layers, dtype) for each in described):
-        if metric.sparse != loss.sparse or metric.name == "loss":
-            raise NotDense(f"The metric {metric.name} does not fit the loss.")
-        n = names.count(metric.name)
-        names.append(metric.name)
-        metrics.append(metric._replace(name=f"{metric.name}_{n}" if n else metric.name))
-    return tuple(metrics)
 
 
 def _optimizer(described):
@@ -328,12 +306,11 @@ def _optimizer(described):
     for key in ("clipnorm", "global_clipnorm", "clipvalue"):
         s[key] = float(s[key]) if s[key] and s[key] > 0 else None
     rate = s["learning_rate"]
-    s["learning_rate"] = float(rate) if isinstance(rate, Real) else _schedule(rate)
+    if isinstance(rate, Real):
+        s["learning_rate"] = float(rate)
+    else:
+        name, config = _described(rate)
+        if name not in SCHEDULES:
+            raise NotDense(f"The learning rate is {rate!r}.")
+        s["learning_rate"] = name, settings_of(name, config, SCHEDULES[name][1])
     return class_name, s
-
-
-def _schedule(given):
-    class_name, config = _described(given)
-    if class_name not in SCHEDULES:
-        raise NotDense(f"The learning rate is {given!r}.")
-    return class_name, settings_of(class_name, config, SCHEDULES[class_name][1])

@@ -45,7 +45,7 @@ class Rule(NamedTuple):
     """An optimizer.
 
     ``slots(settings)`` returns the numbers of arrays in each group of Keras's variables.
-    ``step(settings, learning_rate, t, state)`` returns for step ``t``, counted from 1, a function
+    ``step(settings, learning_rate, t)`` returns for step ``t``, counted from 1, a function
     ``update(w, g, *slots)`` that changes weights and slots in place, given the gradient ``g``.
     """
 
@@ -59,7 +59,7 @@ def _cast(number, one):
     return one(np.float32(number))
 
 
-def _sgd(s, lr, t, state):
+def _sgd(s, lr, t):
     momentum = _cast(s["momentum"], type(lr))
 
     def update(w, g, m=None):
@@ -73,7 +73,7 @@ def _sgd(s, lr, t, state):
     return update
 
 
-def _adam(s, lr, t, state):
+def _adam(s, lr, t):
     # Kingma and Ba 2015, in the order of the end of their section 2: epsilon is "epsilon hat".
     one = type(lr)
     power_1, power_2 = _cast(s["beta_1"], one) ** one(t), _cast(s["beta_2"], one) ** one(t)
@@ -98,24 +98,7 @@ def _adam(s, lr, t, state):
     return update
 
 
-def _nadam(s, lr, t, state):
-    # Dozat 2016, with the schedule of momentum of its appendix.
-    one = type(lr)
-    beta_1, beta_2, decay = _cast(s["beta_1"], one), _cast(s["beta_2"], one), _cast(0.96, one)
-    now = beta_1 * (1 - one(0.5) * decay ** one(t))
-    after = beta_1 * (1 - one(0.5) * decay ** one(t + 1))
-    product = state.momentum_product = one(state.momentum_product) * now
-    of_m, of_g = after / (1 - product * after), (1 - now) / (1 - product)
-
-    def update(w, g, m, v):
-        m += (g - m) * (1 - beta_1)
-        v += (g * g - v) * (1 - beta_2)
-        w -= (of_m * m + of_g * g) * lr / (np.sqrt(v / (1 - beta_2 ** one(t))) + s["epsilon"])
-
-    return update
-
-
-def _rmsprop(s, lr, t, state):
+def _rmsprop(s, lr, t):
     rho, momentum = s["rho"], s["momentum"]
 
     def update(w, g, v, m=None):
@@ -140,7 +123,6 @@ OPTIMIZERS = {
     "SGD": Rule(_SGD, lambda s: [1] if s["momentum"] else [], _sgd),
     "Adam": Rule(_BETAS, lambda s: [2], _adam),
     "AdamW": Rule({**_BETAS, "weight_decay": 0.004}, lambda s: [2], _adam),
-    "Nadam": Rule(_BETAS, lambda s: [2], _nadam),
     "RMSprop": Rule(_RMSPROP, lambda s: [1, 1] if s["momentum"] > 0 else [1], _rmsprop),
 }
 
@@ -159,17 +141,12 @@ def _clip(s, gradient, parts):
     """Limit a gradient in place; ``parts`` are those of the variables."""
     if s["clipnorm"]:
         for part in parts:
-            part *= s["clipnorm"] / max(_norm(part), s["clipnorm"])
+            part *= s["clipnorm"] / max(np.linalg.norm(part), s["clipnorm"])
     elif s["global_clipnorm"]:
-        norm, limit = _norm(gradient), s["global_clipnorm"]
+        norm, limit = np.linalg.norm(gradient), s["global_clipnorm"]
         np.multiply(gradient, limit * np.minimum(1 / norm, 1 / limit) + (norm - norm), out=gradient)
     elif s["clipvalue"]:
         np.clip(gradient, -s["clipvalue"], s["clipvalue"], out=gradient)
-
-
-def _norm(array):
-    flat = array.reshape(-1)
-    return np.sqrt(np.dot(flat, flat))
 
 
 # So many elements of a few arrays stay in the processor's cache through a step.
@@ -199,7 +176,7 @@ def optimizer_step(state, gradient):
         _clip(s, gradient, of_variables)
         if s["weight_decay"] is not None:
             np.subtract(w, w * _cast(s["weight_decay"], one) * lr, out=w)
-        update = step_of(s, lr, state.iterations + 1, state)
+        update = step_of(s, lr, state.iterations + 1)
         for chunk in chunks:
             update(*chunk)
         cut_subnormals(state.slots, state.iterations)

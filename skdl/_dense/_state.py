@@ -21,7 +21,6 @@ class State:
     draws: np.ndarray  # for each dropout layer, a seed and how often it drew
     iterations: int  # steps made
     learning_rate: float | None  # None where it follows a schedule
-    momentum_product: float = 1.0  # of Nadam
 
     def views(self, flat):
         """Return the parts of an array of all trainable weights, in their shapes."""
@@ -58,8 +57,7 @@ class State:
     def optimizer_variables(self):
         """Return copies of the values of Keras's ``optimizer.variables``, in their order."""
         rate = [] if self.learning_rate is None else [self.weights.dtype.type(self.learning_rate)]
-        last = [self.weights.dtype.type(self.momentum_product)] if self.network.optimizer == "Nadam" else []
-        return [np.int64(self.iterations), *rate, *(a.copy() for a in self._optimizer_arrays()), *last]
+        return [np.int64(self.iterations), *rate, *(array.copy() for array in self._optimizer_arrays())]
 
     def set_optimizer_variables(self, values):
         """Set what `optimizer_variables` returns."""
@@ -67,8 +65,6 @@ class State:
         self.iterations = int(iterations)
         if self.learning_rate is not None:
             self.learning_rate = float(values.pop(0))
-        if self.network.optimizer == "Nadam":
-            self.momentum_product = float(values.pop())
         for array, given in zip(self._optimizer_arrays(), values, strict=True):
             array[...] = given
 
@@ -100,19 +96,15 @@ def _slots(network):
 
 def _parts(flat, shapes):
     """Return views of consecutive parts of a flat array."""
-    parts, start = [], 0
-    for shape in shapes:
-        stop = start + math.prod(shape)
-        parts.append(flat[start:stop].reshape(shape))
-        start = stop
-    return parts
+    stops = np.cumsum([math.prod(shape) for shape in shapes], dtype=int)
+    return [part.reshape(shape) for part, shape in zip(np.split(flat, stops), shapes, strict=False)]
 
 
 def blank_state(network):
     """Return the state of a network before its first step, with zeros for weights, statistics and seeds."""
     dtype, settings = np.dtype(network.dtype), network.settings
-    n_weights = sum(v.size for v in network.variables if v.trainable)
-    n_statistics = sum(v.size for v in network.variables) - n_weights
+    n_weights = sum(math.prod(v.shape) for v in network.variables if v.trainable)
+    n_statistics = sum(math.prod(v.shape) for v in network.variables if not v.trainable)
     rate = settings["learning_rate"]
     return State(
         network,
@@ -134,25 +126,23 @@ def initial_state(network, seed):
 
     for layer in network.layers:
         for variable in layer.variables:
-            if variable.start is None:
+            start, shape, dtype = variable.start, variable.shape, state.weights.dtype
+            if start is None:
                 raise NotDense(f"Keras draws the first values of a {variable.name}.")
-            is_drawn = variable.start == "glorot_uniform"
-            weights.append(_glorot_uniform(variable, next_seed(), state) if is_drawn else variable.start)
+            if start == "glorot_uniform":
+                # keras/src/initializers/random_initializers.py: compute_fans and VarianceScaling. TensorFlow
+                # makes float32 of Python's numbers before it casts them.
+                fan = (shape[0] + shape[-1]) / 2
+                limit = dtype.type(np.float32(np.sqrt(3 * (1.0 / max(1.0, fan)))))
+                numbers = uniform(np.array([(next_seed(), 0)], np.int64), math.prod(shape), dtype)
+                start = (numbers * (limit + limit) - limit).reshape(shape)
+            weights.append(start)
         if layer.kind == "dropout":
             own = layer.settings["seed"]
             draws.append((next_seed() if own is None else own, 0))
     state.set_weights(weights)
     state.draws[...] = np.reshape(draws, (-1, 2))
     return state
-
-
-def _glorot_uniform(variable, seed, state):
-    # keras/src/initializers/random_initializers.py: compute_fans and VarianceScaling.
-    fan = (variable.shape[0] + variable.shape[-1]) / 2
-    # TensorFlow makes float32 of Python's numbers before it casts them.
-    limit = state.weights.dtype.type(np.float32(np.sqrt(3 * (1.0 / max(1.0, fan)))))
-    numbers = uniform(np.array([(seed, 0)], np.int64), variable.size, state.weights.dtype)
-    return (numbers * (limit + limit) - limit).reshape(variable.shape)
 
 
 # Random numbers: ``tf.random.stateless_uniform`` to the bit. Philox 4x32 with ten rounds: Salmon et al. 2011,

@@ -134,15 +134,7 @@ _TEXTS = {
     ``callbacks__<name>``, ``fit__<name>``, ``predict__<name>`` and ``score__<name>``. They
     are parameters like any other, and can be searched.""",
 }
-_ATTRIBUTES = """model_ : keras.Model
-        The trained model.
-    history_ : dict of str to list of float
-        Loss and metrics of every epoch, under Keras's names; NaN where there is no value,
-        as in epochs without validation.
-    best_epoch_ : int
-        Epoch, counted from 0, that is best by ``scoring`` (by the training loss where
-        there are no validation rows). With ``early_stopping`` the model has its weights.
-    n_iter_ : int
+FIT_ATTRIBUTES = """n_iter_ : int
         Number of epochs trained.
     engine_ : {"numpy", "compiled", "keras"}
         What trained the last fit.
@@ -153,7 +145,16 @@ _ATTRIBUTES = """model_ : keras.Model
     n_features_in_ : int
         Number of features seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where ``X`` had names that are strings.
+        Their names, where ``X`` had names that are strings."""
+_ATTRIBUTES = f"""model_ : keras.Model
+        The trained model.
+    history_ : dict of str to list of float
+        Loss and metrics of every epoch, under Keras's names; NaN where there is no value,
+        as in epochs without validation.
+    best_epoch_ : int
+        Epoch, counted from 0, that is best by ``scoring`` (by the training loss where
+        there are no validation rows). With ``early_stopping`` the model has its weights.
+    {FIT_ATTRIBUTES}
     target_encoder_, feature_encoder_ : transformer
         From ``y`` and ``X`` to what the model takes, and back.
     X_shape_, X_dtype_ : tuple of int, numpy.dtype

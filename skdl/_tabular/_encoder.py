@@ -154,16 +154,13 @@ class _Numbers(BaseEstimator):
     """Impute medians, scale, tell what was missing, and add minor components; scaled numbers come first.
 
     Far from 0, scaled numbers z are bent towards -3 or 3: they become z / sqrt(1 + (z / 3)^2) with
-    z = (x - median) / (third - first quartile) [1]. Where the quartiles are equal, z is
-    2 (x - median) / (max - min); a constant becomes 0.
+    z = (x - median) / (third - first quartile), as in Holzmüller et al. 2024, arXiv 2407.04491. Where the
+    quartiles are equal, z is 2 (x - median) / (max - min); a constant becomes 0.
 
     Minor components are principal components of small variance, scaled to variance 1: in what correlated
     columns differ. The network would need many epochs to see them. A component is taken where its variance is
     between 1e-6 and 0.1 times that of a column, and below what columns without correlation would show by
     chance.
-
-    .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
-       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491.
     """
 
     def fit_transform(self, X, y=None):

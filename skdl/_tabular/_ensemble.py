@@ -1,7 +1,7 @@
 """The network of the tabular estimators as a Keras model: layers, losses, learning rate.
 
-`skdl._tabular._fold_networks` computes the same in NumPy, and draws the weights. The model is made where
-Keras trains, and where ``model_`` is asked for.
+`skdl._tabular._fold_networks` computes the same in NumPy, and draws the weights, which are zero until
+`set_state`. The model is made where Keras trains, and where ``model_`` is asked for.
 
 In the network an array has the axes (folds, members, rows, features). All members of all folds are trained
 at the same time, by products of matrices over the folds. Weights are those of the neural-tangent
@@ -25,33 +25,12 @@ ops = keras.ops
 register = keras.saving.register_keras_serializable("skdl")
 
 
-class _Layer(keras.layers.Layer):
-    """A layer with weights that are zero until `TabularState` sets them."""
-
-    def _add(self, name, *shape):
-        return self.add_weight(shape=shape, initializer="zeros", name=name)
-
-
 @register
-class FoldsFirst(keras.layers.Layer):
-    """Turn (n_rows, n_folds, n_features) into (n_folds, n_rows, n_features)."""
-
-    def call(self, x):
-        """Put the folds first."""
-        return ops.transpose(x, (1, 0, 2))
-
-
-@register
-class PeriodicEmbedding(_Layer):
+class PeriodicEmbedding(keras.layers.Layer):
     """Append to the first features, the numeric ones, a few periodic functions of each.
 
     Feature x becomes [x, W2 cos(2 pi w1 x + b1) + b2], with weights of its own for each fold: "PBLD" of
-    Holzmüller et al. [1], after Gorishniy et al. [2].
-
-    .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned
-       MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491.
-    .. [2] Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in
-       tabular deep learning", NeurIPS 2022, arXiv 2203.05556.
+    Holzmüller et al. 2024, arXiv 2407.04491, after Gorishniy et al. 2022, arXiv 2203.05556.
     """
 
     def __init__(self, n_numeric, **kwargs):
@@ -60,29 +39,28 @@ class PeriodicEmbedding(_Layer):
 
     def build(self, input_shape):
         """Make the weights."""
-        each = input_shape[0], self.n_numeric
-        self.frequencies = self._add("frequencies", *each, 1, N_FREQUENCIES)
-        self.phases = self._add("phases", *each, 1, N_FREQUENCIES)
-        self.kernel = self._add("kernel", *each, N_FREQUENCIES, N_WAVES)
-        self.bias = self._add("bias", *each, 1, N_WAVES)
+        each = input_shape[1], self.n_numeric
+        self.frequencies = self.add_weight((*each, 1, N_FREQUENCIES), "zeros", name="frequencies")
+        self.phases = self.add_weight((*each, 1, N_FREQUENCIES), "zeros", name="phases")
+        self.kernel = self.add_weight((*each, N_FREQUENCIES, N_WAVES), "zeros", name="kernel")
+        self.bias = self.add_weight((*each, 1, N_WAVES), "zeros", name="bias")
 
     def call(self, x):
-        """Return features of shape (n_folds, n_rows, n_features + n_numeric * N_WAVES)."""
-        numeric = ops.transpose(x[..., : self.n_numeric], (0, 2, 1))[..., None]
+        """Return features of shape (n_rows, n_folds, n_features + n_numeric * N_WAVES)."""
+        numeric = ops.transpose(x[..., : self.n_numeric], (1, 2, 0))[..., None]
         waves = ops.cos(2 * math.pi * numeric * self.frequencies + self.phases)
         embedded = (ops.matmul(waves, self.kernel) + self.bias) * (1 / math.sqrt(N_FREQUENCIES))
-        embedded = ops.transpose(embedded, (0, 2, 1, 3))
-        embedded = ops.reshape(embedded, (x.shape[0], -1, self.n_numeric * N_WAVES))
+        embedded = ops.transpose(embedded, (2, 0, 1, 3))
+        embedded = ops.reshape(embedded, (-1, x.shape[1], self.n_numeric * N_WAVES))
         return ops.concatenate([x, embedded], axis=-1)
 
 
 @register
-class MemberScale(_Layer):
-    """Give each member of the ensemble its own scaling of the features, which starts at random.
+class MemberScale(keras.layers.Layer):
+    """Put the folds first, and give each member its own scaling of the features, which starts at random.
 
-    Members share all other weights but the last layer: "TabM-mini" of Y. Gorishniy, A. Kotelnikov and
-    A. Babenko, "TabM: advancing tabular deep learning with parameter-efficient ensembling", ICLR 2025,
-    arXiv 2410.24210.
+    Members share all other weights but the last layer: "TabM-mini" of Gorishniy et al. 2025, arXiv
+    2410.24210.
     """
 
     def __init__(self, n_members, **kwargs):
@@ -91,15 +69,16 @@ class MemberScale(_Layer):
 
     def build(self, input_shape):
         """Make the scalings."""
-        self.scale = self._add("scale", input_shape[0], self.n_members, 1, input_shape[-1])
+        _, n_folds, n_inputs = input_shape
+        self.scale = self.add_weight((n_folds, self.n_members, 1, n_inputs), "zeros", name="scale")
 
     def call(self, x):
         """Return features of shape (n_folds, n_members, n_rows, n_features)."""
-        return x[:, None] * (self.scale * MEMBER_RATE)
+        return ops.transpose(x, (1, 0, 2))[:, None] * (self.scale * MEMBER_RATE)
 
 
 @register
-class FoldDense(_Layer):
+class FoldDense(keras.layers.Layer):
     """Compute ``silu(x W / sqrt(n_inputs) + BIAS_RATE b)`` with weights that the members of a fold share."""
 
     def __init__(self, units, **kwargs):
@@ -109,8 +88,8 @@ class FoldDense(_Layer):
     def build(self, input_shape):
         """Make kernel and bias."""
         n_folds, n_inputs = input_shape[0], input_shape[-1]
-        self.kernel = self._add("kernel", n_folds, n_inputs, self.units)
-        self.bias = self._add("bias", n_folds, 1, self.units)
+        self.kernel = self.add_weight((n_folds, n_inputs, self.units), "zeros", name="kernel")
+        self.bias = self.add_weight((n_folds, 1, self.units), "zeros", name="bias")
 
     def call(self, x):
         """Return an array of shape (n_folds, n_members, n_rows, units)."""
@@ -122,7 +101,7 @@ class FoldDense(_Layer):
 
 
 @register
-class MemberOutput(_Layer):
+class MemberOutput(keras.layers.Layer):
     """Last layer, one for each member; with ``probabilities`` its outputs are logarithms of those of classes.
 
     In training the result has the shape (n_rows, n_folds, n_members, units), since each member has a loss of
@@ -137,8 +116,8 @@ class MemberOutput(_Layer):
     def build(self, input_shape):
         """Make kernel and bias."""
         n_folds, n_members, _, n_inputs = input_shape
-        self.kernel = self._add("kernel", n_folds, n_members, n_inputs, self.units)
-        self.bias = self._add("bias", n_folds, n_members, 1, self.units)
+        self.kernel = self.add_weight((n_folds, n_members, n_inputs, self.units), "zeros", name="kernel")
+        self.bias = self.add_weight((n_folds, n_members, 1, self.units), "zeros", name="bias")
 
     def call(self, x, training=False):
         """Return outputs, rows first."""
@@ -183,9 +162,7 @@ def keras_network(network, dropout=0.0):
     It maps (n_rows, n_folds, n_features) to (n_rows, n_folds, 1, n_units).
     """
     inputs = keras.Input((network.n_folds, network.n_features))
-    x = FoldsFirst()(inputs)
-    if network.n_numeric:
-        x = PeriodicEmbedding(network.n_numeric)(x)
+    x = PeriodicEmbedding(network.n_numeric)(inputs) if network.n_numeric else inputs
     x = MemberScale(network.n_members)(x)
     for size in network.hidden:
         x = FoldDense(size)(x)

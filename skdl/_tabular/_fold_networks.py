@@ -268,10 +268,8 @@ def _in_threads(network, n_rows, task):
                 except IndexError:
                     return
                 try:
-                    next(running)
-                    waiting.append(running)
-                except StopIteration:
-                    pass
+                    if next(running, "ended") is None:
+                        waiting.append(running)
                 except BaseException as error:
                     errors.append(error)
 

@@ -15,7 +15,13 @@ from skdl._backend import floatx
 from skdl._dense import NotDense
 from skdl._estimators._base import KerasEstimator
 from skdl._estimators._mixins import KerasClassifierMixin, KerasRegressorMixin
-from skdl._estimators._shared_params import CLASS_WEIGHT, SIZES, TRAINING_CONSTRAINTS, documented
+from skdl._estimators._shared_params import (
+    CLASS_WEIGHT,
+    FIT_ATTRIBUTES,
+    SIZES,
+    TRAINING_CONSTRAINTS,
+    documented,
+)
 from skdl._model._build import asks_keras
 from skdl._onnx import tabular_parts
 from skdl._tabular import _fold_networks
@@ -98,7 +104,7 @@ _TEXTS = {
     "time_limit": """float or None
         Seconds that a fit may take. Training ends between two epochs, after at least one; the
         learning rate falls to zero by then. The result depends on the speed of the machine.""",
-    "attributes": """n_folds_ : int
+    "attributes": f"""n_folds_ : int
         Number of folds.
     neighbors_ : object or None
         The similar rows that have a share in the predictions, with this share as ``neighbors_.share``.
@@ -108,22 +114,11 @@ _TEXTS = {
     best_epoch_ : int
         Epoch, counted from 0, with the lowest validation loss. With ``early_stopping`` the
         model has its weights.
-    n_iter_ : int
-        Number of epochs trained.
     table_reader_ : transformer
         From the table to floats, in which categories are codes.
     feature_encoder_ : transformer
         From these to what the network takes.
-    engine_ : {"numpy", "compiled", "keras"}
-        What trained the last fit.
-    engine_reason_ : str or None
-        Why ``keras.Model.fit`` trained; None where it did not.
-    callbacks_ : list of keras.callbacks.Callback
-        Those of the last fit.
-    n_features_in_ : int
-        Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where ``X`` had names that are strings.""",
+    {FIT_ATTRIBUTES}""",
     "references": """.. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong
        pre-tuned MLPs and boosted trees on tabular data", NeurIPS 2024, arXiv 2407.04491: scaling,
        parametrisation, periodic features.
