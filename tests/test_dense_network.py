@@ -371,6 +371,23 @@ def test_blas_has_one_thread_until_the_last_of_those_who_ask_for_it_leaves():
     assert n_blas_threads() == before
 
 
+def test_a_thread_limits_blas_also_where_another_one_has_done_so():
+    before, seen = n_blas_threads(), []
+
+    def train():
+        with _dense.one_blas_thread(2**20):
+            seen.append(n_blas_threads())
+        seen.append(n_blas_threads())
+
+    with threadpool_limits(2):
+        limited = n_blas_threads()
+        thread = threading.Thread(target=train)
+        thread.start()
+        thread.join()
+    assert seen == [[1] * len(before), limited]
+    assert n_blas_threads() == before
+
+
 @pytest.mark.parametrize("n_products", [1, 2**30])
 def test_blas_keeps_its_threads_for_tiny_and_for_large_products(n_products):
     before = n_blas_threads()

@@ -26,15 +26,24 @@ _AT_ONCE = 2**16
 _TINY, _LARGE = 2**14, 2**23
 # The number of threads belongs to the process: the first one inside sets it, the last one puts it back.
 _lock = threading.Lock()
-_limits = []
+_before = []
 _n_inside = 0
 
-_controller = functools.cache(ThreadpoolController)
+_libraries = functools.cache(lambda: ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 def blas_threads():
     """Return how many threads NumPy's products of matrices may have."""
-    return max((each["num_threads"] for each in _controller().select(user_api="blas").info()), default=1)
+    return max((library.num_threads for library in _libraries()), default=1)
+
+
+def _set_blas_threads(numbers):
+    for library, number in zip(_libraries(), numbers, strict=True):
+        # Since threadpoolctl 3.8 a thread can't set it while another one that has done so lives.
+        release = getattr(library, "clear_controlling_thread", lambda force: None)
+        release(force=True)
+        library.set_num_threads(number)
+        release(force=True)
 
 
 @contextlib.contextmanager
@@ -46,7 +55,8 @@ def one_blas_thread(n_products):
     global _n_inside
     with _lock:
         if not _n_inside:
-            _limits.append(_controller().limit(limits=1, user_api="blas"))
+            _before[:] = [library.num_threads for library in _libraries()]
+            _set_blas_threads([1] * len(_before))
         _n_inside += 1
     try:
         yield
@@ -54,7 +64,7 @@ def one_blas_thread(n_products):
         with _lock:
             _n_inside -= 1
             if not _n_inside:
-                _limits.pop().restore_original_limits()
+                _set_blas_threads(_before)
 
 
 @np.errstate(all="ignore")
