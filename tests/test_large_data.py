@@ -82,7 +82,7 @@ def test_other_networks_are_those_of_the_array(stored, kind, engine):
     X = rng.random((N, 6, 6))
     params = {"filters": (2,), "hidden_layer_sizes": (), "validation_split": 0.2, "random_state": 0}
     large = stored(X, kind)
-    network = CNNClassifier(**params, batch_size=100, engine=engine)
+    network = CNNClassifier(**params, epochs=2, batch_size=100, engine=engine)
     of_large = clone(network).fit(large, Y)
     assert of_large.engine_ == engine
     of_array = network.fit(X, Y)

@@ -303,8 +303,11 @@ def test_ready_made_networks_end_in_float32_under_a_mixed_policy(half, make):
     network = make().fit(X, BINARY).model_
     assert network.layers[-1].compute_dtype == "float32"
     assert network.layers[0].compute_dtype != "float32"
-    images = CNNClassifier((4,), hidden_layer_sizes=(), epochs=1).fit(RNG.random((20, 8, 8)), BINARY[:20])
-    assert images.model_.layers[-1].compute_dtype == "float32"
+
+
+def test_networks_for_images_end_in_float32_under_a_mixed_policy(half):
+    clf = CNNClassifier((4,), hidden_layer_sizes=(), epochs=1).fit(RNG.random((20, 8, 8)), BINARY[:20])
+    assert clf.model_.layers[-1].compute_dtype == "float32"
 
 
 # One-hot rows of two columns and more

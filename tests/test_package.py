@@ -228,7 +228,7 @@ def test_scikeras_works_as_ever_before_skdl_and_networks_are_saved_and_copied_be
         X, y = np.random.default_rng(0).random((60, 3)), np.arange(60) % 2
         layers = [keras.Input((3,)), keras.layers.Dropout(0.5, seed=0), keras.layers.Dense(1, "sigmoid")]
         model = keras.Sequential(layers)
-        model.compile("sgd", keras.losses.BinaryCrossentropy(), metrics=[keras.metrics.AUC()])
+        model.compile("sgd", keras.losses.BinaryCrossentropy(), metrics=[keras.metrics.MeanSquaredError()])
         for clf in (skdl.DNNClassifier((4,), epochs=1), skdl.KerasClassifier(model, epochs=1)):
             clf.fit(X, y)
             skdl.save(clf, PATH)
