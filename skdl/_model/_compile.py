@@ -227,28 +227,22 @@ def make_callbacks(items, params):
     if inspect.isclass(items):
         items = _make("callback", items, params, None)
     elif params and isinstance(items, keras.callbacks.Callback):
-        items = _callback_with(items, params)
+        try:
+            items = copy.deepcopy(items, {id(getattr(items, private.WATCHED_MODEL, None)): None})
+        except Exception as error:
+            raise TypeError(
+                f"The callback {items!r} can't be copied with the parameters {params!r} ({error}). Give "
+                "its class instead of an instance, or an instance without parameters callbacks__<name>."
+            ) from error
+        for name, value in params.items():
+            if not hasattr(items, name):
+                raise ValueError(
+                    f"{type(items).__name__} has no parameter {name!r}.{nearest(name, vars(items))}"
+                )
+            setattr(items, name, value)
     if not isinstance(items, keras.callbacks.Callback):
         raise TypeError(
             "callbacks must be a keras.callbacks.Callback, a class of them, or a list or dict of "
             f"these; got {items!r} of type {type(items).__name__}."
         )
     return [items]
-
-
-def _callback_with(callback, params):
-    """Return a copy of a callback with some attributes changed, without its model."""
-    try:
-        changed = copy.deepcopy(callback, {id(getattr(callback, private.WATCHED_MODEL, None)): None})
-    except Exception as error:
-        raise TypeError(
-            f"The callback {callback!r} can't be copied with the parameters {params!r} ({error}). Give its "
-            "class instead of an instance, or an instance without parameters callbacks__<name>."
-        ) from error
-    for name, value in params.items():
-        if not hasattr(changed, name):
-            raise ValueError(
-                f"{type(callback).__name__} has no parameter {name!r}.{nearest(name, vars(changed))}"
-            )
-        setattr(changed, name, value)
-    return changed

@@ -130,46 +130,41 @@ def columns_of(X, estimator):
 
 def _column(values, name, estimator):
     """Return a column as an array of numbers, of text, or of arrays of one shape."""
+    import pandas as pd  # which DNNClassifier and the like do without
+
     array = np.asarray(values)
     if array.dtype.kind in "SUTO":
-        array = _of_objects(array.astype(object), name, estimator)
-    if array.dtype.kind in "fiub":
-        assert_all_finite(array, input_name=f"column {name!r} of X")
-    elif array.dtype.kind != "O":
+        array = array.astype(object)
+        n_missing = np.sum(pd.isna(array))
+        if n_missing:
+            raise ValueError(
+                f"The column {name!r} of X has {n_missing} missing values, which {estimator} does not "
+                "accept. Fill them by SimpleImputer in a Pipeline before it."
+            )
+        kinds = {type(value) for value in array.ravel()}
+        if kinds <= {str, np.str_}:
+            return array.astype(str).astype(object)
+        try:
+            cells = [np.array(list(value)) if np.ndim(value) else np.asarray(value) for value in array]
+            array = np.stack(cells)
+        except ValueError:
+            shapes = sorted({str(cell.shape) for cell in cells})
+            raise ValueError(
+                f"The cells of column {name!r} of X are arrays of the shapes {', '.join(shapes)}, but must "
+                "have one shape. Pad them first, for example by keras.utils.pad_sequences."
+            ) from None
+        if array.dtype.kind not in "fiub":
+            raise ValueError(
+                f"The column {name!r} of X holds values of the types {sorted(k.__name__ for k in kinds)}, "
+                "but must hold numbers, text, or arrays of numbers of one shape."
+            )
+    if array.dtype.kind not in "fiub":
         raise ValueError(
             f"The column {name!r} of X holds {array.dtype}, but {estimator} hands numbers and text to its "
             "model. Turn it into numbers before, such as days since the first date."
         )
+    assert_all_finite(array, input_name=f"column {name!r} of X")
     return array
-
-
-def _of_objects(array, name, estimator):
-    import pandas as pd  # which DNNClassifier and the like do without
-
-    n_missing = np.sum(pd.isna(array))
-    if n_missing:
-        raise ValueError(
-            f"The column {name!r} of X has {n_missing} missing values, which {estimator} does not accept. "
-            "Fill them by SimpleImputer in a Pipeline before it."
-        )
-    kinds = {type(value) for value in array.ravel()}
-    if kinds <= {str, np.str_}:
-        return array.astype(str).astype(object)
-    try:
-        cells = [np.array(list(value)) if np.ndim(value) else np.asarray(value) for value in array]
-        numbers = np.stack(cells)
-    except ValueError:
-        shapes = sorted({str(cell.shape) for cell in cells})
-        raise ValueError(
-            f"The cells of column {name!r} of X are arrays of the shapes {', '.join(shapes)}, but must have "
-            "one shape. Pad them first, for example by keras.utils.pad_sequences."
-        ) from None
-    if numbers.dtype.kind not in "fiub":
-        raise ValueError(
-            f"The column {name!r} of X holds values of the types {sorted(k.__name__ for k in kinds)}, but "
-            "must hold numbers, text, or arrays of numbers of one shape."
-        )
-    return numbers
 
 
 def input_specs(model):

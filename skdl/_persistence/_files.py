@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import tempfile
-import types
 from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
@@ -82,8 +81,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     True
     """
     for value in functions_and_classes(estimator):
-        if isinstance(value, types.FunctionType | type):
-            check_importable(value)
+        check_importable(value)
     payload = skops.io.dumps(_without_rows(estimator), compression=ZIP_DEFLATED, compresslevel=1)
     header = json.dumps({"versions": {name: version(name) for name in _PACKAGES}}).encode()
     body = header + b"\n" + payload

@@ -165,18 +165,16 @@ def from_plain(plain):
     done = {}
 
     def restored(value):
-        if isinstance(value, _PlainPart | _PlainCallback) and id(value) not in done:
-            done[id(value)] = part(value)
-        return done.get(id(value), value)
-
-    def part(value):
-        if not isinstance(value, _PlainCallback):
-            return _restored(value, plain["known"])
-        if not issubclass(value.kind, keras.callbacks.Callback):
+        if id(value) in done or not isinstance(value, _PlainPart | _PlainCallback):
+            return done.get(id(value), value)
+        if isinstance(value, _PlainPart):
+            done[id(value)] = _restored(value, plain["known"])
+        elif issubclass(value.kind, keras.callbacks.Callback):
+            done[id(value)] = callback = object.__new__(value.kind)
+            vars(callback).update(mapped(restored, value.state))
+        else:
             raise ValueError(f"{value.kind!r} is no class of callbacks.")
-        callback = object.__new__(value.kind)
-        vars(callback).update(mapped(restored, value.state))
-        return callback
+        return done[id(value)]
 
     return mapped(restored, plain["thing"])
 
@@ -292,7 +290,7 @@ def _add_lacking(part, lacking, weights):
 
 def check_importable(value):
     """Raise TypeError for a function or class that can't be found by its name when a file is loaded."""
-    if not is_importable(value) and not isinstance(value, types.BuiltinFunctionType):
+    if isinstance(value, types.FunctionType | type) and not is_importable(value):
         raise TypeError(
             f"{value!r} can't be saved: it is defined in a function, or is a lambda. Define it in a module, "
             "or use pickle or joblib."
