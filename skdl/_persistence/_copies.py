@@ -26,9 +26,8 @@ _TRANSIENT = {
     **dict.fromkeys(("train_function", "test_function", "predict_function"), type(None)),
     **{"_eval_epoch_iterator": type(None), "_losses": list, "_losses_override": list, "_loss_ids": set},
 }
-# Attributes of Keras's trackers. What they look for among a layer's attributes, by the name of the list that
-# they fill.
-_TRACKER = {"stored_ids", "config"}
+_TRACKER = {"stored_ids", "config"}  # the attributes of Keras's trackers
+# What trackers look for among a layer's attributes, by the name of the list that they fill.
 _TRACKED = {
     "variables": lambda x: isinstance(x, keras.Variable),
     "trainable_variables": lambda x: isinstance(x, keras.Variable) and x.trainable,

@@ -80,17 +80,17 @@ class _PlainPart:
 
     def __init__(self, part, has_state):
         if has_state:
-            self.file, self.seeds = _file_of(part), [seed.numpy() for seed in _seed_states(part)]
+            self.content, self.seeds = _file_of(part), [seed.numpy() for seed in _seed_states(part)]
         else:
             config = keras.saving.serialize_keras_object(part)
             config.pop("build_config", None)  # a FeatureSpace that is built from it passes for adapted
-            self.file, self.seeds = json.dumps(config), None
+            self.content, self.seeds = json.dumps(config), None
         self.lacking, self.name = _lacking(part, getattr(part, "weights", ())), part.name
 
     def config(self):
         if self.seeds is None:
-            return json.loads(self.file)
-        with zipfile.ZipFile(io.BytesIO(self.file)) as archive:
+            return json.loads(self.content)
+        with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
             return json.loads(archive.read("config.json"))
 
     def restored(self, known):
@@ -99,7 +99,7 @@ class _PlainPart:
         else:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, "model.keras")
-                path.write_bytes(self.file)
+                path.write_bytes(self.content)
                 part = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
             for state, value in zip(_seed_states(part), self.seeds, strict=True):
                 state.assign(value)
