@@ -49,7 +49,7 @@ class State:
 
     def _optimizer_arrays(self):
         slots, arrays = iter(self.slots), []
-        for n in _slots(self.network):
+        for n in OPTIMIZERS[self.network.optimizer].slots(self.network.settings):
             of_slots = [self.views(next(slots)) for _ in range(n)]
             arrays += [array for of_variable in zip(*of_slots, strict=True) for array in of_variable]
         return arrays
@@ -90,10 +90,6 @@ class State:
         vars(self).update(state, network=network_of(**state["network"]))
 
 
-def _slots(network):
-    return OPTIMIZERS[network.optimizer].slots(network.settings)
-
-
 def _parts(flat, shapes):
     """Return views of consecutive parts of a flat array."""
     parts, start = [], 0
@@ -109,12 +105,12 @@ def blank_state(network):
     dtype, settings = np.dtype(network.dtype), network.settings
     n_weights = sum(math.prod(v.shape) for v in network.variables if v.trainable)
     n_statistics = sum(math.prod(v.shape) for v in network.variables if not v.trainable)
-    rate = settings["learning_rate"]
+    n_slots, rate = sum(OPTIMIZERS[network.optimizer].slots(settings)), settings["learning_rate"]
     return State(
         network,
         weights=np.zeros(n_weights, dtype),
         statistics=np.zeros(n_statistics, dtype),
-        slots=np.zeros((sum(_slots(network)), n_weights), dtype),
+        slots=np.zeros((n_slots, n_weights), dtype),
         draws=np.zeros((sum(layer.kind == "dropout" for layer in network.layers), 2), np.int64),
         iterations=0,
         learning_rate=float(dtype.type(rate)) if isinstance(rate, float) else None,

@@ -50,7 +50,7 @@ class TableReader(TransformerMixin, BaseEstimator):
         values = np.empty(table.shape)
         for i in np.flatnonzero(~self.is_categorical_):
             column = table.iloc[:, i]
-            if pd.api.types.is_datetime64_any_dtype(column.dtype) or column.dtype.kind == "m":
+            if column.dtype.kind in "mM":
                 raise TypeError(
                     f"Column {column.name!r} holds dates or durations. Turn it into numbers first, such as "
                     "the day of the year, or days since some date."

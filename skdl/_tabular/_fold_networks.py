@@ -128,9 +128,8 @@ class TabularState:
         vars(self).update(state, network=TabularNetwork(*state["network"]))
 
     def copy(self):
-        """Return a copy that shares no array."""
-        slots = None if self.slots is None else self.slots.copy()
-        return replace(self, weights=self.weights.copy(), slots=slots)
+        """Return a copy that shares no array, without Adam's sums."""
+        return replace(self, weights=self.weights.copy(), slots=None)
 
     def parts(self, array):
         """Return views of the variables in an array whose last axis has the weights of a fold, by name."""

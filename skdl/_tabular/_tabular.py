@@ -24,16 +24,9 @@ from skdl._estimators._shared_params import (
 )
 from skdl._model._build import asks_keras
 from skdl._onnx import tabular_parts
-from skdl._tabular import _fold_networks
+from skdl._tabular import _fold_networks, _folds
 from skdl._tabular._encoder import TableEncoder, TableReader, as_table
 from skdl._tabular._fold_networks import TabularNetwork, TabularState, TimeLimit
-from skdl._tabular._folds import (
-    MOST_EPOCHS,
-    default_batch_size,
-    default_epochs,
-    default_members,
-    side_by_side,
-)
 from skdl._tabular._neighbors import MOST_ROWS, Neighbors
 from skdl._targets._encoders import StandardizedTargetEncoder
 from skdl._training._fit import train_dense
@@ -176,7 +169,7 @@ class _TabularMixin:
         # `_settle` replaces what depends on the number of rows.
         return {
             **super()._fit_settings(arguments),
-            "epochs": MOST_EPOCHS if self.epochs == "auto" else self.epochs,
+            "epochs": _folds.MOST_EPOCHS if self.epochs == "auto" else self.epochs,
             "batch_size": None,
             "validation_split": self.validation_split if self.early_stopping and self.n_folds == 1 else 0,
             "early_stopping": False,
@@ -186,9 +179,8 @@ class _TabularMixin:
         # Not folds, which would hold rows that a sampler has copied or mixed.
         if not self.early_stopping:
             return None
-        strata = self._target_kind.strata(np.asarray(y))
         holdout = Holdout(self.validation_split, self._draw_seed())
-        return holdout.split(_num_samples(X), y, strata=strata, groups=groups)
+        return holdout.split(_num_samples(X), y, strata=self._strata_of(np.asarray(y)), groups=groups)
 
     def _tabular_network(self):
         sizes, encoder = self.hidden_layer_sizes, self.feature_encoder_
@@ -196,7 +188,7 @@ class _TabularMixin:
             encoder.n_encoded_,
             encoder.n_numeric_ if self.numeric_embedding else 0,
             self.n_folds_,
-            default_members(self.n_folds_) if self.n_members == "auto" else int(self.n_members),
+            _folds.default_members(self.n_folds_) if self.n_members == "auto" else int(self.n_members),
             tuple(int(size) for size in ([sizes] if isinstance(sizes, Integral) else sizes)),
             self.n_classes_ if self._classify else self.n_outputs_,
             self._classify,
@@ -244,7 +236,7 @@ class _TabularMixin:
             self.neighbors_ = Neighbors(train.X[:, 0], y, train.weight, n_classes)
         holds_folds_out = self.early_stopping and held_out is None
         random_state = check_random_state(self._seed)
-        train, held_out = side_by_side(
+        train, held_out = _folds.side_by_side(
             train, held_out, self.n_folds_, self._classify, holds_folds_out, random_state
         )
         plan = self._settle(plan, train.n, validates=held_out is not None)
@@ -264,9 +256,9 @@ class _TabularMixin:
         epochs, batch_size, patience = self.epochs, self.batch_size, self.n_iter_no_change
         if epochs == "auto":
             network = self._tabular_network()
-            epochs = default_epochs(n_rows, network.n_products, network.n_folds * network.n_members)
+            epochs = _folds.default_epochs(n_rows, network.n_products, network.n_folds * network.n_members)
         if batch_size == "auto":
-            batch_size = default_batch_size(n_rows)
+            batch_size = _folds.default_batch_size(n_rows)
         if patience == "auto":
             patience = max(5, int(0.3 * epochs))
         return replace(
