@@ -91,7 +91,11 @@ def test_optimizers_losses_and_callbacks_get_numbers_of_python():
             (np.int64(4),), batch_norm=np.bool_(True), batch_size=np.int64(30), optimizer=np.str_("sgd")
         ),
         CNNClassifier(
-            np.int64(2), kernel_size=np.int64(1), image_shape=tuple(np.array([2, 2])), epochs=np.int64(1)
+            np.int64(2),
+            kernel_size=np.int64(1),
+            image_shape=tuple(np.array([2, 2])),
+            epochs=np.int64(1),
+            batch_size=np.int64(30),
         ),
         TabularClassifier(
             np.array([8]),

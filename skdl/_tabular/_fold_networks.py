@@ -267,7 +267,7 @@ def _in_threads(network, n_rows, task):
                 except IndexError:
                     return
                 try:
-                    if next(running, "ended") is None:
+                    if next(running, "ended") is None:  # a slice has ended
                         waiting.append(running)
                 except BaseException as error:
                     errors.append(error)

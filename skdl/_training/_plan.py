@@ -321,7 +321,8 @@ class Plan:
         """Return the plan with the rows of each step as numbers, for ``n`` rows to train on."""
         batch_size = n if self.batch_size == -1 else self.batch_size or 32
         of_validation = n if self.validation_batch_size == -1 else self.validation_batch_size or batch_size
-        return replace(self, batch_size=batch_size, validation_batch_size=of_validation)
+        # TensorFlow does not take NumPy's integers for Python's.
+        return replace(self, batch_size=int(batch_size), validation_batch_size=int(of_validation))
 
     @property
     def end(self):
