@@ -168,7 +168,7 @@ def floatx(request):
 
 
 @pytest.mark.parametrize(("name", "settings"), OPTIMIZER_SETTINGS)
-def test_fifty_steps_of_an_optimizer_are_kerass(name, settings, floatx):
+def test_twenty_steps_of_an_optimizer_are_kerass(name, settings, floatx):
     rng = np.random.default_rng(0)
     network = _dense.network_of(
         (6,),
@@ -183,7 +183,7 @@ def test_fifty_steps_of_an_optimizer_are_kerass(name, settings, floatx):
     theirs.build(variables)
     gradient = np.empty_like(state.weights)
     step = optimizer_step(state, gradient)
-    for _ in range(50):
+    for _ in range(20):
         given = rng.normal(size=gradient.size).astype(floatx)
         theirs.apply([tf.constant(g) for g in state.views(given)], variables)
         gradient[...] = given

@@ -625,7 +625,7 @@ def trained(variant, engine="auto", **args):
         # A few steps take less time than a trace. Keras 3.15 has another mean loss of two outputs there.
         model.run_eagerly = engine == "keras" and len(model.outputs) == 1
         x, y = data_of(model)
-        args = {"batch_size": 16, "epochs": 2, "seed": 3, **args}
+        args = {"batch_size": 20, "epochs": 2, "seed": 3, **args}
         history = engine_training.train(model, x, y, engine=engine, **args)
     assert engine != "auto" or history.engine == "compiled", history.reason
     return [*model.get_weights(), *map(np.array, history.history.values())]

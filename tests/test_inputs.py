@@ -108,26 +108,26 @@ COMBINATIONS = [
 ]
 
 
-# Each pair of inputs, library and form; all three of them in half of the cases.
-PAIRS = [
-    pytest.param(branches, library, ("list", "dict")[(i + j) % 2], id="+".join(branches) + f"-{library}")
+LIBRARIES = ["pandas", "polars", "dict"]
+# The library of the rows to train on, and the form of the inputs; each library with both forms.
+TRAININGS = [
+    pytest.param(branches, LIBRARIES[i % 3], ("list", "dict")[i % 2], id="+".join(branches))
     for i, branches in enumerate(COMBINATIONS)
-    for j, library in enumerate(["pandas", "polars", "dict"])
 ]
 
 
-@pytest.mark.parametrize(("branches", "library", "form"), PAIRS)
+@pytest.mark.parametrize(("branches", "library", "form"), TRAININGS)
 def test_a_frame_gives_what_plain_keras_gives(branches, library, form):
-    X = frame(library, names_of(branches))
-    fitted = classifier(branches, form).fit(X, Y)
+    fitted = classifier(branches, form).fit(frame(library, names_of(branches)), Y)
     assert fitted.engine_ == "compiled"
-    ours = fitted.predict_proba(X)[:, 1]
     inputs = arrays(branches)
     expected = fitted.model_.predict(
         inputs if form == "dict" else list(inputs.values()) if len(branches) > 1 else inputs[branches[0]],
         verbose=0,
     )
-    np.testing.assert_allclose(ours, expected.ravel(), rtol=1e-6)
+    for each in LIBRARIES:
+        ours = fitted.predict_proba(frame(each, names_of(branches)))[:, 1]
+        np.testing.assert_allclose(ours, expected.ravel(), rtol=1e-6, err_msg=each)
     assert list(fitted.feature_names_in_) == names_of(branches)
     assert fitted.n_features_in_ == len(names_of(branches))
 
