@@ -24,21 +24,33 @@ def seeded(seed, *, user_code=True):
     seed, by ``keras.utils.set_random_seed`` or one of the functions that this calls, all draw from that seed
     from there on.
     """
-    set_by_user = []
-    with drawing_from(seed) as seed_anew:
-        if not user_code:
-            yield set_by_user
-            return
+    set_by_user, thread = [], threading.get_ident()
 
-        def hear(seed):
-            set_by_user.append(seed)
-            seed_anew(seed)
+    def heard(module, function):
+        function = getattr(function, "__wrapped__", function)  # not that of a `seeded` around this one
 
-        with _seeding, _global_states_kept():
+        @functools.wraps(function)
+        def set_seed(*args, **kwargs):
+            own = threading.get_ident() == thread
+            if own:
+                set_by_user.append(_as_integer(*args[:1], *kwargs.values()))
+                seed_anew(set_by_user[-1])
+            if not own or module is not tf.random:  # TensorFlow's own seed stays unchanged
+                function(*args, **kwargs)
+
+        return set_seed
+
+    with drawing_from(seed) as seed_anew, contextlib.ExitStack() as stack:
+        if user_code:
+            stack.enter_context(_seeding)
+            stack.enter_context(_global_states_kept())
             random.seed(seed)
             np.random.seed(seed)
-            with _heard(hear):
-                yield set_by_user
+            for module, name in ((random, "seed"), (np.random, "seed"), (tf.random, "set_seed")):
+                function = getattr(module, name)
+                stack.callback(setattr, module, name, function)
+                setattr(module, name, heard(module, function))
+        yield set_by_user
 
 
 @contextlib.contextmanager
@@ -57,32 +69,6 @@ def drawing_from(seed):
             seed_process(seed)
         stack.enter_context(tf.variable_creator_scope(private.made_by_one_kernel))
         yield seed_anew
-
-
-@contextlib.contextmanager
-def _heard(hear):
-    """Call a function with each seed that is set in this thread; TensorFlow's own stays unchanged."""
-    thread = threading.get_ident()
-
-    def heard(module, function):
-        function = getattr(function, "__wrapped__", function)  # not that of a `seeded` around this one
-
-        @functools.wraps(function)
-        def set_seed(*args, **kwargs):
-            own = threading.get_ident() == thread
-            if own:
-                hear(_as_integer(*args[:1], *kwargs.values()))
-            if not own or module is not tf.random:
-                function(*args, **kwargs)
-
-        return set_seed
-
-    with contextlib.ExitStack() as stack:
-        for module, name in ((random, "seed"), (np.random, "seed"), (tf.random, "set_seed")):
-            function = getattr(module, name)
-            stack.callback(setattr, module, name, function)
-            setattr(module, name, heard(module, function))
-        yield
 
 
 def _as_integer(seed=None, *others):

@@ -227,7 +227,18 @@ class Pass(Program):
     """One pass through data, a batch at a time, by a method of a model: "train_step" or "test_step"."""
 
     def __init__(self, model, method, layout, variables):
-        step = _step(model, method, layout)
+        call = getattr(model, method)
+
+        # As Keras makes it: by XLA where the user compiled with ``jit_compile=True``, and on a GPU by itself.
+        @tf.function(autograph=False, input_signature=layout.specs, jit_compile=model.jit_compile or None)
+        def step(*flat):
+            data = layout.nested(flat)
+            if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+                return call(data)
+            # Keras's optimizers then do not add their gradients up over replicas, of which there is one.
+            # TensorFlow 2.21 registers a gradient for this sum at each trace, and keeps the graph for ever.
+            return tf.distribute.get_replica_context().merge_call(lambda _: call(data))
+
         logs = step.get_concrete_function().structured_outputs
         # Keras takes the logs of the last step, unless the metrics of the model have their names.
         metrics = model.get_metrics_result()
@@ -280,23 +291,6 @@ class Pass(Program):
         if self._takes_metrics:
             return dict(model.get_metrics_result())
         return tf.nest.pack_sequence_as(self._names, last)
-
-
-def _step(model, method, layout):
-    """Return a step of the model as a ``tf.function`` of flat tensors, by XLA where Keras does so."""
-    method = getattr(model, method)
-
-    # As Keras makes it: where the user compiled with ``jit_compile=True``, and on a GPU by itself.
-    @tf.function(autograph=False, input_signature=layout.specs, jit_compile=model.jit_compile or None)
-    def step(*flat):
-        data = layout.nested(flat)
-        if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
-            return method(data)
-        # Keras's optimizers then do not add their gradients up over replicas, of which there is one.
-        # TensorFlow 2.21 registers a gradient for this sum at each trace, and keeps the graph for ever.
-        return tf.distribute.get_replica_context().merge_call(lambda _: method(data))
-
-    return step
 
 
 def training_variables(model):

@@ -251,32 +251,21 @@ def batches(x, size):
     return _Batches((without_sparse(x),), batch_size=size, seed=0, shuffle=False)
 
 
-@contextlib.contextmanager
-def _quiet_tracing():
-    """Keep TensorFlow's advice about tracing often out of the log, for this thread.
-
-    It counts the models of a process as one function that is traced again and again.
-    """
-    thread, logger = threading.get_ident(), tf.get_logger()
-
-    def is_other(record):
-        return threading.get_ident() != thread or "triggered tf.function retracing" not in str(record.msg)
-
-    logger.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_other)
-
-
 def _keras_fit(model, data, validation, plan, seed, callbacks):
     """Train a compiled Keras model in place by its ``fit``."""
     batches = _Batches(data, batch_size=plan.batch_size, seed=seed, shuffle=plan.shuffle)
     if validation is not None:
         validation = _Batches(validation, batch_size=plan.validation_batch_size, seed=seed, shuffle=False)
+    thread, logger = threading.get_ident(), tf.get_logger()
+
+    def is_told(record):
+        # TensorFlow counts the models of a process as one function that is traced again and again.
+        return threading.get_ident() != thread or "triggered tf.function retracing" not in str(record.msg)
+
+    logger.addFilter(is_told)
     try:
         # Without a lock: other threads, for which a callback may wait, train and predict meanwhile.
-        with drawing_from(seed), _quiet_tracing():
+        with drawing_from(seed):
             return model.fit(
                 batches,
                 epochs=plan.end,
@@ -289,6 +278,7 @@ def _keras_fit(model, data, validation, plan, seed, callbacks):
                 **plan.fit_args,
             )
     finally:
+        logger.removeFilter(is_told)
         for each in filter(None, (batches, validation)):
             each.release()
 
