@@ -246,7 +246,9 @@ def test_what_is_not_known_for_certain_is_trained_by_tensorflow(name):
 
 
 @pytest.mark.parametrize(
-    "params", [{"loss": "mape"}, {"optimizer": "nadam"}, {"optimizer": keras.optimizers.Nadam(0.01)}], ids=str
+    "params",
+    [{"loss": "mape"}, {"optimizer": "nadam"}, {"optimizer": keras.optimizers.Nadam(0.01)}],
+    ids=["loss", "name", "instance"],
 )
 def test_rare_losses_and_optimizers_are_compiled(params):
     X, y = DIABETES
