@@ -433,7 +433,7 @@ def test_what_cannot_be_copied_is_named():
             return inputs
 
     model = around(Reading())
-    with pytest.raises(TypeError, match=r"layer 'reader' of class Reading .* 'rows' .*__getstate__"):
+    with pytest.raises(TypeError, match=r"Reading\(reader\) can't be .* 'rows' .*__getstate__"):
         copied(model)
 
 

@@ -618,6 +618,11 @@ def test_saving_replaces_a_file_as_a_whole_or_not_at_all(fitted, file, tmp_path,
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_has_the_permissions_of_other_new_files(file, tmp_path):
+    (tmp_path / "other").touch()
+    assert file.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 @pytest.mark.parametrize("name", ["classifier", "images", "own model", "pipeline"])
 def test_a_file_is_as_large_as_the_weights_and_the_optimizers_state(fitted, name, tmp_path):
     estimator, _, _ = fitted(name)

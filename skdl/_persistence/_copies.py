@@ -176,6 +176,7 @@ class _Pickler(cloudpickle.Pickler):
         try:
             self.dump(state)
         except Exception as error:
+            named = f"{type(part).__name__}({getattr(part, 'name', '')})"
             probe = _Pickler(self._share, self._enters)
             probe.part = self.part
             for name, value in state.items() if isinstance(state, dict) else ():
@@ -183,11 +184,11 @@ class _Pickler(cloudpickle.Pickler):
                     probe.dump(value)
                 except Exception as reason:
                     raise TypeError(
-                        f"{_described(part)} can't be copied or pickled: its attribute {name!r} holds "
+                        f"{named} can't be copied or pickled: its attribute {name!r} holds "
                         f"{value!r} ({reason}). Make it where it is used, or define __getstate__ and "
                         f"__setstate__ in {type(part).__name__} to leave it out and make it anew."
                     ) from error
-            raise TypeError(f"{_described(part)} can't be copied or pickled: {error}") from error
+            raise TypeError(f"{named} can't be copied or pickled: {error}") from error
 
     def persistent_id(self, obj):
         kind = type(obj)
@@ -320,17 +321,10 @@ def check_undecayed(optimizer, variables):
     keys, _ = private.undecayed(optimizer) or ((), None)
     if not set(keys) <= {private.variable_key(optimizer, variable) for variable in variables}:
         raise TypeError(
-            f"{_described(optimizer)} excludes variables from weight decay that a copy or a file of it does "
-            "not have, since they belong to another model. Name them instead: "
+            f"The optimizer {optimizer.name!r} excludes variables from weight decay that a copy or a file of "
+            "it does not have, since they belong to another model. Name them instead: "
             "exclude_from_weight_decay(var_names=[...])."
         )
-
-
-def _described(part):
-    kinds = {keras.Model: "model", keras.Layer: "layer", object: "object"}
-    kind = next(name for cls, name in kinds.items() if isinstance(part, cls))
-    named = f" {part.name!r}" if isinstance(getattr(part, "name", None), str) else ""
-    return f"The {kind}{named} of class {type(part).__name__}"
 
 
 # Reading.

@@ -1,6 +1,5 @@
 """Files of estimators that run no code when they are loaded: `save` and `load`."""
 
-import contextlib
 import hashlib
 import importlib
 import json
@@ -87,17 +86,13 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     body = header + b"\n" + payload
     digest = hashlib.sha256(body).hexdigest().encode()
     path = Path(path)
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        beside = Path(folder, path.name)
+        with open(beside, "wb") as file:
             file.write(_MAGIC + digest + b"\n" + body)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
-        raise
 
 
 def load(path: str | os.PathLike[str], trusted: Collection[Any] = ()) -> Any:
