@@ -114,9 +114,8 @@ def _rmsprop(s, lr, t):
     return update
 
 
-_RATE = {"learning_rate": 0.001}
-_BETAS = {**_RATE, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
-_RMSPROP = {**_RATE, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7}
+_BETAS = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+_RMSPROP = {"learning_rate": 0.001, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7}
 _SGD = {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
 
 OPTIMIZERS = {

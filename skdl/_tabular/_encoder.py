@@ -117,11 +117,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         numeric = np.flatnonzero(~categorical & (varies | ~varies.any()))
         self.n_numeric_ = len(numeric)
         one_hot = OneHotEncoder(
-            handle_unknown="ignore",
-            drop="if_binary",
-            max_categories=_MOST_CATEGORIES,
-            sparse_output=False,
-            dtype=np.float32,
+            handle_unknown="ignore", drop="if_binary", max_categories=_MOST_CATEGORIES, dtype=np.float32
         )
         self.columns_ = ColumnTransformer(
             [

@@ -142,10 +142,9 @@ class _TabularMixin:
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = False
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
+        tags.input_tags = replace(
+            tags.input_tags, sparse=False, allow_nan=True, string=True, categorical=True
+        )
         if tags.classifier_tags is not None:
             tags.classifier_tags.multi_label = False
         return tags
