@@ -9,16 +9,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from skdl._tabular._encoder import TableEncoder, TableReader
-from skdl._tabular._ensemble import (
-    FoldDense,
-    MemberCrossentropy,
-    MemberOutput,
-    MemberScale,
-    MemberSquaredError,
-    PeriodicEmbedding,
-    keras_network,
-    set_state,
-)
+from skdl._tabular._ensemble import MemberCrossentropy, MemberSquaredError, keras_network, set_state
 from skdl._tabular._fold_networks import (
     TabularNetwork,
     TabularState,
@@ -251,60 +242,36 @@ def test_given_rows_are_held_out_from_all_folds():
     np.testing.assert_array_equal(held_out.weight, np.ones((4, 2)))
 
 
-# Layers, against their formulas.
+# The Keras model, against its formulas.
 
 
-def built(layer, shape, rng):
-    """Return a layer with random weights, and these by name."""
-    layer.build(shape)
-    for weight in layer.weights:
-        weight.assign(rng.randn(*weight.shape))
-    return layer, {weight.name: weight.numpy() for weight in layer.weights}
-
-
-def test_periodic_embedding(rng):
-    rows = rng.rand(5, 2, 3).astype("float32")
-    layer, w = built(PeriodicEmbedding(2), rows.shape, rng)
-    result, x = (np.asarray(each).transpose(1, 0, 2) for each in (layer(rows), rows))
-    np.testing.assert_array_equal(result[..., :3], x)
-    for fold in range(2):
+@pytest.mark.parametrize("classify", [True, False])
+def test_members_have_outputs_of_their_own_in_training_and_are_averaged_otherwise(rng, classify):
+    network = TabularNetwork(3, 2, 2, 4, (6, 5), 2, classify)
+    model, rows = keras_network(network), rng.rand(5, 2, 3).astype("float32")
+    model.set_weights([rng.randn(*weight.shape) for weight in model.weights])
+    w = {weight.name: weight.numpy() for weight in model.weights}
+    outputs = np.empty((5, 2, 4, 2))
+    for fold, member in np.ndindex(2, 4):
+        x = rows[:, fold]
         for feature in range(2):
-            angles = 2 * np.pi * x[fold, :, feature, None] * w["frequencies"][fold, feature]
-            waves = np.cos(angles + w["phases"][fold, feature])
-            expected = (waves @ w["kernel"][fold, feature] + w["bias"][fold, feature]) / np.sqrt(16)
-            columns = slice(3 + 3 * feature, 6 + 3 * feature)
-            np.testing.assert_allclose(result[fold, :, columns], expected, rtol=1e-3, atol=1e-5)
-
-
-def test_member_scale(rng):
-    x = rng.rand(5, 2, 3).astype("float32")
-    layer, w = built(MemberScale(4), x.shape, rng)
-    np.testing.assert_allclose(layer(x), x.transpose(1, 0, 2)[:, None] * 6 * w["scale"], rtol=1e-6)
-
-
-def test_fold_dense(rng):
-    x = rng.rand(2, 4, 5, 3).astype("float32")
-    layer, w = built(FoldDense(6), x.shape, rng)
-    result = np.asarray(layer(x))
-    for fold in range(2):
-        z = x[fold] @ w["kernel"][fold] / np.sqrt(3) + 0.1 * w["bias"][fold]
-        np.testing.assert_allclose(result[fold], z / (1 + np.exp(-z)), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("probabilities", [True, False])
-def test_members_have_outputs_of_their_own_in_training_and_are_averaged_otherwise(rng, probabilities):
-    x = rng.rand(2, 4, 5, 3).astype("float32")
-    layer, w = built(MemberOutput(2, probabilities=probabilities), x.shape, rng)
-    outputs = np.einsum("fmri,fmiu->rfmu", x, w["kernel"]) / np.sqrt(3) + 0.1 * w["bias"].transpose(
-        2, 0, 1, 3
-    )
-    trained = log_softmax(outputs, axis=-1) if probabilities else outputs
-    np.testing.assert_allclose(layer(x, training=True), trained, rtol=1e-4, atol=1e-5)
-    average = np.asarray(layer(x, training=False))[:, :, 0]
-    if probabilities:
-        np.testing.assert_allclose(np.exp(average), softmax(outputs, -1).mean(axis=2), rtol=1e-4)
+            angles = 2 * np.pi * rows[:, fold, feature] * w["frequencies"][fold, feature]
+            waves = np.cos(angles + w["phases"][fold, feature]).T
+            waves = waves @ w["waves"][fold, feature] + w["waves_bias"][fold, feature].T
+            x = np.hstack([x, waves / np.sqrt(16)])
+        x = x * 6 * w["scale"][fold, member]
+        for i in range(2):
+            z = x @ w[f"kernel_{i}"][fold] / np.sqrt(x.shape[1]) + 0.1 * w[f"bias_{i}"][fold]
+            x = z / (1 + np.exp(-z))
+        outputs[:, fold, member] = x @ w["output"][fold, member] / np.sqrt(5)
+        outputs[:, fold, member] += 0.1 * w["output_bias"][fold, member]
+    trained = log_softmax(outputs, axis=-1) if classify else outputs
+    np.testing.assert_allclose(model(rows, training=True), trained, rtol=1e-3, atol=1e-4)
+    average = np.asarray(model(rows, training=False))[:, :, 0]
+    if classify:
+        np.testing.assert_allclose(np.exp(average), softmax(outputs, -1).mean(axis=2), rtol=1e-3)
     else:
-        np.testing.assert_allclose(average, outputs.mean(axis=2), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(average, outputs.mean(axis=2), rtol=1e-3, atol=1e-4)
 
 
 def test_losses_are_those_of_each_member(rng):

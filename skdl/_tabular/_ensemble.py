@@ -1,135 +1,70 @@
-"""The network of the tabular estimators as a Keras model: layers, losses, learning rate.
+"""The network of the tabular estimators as a Keras model: layer, losses, learning rate.
 
 `skdl._tabular._fold_networks` computes the same in NumPy, and draws the weights, which are zero until
 `set_state`. The model is made where Keras trains, and where ``model_`` is asked for.
-
-In the network an array has the axes (folds, members, rows, features). All members of all folds are trained
-at the same time, by products of matrices over the folds. Weights are those of the neural-tangent
-parametrisation: they are multiplied by a constant in the forward pass. So one learning rate fits all of them.
 """
 
 import math
 
 from skdl._backend import keras
-from skdl._tabular._fold_networks import (
-    BETA_1,
-    BETA_2,
-    BIAS_RATE,
-    EPSILON,
-    MEMBER_RATE,
-    N_FREQUENCIES,
-    N_WAVES,
-)
+from skdl._tabular._fold_networks import BETA_1, BETA_2, EPSILON, TabularNetwork
 
 ops = keras.ops
 register = keras.saving.register_keras_serializable("skdl")
 
 
 @register
-class PeriodicEmbedding(keras.layers.Layer):
-    """Append to the first features, the numeric ones, a few periodic functions of each.
+class FoldNetworks(keras.layers.Layer):
+    """All members of the networks of all folds, by products of matrices over the folds.
 
-    Feature x becomes [x, W2 cos(2 pi w1 x + b1) + b2], with weights of its own for each fold: "PBLD" of
-    Holzmüller et al. 2024, arXiv 2407.04491, after Gorishniy et al. 2022, arXiv 2203.05556.
+    Arrays have the axes (folds, members, rows, features). Each number x is followed by periodic functions
+    W2 cos(2 pi w1 x + b1) + b2: "PBLD" of Holzmüller et al. 2024, arXiv 2407.04491, after Gorishniy et al.
+    2022, arXiv 2203.05556. The members of a fold share all weights but a scaling of the features and the last
+    layer: "TabM-mini" of Gorishniy et al. 2025, arXiv 2410.24210. Weights are those of the neural-tangent
+    parametrisation: they are multiplied by a constant. So one learning rate fits all of them.
+
+    In training the outputs have the shape (n_rows, n_folds, n_members, n_units), since each member has a loss
+    of its own. Otherwise they are averaged over the members, of which one is left; of classes the
+    probabilities are averaged, whose logarithms are the outputs.
     """
 
-    def __init__(self, n_numeric, **kwargs):
+    def __init__(self, network, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.n_numeric = n_numeric
+        self.network = TabularNetwork(*network)  # given as a list by a configuration
+        self.dropout = keras.layers.Dropout(dropout)
 
     def build(self, input_shape):
         """Make the weights."""
-        each = input_shape[1], self.n_numeric
-        self.frequencies = self.add_weight((*each, 1, N_FREQUENCIES), "zeros", name="frequencies")
-        self.phases = self.add_weight((*each, 1, N_FREQUENCIES), "zeros", name="phases")
-        self.kernel = self.add_weight((*each, N_FREQUENCIES, N_WAVES), "zeros", name="kernel")
-        self.bias = self.add_weight((*each, 1, N_WAVES), "zeros", name="bias")
-
-    def call(self, x):
-        """Return features of shape (n_rows, n_folds, n_features + n_numeric * N_WAVES)."""
-        numeric = ops.transpose(x[..., : self.n_numeric], (1, 2, 0))[..., None]
-        waves = ops.cos(2 * math.pi * numeric * self.frequencies + self.phases)
-        embedded = (ops.matmul(waves, self.kernel) + self.bias) * (1 / math.sqrt(N_FREQUENCIES))
-        embedded = ops.transpose(embedded, (2, 0, 1, 3))
-        embedded = ops.reshape(embedded, (-1, x.shape[1], self.n_numeric * N_WAVES))
-        return ops.concatenate([x, embedded], axis=-1)
-
-
-@register
-class MemberScale(keras.layers.Layer):
-    """Put the folds first, and give each member its own scaling of the features, which starts at random.
-
-    Members share all other weights but the last layer: "TabM-mini" of Gorishniy et al. 2025, arXiv
-    2410.24210.
-    """
-
-    def __init__(self, n_members, **kwargs):
-        super().__init__(**kwargs)
-        self.n_members = n_members
-
-    def build(self, input_shape):
-        """Make the scalings."""
-        _, n_folds, n_inputs = input_shape
-        self.scale = self.add_weight((n_folds, self.n_members, 1, n_inputs), "zeros", name="scale")
-
-    def call(self, x):
-        """Return features of shape (n_folds, n_members, n_rows, n_features)."""
-        return ops.transpose(x, (1, 0, 2))[:, None] * (self.scale * MEMBER_RATE)
-
-
-@register
-class FoldDense(keras.layers.Layer):
-    """Compute ``silu(x W / sqrt(n_inputs) + BIAS_RATE b)`` with weights that the members of a fold share."""
-
-    def __init__(self, units, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-
-    def build(self, input_shape):
-        """Make kernel and bias."""
-        n_folds, n_inputs = input_shape[0], input_shape[-1]
-        self.kernel = self.add_weight((n_folds, n_inputs, self.units), "zeros", name="kernel")
-        self.bias = self.add_weight((n_folds, 1, self.units), "zeros", name="bias")
-
-    def call(self, x):
-        """Return an array of shape (n_folds, n_members, n_rows, units)."""
-        n_folds, n_members, _, n_inputs = x.shape
-        # The rows of all members of a fold go through one matrix product.
-        flat = ops.reshape(x, (n_folds, -1, n_inputs))
-        flat = ops.matmul(flat, self.kernel * (1 / math.sqrt(n_inputs))) + self.bias * BIAS_RATE
-        return ops.reshape(ops.silu(flat), (n_folds, n_members, -1, self.units))
-
-
-@register
-class MemberOutput(keras.layers.Layer):
-    """Last layer, one for each member; with ``probabilities`` its outputs are logarithms of those of classes.
-
-    In training the result has the shape (n_rows, n_folds, n_members, units), since each member has a loss of
-    its own. Otherwise it is averaged over the members, of which one is left; of classes the probabilities are
-    averaged.
-    """
-
-    def __init__(self, units, probabilities=False, **kwargs):
-        super().__init__(**kwargs)
-        self.units, self.probabilities = units, probabilities
-
-    def build(self, input_shape):
-        """Make kernel and bias."""
-        n_folds, n_members, _, n_inputs = input_shape
-        self.kernel = self.add_weight((n_folds, n_members, n_inputs, self.units), "zeros", name="kernel")
-        self.bias = self.add_weight((n_folds, n_members, 1, self.units), "zeros", name="bias")
+        self.parts = [
+            self.add_weight((self.network.n_folds, *v.shape), "zeros", name=v.name)
+            for v in self.network.variables()
+        ]
 
     def call(self, x, training=False):
-        """Return outputs, rows first."""
-        kernel = self.kernel * (1 / math.sqrt(x.shape[-1]))
-        x = ops.matmul(x, kernel) + self.bias * BIAS_RATE
-        x = ops.transpose(x, (2, 0, 1, 3))
-        if self.probabilities:
+        """Return outputs for rows of shape (n_rows, n_folds, n_features)."""
+        sizes, variables = self.network, self.network.variables()
+        w = {v.name: part * v.rate for v, part in zip(variables, self.parts, strict=True)}
+        x = ops.transpose(x, (1, 0, 2))
+        if sizes.n_numeric:
+            numbers = ops.transpose(x[..., : sizes.n_numeric], (0, 2, 1))[:, :, None]
+            waves = ops.cos(2 * math.pi * numbers * w["frequencies"] + w["phases"])
+            waves = ops.matmul(ops.transpose(w["waves"], (0, 1, 3, 2)), waves) + w["waves_bias"]
+            waves = ops.reshape(waves, (sizes.n_folds, waves.shape[1] * waves.shape[2], -1))
+            x = ops.concatenate([x, ops.transpose(waves, (0, 2, 1))], axis=-1)
+        x = x[:, None] * w["scale"]
+        # The rows of all members of a fold go through one product.
+        x = ops.reshape(x, (sizes.n_folds, -1, x.shape[-1]))
+        for i in range(len(sizes.hidden)):
+            x = ops.silu(ops.matmul(x, w[f"kernel_{i}"]) + w[f"bias_{i}"])
+            x = self.dropout(x, training=training)
+        x = ops.reshape(x, (sizes.n_folds, sizes.n_members, -1, x.shape[-1]))
+        x = ops.transpose(ops.matmul(x, w["output"]) + w["output_bias"], (2, 0, 1, 3))
+        if sizes.classify:
             x = ops.log_softmax(x, axis=-1)
         if training:
             return x
-        if self.probabilities:
-            return ops.logsumexp(x, axis=2, keepdims=True) - math.log(x.shape[2])
+        if sizes.classify:
+            return ops.logsumexp(x, axis=2, keepdims=True) - math.log(sizes.n_members)
         return ops.mean(x, axis=2, keepdims=True)
 
 
@@ -162,15 +97,9 @@ def keras_network(network, dropout=0.0):
     It maps (n_rows, n_folds, n_features) to (n_rows, n_folds, 1, n_units).
     """
     inputs = keras.Input((network.n_folds, network.n_features))
-    x = PeriodicEmbedding(network.n_numeric)(inputs) if network.n_numeric else inputs
-    x = MemberScale(network.n_members)(x)
-    for size in network.hidden:
-        x = FoldDense(size)(x)
-        if dropout:
-            x = keras.layers.Dropout(dropout)(x)
-    # The outputs have no half precision, also under a mixed policy.
-    dtype = keras.config.dtype_policy().variable_dtype
-    return keras.Model(inputs, MemberOutput(network.n_units, network.classify, dtype=dtype)(x))
+    # There is no half precision, also under a mixed policy.
+    layer = FoldNetworks(network, dropout, dtype=keras.config.dtype_policy().variable_dtype)
+    return keras.Model(inputs, layer(inputs))
 
 
 def set_state(model, state):

@@ -142,18 +142,14 @@ class TabularState:
 
     def get_weights(self):
         """Return the weights of the Keras model, in its order."""
-        weights = []
-        for v, part in zip(self.network.variables(), self.parts(self.weights).values(), strict=True):
-            if v.name in ("frequencies", "phases", "waves_bias"):  # columns here, rows there
-                part = part.swapaxes(-2, -1)
-            weights.append(part / np.float32(v.rate))
-        return weights
+        parts = zip(self.network.variables(), self.parts(self.weights).values(), strict=True)
+        return [part / np.float32(variable.rate) for variable, part in parts]
 
     def set_weights(self, weights):
         """Set the weights to those of the Keras model."""
         parts = self.parts(self.weights).values()
-        for part, v, given in zip(parts, self.network.variables(), weights, strict=True):
-            part[...] = given.reshape(part.shape) * np.float32(v.rate)
+        for variable, part, given in zip(self.network.variables(), parts, weights, strict=True):
+            part[...] = given * np.float32(variable.rate)
 
     def schedule(self):
         """Return the arguments of Keras's ``CosineDecay``, or None where a hook sets the learning rate."""
