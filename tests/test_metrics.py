@@ -304,22 +304,22 @@ def name_of(metric):
 
 
 @pytest.fixture
-def eager():
-    """Run TensorFlow's functions eagerly: a few steps with many metrics take less time than a trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
+def engine_of(form):
+    """Compile the form with the most metrics alone: a few eager steps of the others take less time."""
+    tf.config.run_functions_eagerly(form != "columns")
+    yield "compiled" if form == "columns" else "keras"
     tf.config.run_functions_eagerly(False)
 
 
 # Keras reads rows by functions of tf.data, which are compiled nevertheless.
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
-@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("form", FORMS)
-def test_a_metric_has_the_value_of_scikit_learn_or_numpy(form):
+def test_a_metric_has_the_value_of_scikit_learn_or_numpy(form, engine_of):
     make, target = FORMS[form]
     given = list(TABLE[form])
     estimator = make(metrics=given, epochs=2, batch_size=60, random_state=0)
     estimator.fit(X[:60], target[:60], X_val=X[60:], y_val=target[60:])
+    assert estimator.engine_ == engine_of
     y, outputs = encoded(form)[60:], np.asarray(estimator.model_(X[60:]), dtype=np.float64)
     proba = outputs
     if "logits" in form:
