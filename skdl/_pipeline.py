@@ -189,10 +189,10 @@ class Pipeline(_imblearn.Pipeline):
 
     def _check_method_params(self, method, props, **kwargs):
         names = [name for name, step in self.steps if step is not None]
-        for param in () if _routing_enabled() else props:
+        for param in props:
             step, separator, _ = param.partition("__")
             # imblearn 0.14 raises a KeyError without words.
-            if separator and step not in names:
+            if separator and step not in names and not _routing_enabled():
                 raise ValueError(
                     f"Pipeline.{method} got {param}, but there is no step {step!r} to pass it to. The steps "
                     f"are {names}: write <step>__<parameter>."
@@ -246,10 +246,11 @@ class Pipeline(_imblearn.Pipeline):
         if given & set(_pipeline_steps.VALIDATION_NAMES):
             return None  # given to the estimator itself, which complains if a part is missing
         X, y = indexable(X, y)
-        last = self._final_estimator
-        while isinstance(last, Pipeline):
-            inner_params = last._check_method_params(method="fit", props=fit_params)
-            fit_params, last = inner_params[last.steps[-1][0]]["fit"], last._final_estimator
+        innermost = self._final_estimator
+        while isinstance(innermost, Pipeline):
+            inner_params = innermost._check_method_params(method="fit", props=fit_params)
+            name, innermost = innermost.steps[-1][0], innermost._final_estimator
+            fit_params = inner_params[name]["fit"]
         groups = fit_params.get("groups") if groups is None else groups
         rows = _pipeline_steps.split_rows(split, X, y, groups, fit_params.get("sample_weight"))
         if rows is None:
@@ -309,15 +310,17 @@ class Pipeline(_imblearn.Pipeline):
         else:
             held_out, routed_params = None, self._check_method_params(method=method, props=params)
         X, y, routed_params = self._fit(X, y, routed_params, raw_params=params, callback_ctx=root)
-        final, last, final_params = self._final_estimator, len(self.steps) - 1, {}
+        final, final_params = self._final_estimator, {}
         task = root.subcontext(task_name=f"{root.task_name}-final-estimator")
         if final != "passthrough":
             final_params = self._get_metadata_for_step(
-                step_idx=last, step_params=routed_params[self.steps[-1][0]], all_params=params
+                step_idx=len(self.steps) - 1,
+                step_params=routed_params[self.steps[-1][0]],
+                all_params=params,
             )
         with nullcontext() if final == "passthrough" else task.propagate_callback_context(final):
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            with _print_elapsed_time("Pipeline", self._log_message(last)):
+            with _print_elapsed_time("Pipeline", self._log_message(len(self.steps) - 1)):
                 yield X, y, final, final_params, validation
             task.call_on_fit_task_end(estimator=self, X=X, y=y)
         root.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -335,7 +338,7 @@ class Pipeline(_imblearn.Pipeline):
                 f"sklearn.set_config(enable_metadata_routing=True). Got {self.transform_input!r}. X_val "
                 "needs neither: leave `transform_input` out and pass X_val and y_val to fit."
             )
-        held_out, groups, last = None, None, self.steps[-1][0]
+        held_out, groups, name = None, None, self.steps[-1][0]
         splits = hasattr(self._final_estimator, "_split_validation")
         if validation is None:
             unpack_validation_data(params)
@@ -353,7 +356,7 @@ class Pipeline(_imblearn.Pipeline):
                 routed_params = self._check_method_params(method="fit", props=params)
         if splits:
             # The groups serve to hold rows out alone.
-            own = routed_params[last]["fit"]
+            own = routed_params[name]["fit"]
             for key in [key for key in own if key.split("__")[-1] == "groups"]:
                 del own[key]
         return X, y, params, routed_params, validation, held_out

@@ -94,7 +94,7 @@ def take_validation(params, y, pipeline):
                 f"Pipeline in an estimator whose fit takes {key}, such as those of skdl."
             )
     if y is not None or "X_val" not in given:
-        validation_rows(*(given.get(key) for key in VALIDATION_PARAMS))  # refuses incomplete ones
+        validation_rows(dict(given))  # refuses incomplete ones
     check_consistent_length(*given.values())
     return Validation(given["X_val"], given.get("y_val"), {}, given.get("sample_weight_val"))
 
@@ -140,7 +140,7 @@ def split_rows(split, X, y, groups, weights):
 
 def follow_sampler(routed_params, name, sampler, X, X_res):
     """Return the parameters of the steps behind a sampler, for the rows that it returned."""
-    rows = getattr(sampler, "sample_indices_", ())
+    rows = getattr(sampler, "sample_indices_", None)
     followed = {}
     for step, methods in routed_params.items():
         followed[step] = dict(methods.items())
@@ -157,7 +157,7 @@ def follow_sampler(routed_params, name, sampler, X, X_res):
                         f"{step}__{key} has {_num_samples(value)} entries, but the sampler {name!r} is given "
                         f"{_num_samples(X)} rows. Pass a weight for each row of X: they follow their rows."
                     )
-            if by_row and len(rows) != _num_samples(X_res):
+            if by_row and (rows is None or len(rows) != _num_samples(X_res)):
                 raise ValueError(
                     f"{step}__{next(iter(by_row))} has an entry for each of the {_num_samples(X)} rows "
                     f"before the sampler {name!r}. {type(sampler).__name__} returns {_num_samples(X_res)} "

@@ -461,6 +461,8 @@ def test_with_routing_weights_follow_their_rows_through_a_sampler(cancer):
 class Shuffler(BaseEstimator):
     """A sampler that returns as many rows as it gets, in another order, and does not say which."""
 
+    sample_indices_ = None
+
     def fit_resample(self, X, y):
         order = np.random.RandomState(0).permutation(len(y))
         return X[order], y[order]

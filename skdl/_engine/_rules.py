@@ -1,5 +1,7 @@
 """Rules that tell, from the arguments alone, whether the compiled engine can run a training."""
 
+import threading
+
 import numpy as np
 
 from skdl._arrays import LargeRows, leaves
@@ -116,7 +118,7 @@ def all_layers(model):
     ]
 
 
-_told = False
+_telling, _told = threading.Lock(), False
 
 
 def unavailable(error):
@@ -124,8 +126,9 @@ def unavailable(error):
     global _told
     versions = f"Keras {keras.version()} and TensorFlow {tf.__version__}"
     reason = f"the compiled engine does not work with {versions} ({error})"
-    if not _told:
-        _told = True
+    with _telling:
+        is_first, _told = not _told, True
+    if is_first:
         warn(
             f"{reason[0].upper()}{reason[1:]}, so keras.Model.fit trains, which gives the same results more "
             "slowly. Install Keras 3.15.* with TensorFlow 2.21.*, or a newer version of skdl.",

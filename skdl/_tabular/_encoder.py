@@ -96,8 +96,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     """Encode what `TableReader` reads: numbers scaled, categories as columns of 0 and 1.
 
     A missing number becomes the median, and a column tells where it was missing, if one was
-    missing in `fit`. A number that is the same in all rows of `fit` is left out. A missing category is a
-    category of its own, if one was missing in `fit`.
+    missing in `fit`. A number that is the same in all rows of `fit` is left out, unless all are. A
+    missing category is a category of its own, if one was missing in `fit`.
 
     ``is_categorical`` is a mask of the columns. ``n_folds`` is a number or "auto"; ``n_folds_`` is at most
     half the number of rows in `fit`. Of the ``n_encoded_`` columns of the result the first ``n_numeric_`` are
@@ -113,7 +113,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         folds = default_folds(len(X)) if self.n_folds == "auto" else self.n_folds
         self.n_folds_ = max(1, min(folds, len(X) // 2))
         categorical, gaps = np.asarray(self.is_categorical), np.isnan(X)
+        # A column varies where it has two numbers, or a number and a gap.
         varies = (np.fmin.reduce(X) < np.fmax.reduce(X)) | (gaps.any(axis=0) & ~gaps.all(axis=0))
+        # All stay where none varies, since a network needs an input.
         numeric = np.flatnonzero(~categorical & (varies | ~varies.any()))
         self.n_numeric_ = len(numeric)
         one_hot = OneHotEncoder(
@@ -181,7 +183,8 @@ class _Numbers(BaseEstimator):
         return self._joined(scaled, X[:, p:])
 
     def transform(self, X):
-        X, p = self.imputer_.transform(X), X.shape[1]
+        p = X.shape[1]
+        X = self.imputer_.transform(X)  # with columns for gaps behind
         return self._joined(self._scaled(X[:, :p]), X[:, p:])
 
     def _scaled(self, X):

@@ -379,7 +379,7 @@ class _Pass:
             np.matmul(inputs[i].T, d, out=g[f"kernel_{i}"])
             np.matmul(self.ones.T, d, out=g[f"bias_{i}"])
             np.matmul(d, self.kernels[i].T, out=d_inputs[i])
-        d_scaled = self.scaled  # whose array `flat` is
+        d_scaled = self.scaled  # `flat` is a view of it, so that it now holds its gradient
         np.einsum("mri,ri->mi", d_scaled, self.features, out=g["scale"][:, 0])
         if self.sizes.n_numeric:
             d, ones = d_scaled[:, :, self.sizes.n_features :], self.ones[: self.n_rows]
@@ -394,7 +394,7 @@ class _Pass:
 
 
 class _Adam:
-    """Adam with weight decay, of one fold. Its sums are not multiplied by ``1 - beta`` at each step."""
+    """Adam with weight decay, of one fold. The factors ``1 - beta`` of its sums are in the size of a step."""
 
     def __init__(self, state, fold):
         w, self.slots = state.weights[fold], state.slots[:, fold]

@@ -25,7 +25,9 @@ def side_by_side(train, held_out, n_folds, classify, holds_folds_out, random_sta
 
     if not holds_folds_out or n_folds == 1:
         copies = stacked(train, [random_state.permutation(train.n) for _ in range(n_folds)])
-        return copies, held_out and stacked(held_out, [np.arange(held_out.n)] * n_folds)
+        if held_out is not None:
+            held_out = stacked(held_out, [np.arange(held_out.n)] * n_folds)
+        return copies, held_out
     if train.n < n_folds:
         raise ValueError(
             f"class_weight leaves {train.n} rows with a weight above 0, fewer than the {n_folds} folds. "

@@ -60,7 +60,7 @@ class Neighbors:
         return self if self.share else None
 
     def mix(self, outputs, x):
-        """Return outputs of shape (n_rows, ..., n_outputs) of the network for rows x, with their share."""
+        """Return outputs of shape (n_rows, ..., n_outputs) of the network for rows x, with the means."""
         mean = self.mean(*self.find(x), self.width)
         mean = mean.reshape(len(mean), *[1] * (outputs.ndim - 2), -1)
         return self._mixed(outputs, mean, self.share).astype(outputs.dtype)

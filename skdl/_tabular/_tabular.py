@@ -278,7 +278,7 @@ class _TabularMixin:
             print(
                 f"{self.n_folds_} folds of {self._tabular_network().n_members} networks, {train.n} rows each"
             )
-        neighbors, self.neighbors_ = self.neighbors_, None
+        neighbors, self.neighbors_ = self.neighbors_, None  # so that `_outputs` does not mix meanwhile
         if isinstance(network, TabularState):
             keep = partial(self._keep_network, model=None)
             args = {"seed": self._seed, "hooks": hooks, "set_network": keep}
