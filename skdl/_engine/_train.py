@@ -93,7 +93,7 @@ class _CompiledFit:
         self.traced_for = model.train_function
         kept = programs_of(model.train_function)
         known, variables = None if anew else alike(model), training_variables(model)
-        # Where training goes on, nothing is drawn again.
+        # A training that goes on draws other numbers than the one before.
         seed = (self.seed + self.plan.initial_epoch) % 2**32
         self.is_first, self.testing = False, None
 
@@ -105,9 +105,10 @@ class _CompiledFit:
                 with seeded(seed, user_code=runs_user_code(model)), private.short_call_stacks():
                     return Pass(model, method, layout, variables)
 
-            # What draws by operations with a state must not depend on what was drawn before.
+            # Programs with random operations that have a state are traced for each fit: else the results
+            # would depend on what was drawn before.
             if anew or key not in kept or kept[key].has_state:
-                kept[key] = traced(known and (known, *key), variables, trace)
+                kept[key] = traced(None if known is None else (known, *key), variables, trace)
                 self.is_first = True
             return kept[key]
 
@@ -144,7 +145,7 @@ class _CompiledFit:
             is_compiled_anew = model.train_function is not self.traced_for
             is_changed = epoch == first and self.is_first and any(map(acts_before_training, self.callbacks))
             if is_compiled_anew or is_changed:
-                # Keras traces the model here, after the callbacks' first word.
+                # Keras traces the model here, after ``on_train_begin`` and ``on_epoch_begin``.
                 self._find_programs(anew=True)
             logs = self._train_epoch(epoch)
             if self.testing is not None and plan.validates(epoch):

@@ -56,7 +56,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     # Whether integers are passed to the model as integers, as an Embedding layer needs them.
     _keeps_integers = True
     # Whether X has columns for the inputs of the model, as a dict or a frame with text; wrappers alone.
-    _has_columns = False
+    _has_columns, _takes_columns = False, False
     # Names of the arguments of keras.Model.fit that `fit` accepts.
     _fit_arguments = FIT_PARAMS
 
@@ -138,7 +138,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             name,
             n_rows=None if y is None else _num_samples(y),
             row_shape=None if reset else self.X_shape_[1:],
-            takes_dict=self._has_columns,
+            takes_dict=self._has_columns or (reset and self._takes_columns),
         )
         X = self._check_features(X, reset=reset)
         if y is None:
@@ -190,8 +190,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
     def _build_network(self, train, y, classes=None):
         """Fit the encoders and build the network.
 
-        ``train`` are the rows to train on, ``y`` is the target of all rows, also of those held out: its
-        labels are known. ``classes`` are those of `partial_fit`.
+        ``train`` are the rows to train on. ``y`` is the target of all rows, also of those held out: a
+        classifier learns its labels. ``classes`` are those of `partial_fit`.
         """
         if y is not None:
             self.target_type_ = self._type_of_target(y if classes is None else classes)
@@ -204,7 +204,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         self.feature_encoder_ = self.feature_encoder.fit(train.X)
         vars(self).update(getattr(self.feature_encoder_, "get_metadata", dict)())
         row = encoded(self.feature_encoder_, take(train.X, slice(0, 1)))
-        # Of a dict or list of inputs, () : only the user's builder needs their shapes.
+        # Several inputs have no one shape, and () here: only the user's builder needs theirs.
         self._row_shape = getattr(row, "shape", (1,))[1:]
         build_seed, self._seed = self._draw_seeds(2)
         for name in ("model_", "_dense"):
@@ -228,8 +228,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
         raise NotDense(f"{type(self).__name__} builds a Keras model")
 
     def _find_builder(self):
-        parts = (getattr(self, name, None) for name in ("_keras_build_fn", "model", "build_fn"))
-        return _build.find_builder(type(self).__name__, *parts)
+        own, model, build_fn = (getattr(self, n, None) for n in ("_keras_build_fn", "model", "build_fn"))
+        return _build.find_builder(type(self).__name__, own, model, build_fn)
 
     def _as_inputs(self, train, held_out, data, validation):
         """Return rows as the inputs of the model just built; overridden where features are columns."""
@@ -395,6 +395,7 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             network = self._network_to_train(train, plan)
             criterion = _scoring.Criterion.of(plan.scoring, network, self)
             record = _fit.Record(self._history() if plan.initial_epoch else {})
+            # The score first, since it adds ``val_<name>``; then the record, which `EpochTasks` read.
             hooks: list[Any] = []
             if criterion.scorer is not None and to_score is not None:
                 hooks.append(_fit.ValidationScore(criterion, self, validation or data, to_score))
@@ -430,9 +431,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             self._build_network(train, y, classes)
         self._target.check_rows(train.y, "y", type(self).__name__, classes)
         if validation is not None:
-            X, y = self._check_data(validation.X, validation.y)
-            held_out = Rows(X, y, validation.weight).checked_weight()
-            self._target.check_rows(y, "y_val", type(self).__name__)
+            held_out = Rows(*self._check_data(validation.X, validation.y), validation.weight).checked_weight()
+            self._target.check_rows(held_out.y, "y_val", type(self).__name__)
         if builds:
             train, held_out = self._as_inputs(train, held_out, data, validation)
         self._compile_network(encoded(self.feature_encoder_, take(train.X, slice(0, 1))))
@@ -473,7 +473,8 @@ class KerasEstimator(CallbackSupportMixin, EstimatorState):
             keep = functools.partial(self._keep_network, model=vars(self).get("model_"))
             return _fit.train_dense(network, train, held_out, plan, **args, set_network=keep)
         origin = None
-        if is_new and not self._is_overridden("_layers"):  # whose arguments may be functions
+        # The user's own `_layers` may hold functions, which a configuration does not tell.
+        if is_new and not self._is_overridden("_layers"):
             origin = _build.numbers_and_names(self._spec(), self._find_builder())
         _engine.note_origin(network, origin)
         return _fit.train_model(network, train, held_out, plan, **args)

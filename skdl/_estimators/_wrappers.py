@@ -125,10 +125,10 @@ class BaseWrapper(KerasEstimator):
 
     # Columns as inputs of the model.
 
+    _takes_columns = True
+
     def _check_data(self, X, y=None, *, reset=False):
-        if reset:
-            self._has_columns = True  # perhaps: `_check_features` decides
-        if self._has_columns:
+        if reset or self._has_columns:
             if is_list_of_inputs(X, None if y is None else _num_samples(y)):
                 X = dict(zip(map(str, range(len(X))), X, strict=True))
             elif is_text(X):

@@ -101,7 +101,8 @@ class Rows:
 def rows_at(data, index):
     """Return rows of data of the user at ascending positions, or all where ``index`` is None.
 
-    The data may be None, or a dict or a list of several inputs. Large data are not read.
+    The data may be None, or a dict or a list of several inputs: a list of fewer items than rows holds the
+    inputs of a model. Large data are not read.
     """
     if data is None or index is None:
         return data
@@ -165,7 +166,7 @@ class Holdout:
             labels, counts = np.unique(strata, return_counts=True)
             codes = np.searchsorted(labels, strata).astype(np.int32)
             rows_of_label = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
-        n_train = np.zeros_like(counts)
+        n_before = np.zeros_like(counts)  # rows of each label that come before those drawn, in random order
         if n_held_out == n or len(labels) == n:
             raise ValueError(
                 f"validation_split={share} can't hold out rows of each label from {n}. Change "
@@ -174,8 +175,8 @@ class Holdout:
         if strata is None:
             n_drawn = [n_held_out]
         elif counts.min() > 1 and len(labels) <= min(n_held_out, n - n_held_out):
-            n_train = _approximate_mode(counts, n - n_held_out, rng)
-            n_drawn = _approximate_mode(counts - n_train, n_held_out, rng)
+            n_before = _approximate_mode(counts, n - n_held_out, rng)
+            n_drawn = _approximate_mode(counts - n_before, n_held_out, rng)
         else:
             n_held_out = min(n_held_out, n - len(labels))
             n_drawn = _approximate_mode(counts - 1, n_held_out, rng)
@@ -185,8 +186,8 @@ class Holdout:
                 "rows for all labels. Enlarge validation_split, or give X_val and y_val to fit.",
             )
         is_held_out = np.zeros(n, bool)
-        for rows, n_kept, drawn in zip(rows_of_label, n_train, n_drawn, strict=True):
-            is_held_out[rng.permutation(rows)[n_kept : n_kept + drawn]] = True
+        for rows, start, drawn in zip(rows_of_label, n_before, n_drawn, strict=True):
+            is_held_out[rng.permutation(rows)[start : start + drawn]] = True
         return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
     def _split_by_splitter(self, n, y, groups):
@@ -285,6 +286,7 @@ class Plan:
                 "early_stopping=True needs validation rows, but validation_split=0 holds none out: "
                 "give X_val and y_val to fit, or a validation_split between 0 and 1."
             )
+        # A field has the name of the setting, of which some are arguments of ``keras.Model.fit``.
         own = {each.name for each in fields(cls)} - {"callbacks"}
         further = FIT_PARAMS - own - {"callbacks", "validation_data", "validation_split"}
         return cls(
@@ -314,7 +316,7 @@ class Plan:
             train, held_out = (part if used is None else used[part] for part in parts)
             held_out = rows.take(held_out)
         train = rows.take(train)
-        # The rows of few features are shuffled one by one.
+        # Rows that are few enough are read into memory, where they are shuffled singly; others by blocks.
         return replace(train, X=in_memory_where_small(train.X)), held_out
 
     def for_rows(self, n):
