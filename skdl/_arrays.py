@@ -20,8 +20,9 @@ def mapped(function, data):
     """Return nested dicts, lists and tuples with a function applied to what is in them."""
     if isinstance(data, dict):
         return {key: mapped(function, value) for key, value in data.items()}
-    if type(data) in (list, tuple):
-        return type(data)(mapped(function, value) for value in data)
+    if isinstance(data, list | tuple):
+        values = [mapped(function, value) for value in data]
+        return tuple(values) if isinstance(data, tuple) else values
     return function(data)
 
 

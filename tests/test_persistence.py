@@ -414,6 +414,15 @@ def test_a_copy_can_be_copied_saved_and_cloned_by_keras(tmp_path):
     assert keras.models.clone_model(again).count_params() == model.count_params()
 
 
+def test_a_copy_has_its_own_calls_by_whatever_key_keras_gives_them(monkeypatch):
+    for module in ("ops.function", "models.functional"):
+        monkeypatch.setattr(
+            f"keras.src.{module}.make_node_key", lambda operation, i: f"{i} of {id(operation)}"
+        )
+    model = keras.Model(*functional())
+    assert copied(model).get_config() == model.get_config()
+
+
 def test_copying_draws_no_random_numbers_and_changes_no_names():
     model = trained(MODELS["layers within layers"]())
     name = layers.Dense(1).name

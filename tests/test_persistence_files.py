@@ -8,6 +8,8 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from collections import Counter, OrderedDict, defaultdict
+from functools import partial
 
 import joblib
 import numpy as np
@@ -20,6 +22,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.callback import ProgressBar
 from sklearn.datasets import load_iris
+from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
@@ -343,7 +347,7 @@ def test_own_classes_and_functions_must_be_trusted(fitted, tmp_path):
     [
         (forgetful, "comes back from its configuration as another.*get_config"),
         (unwritable, "configuration.*get_config"),
-        (with_lambda, "lambda"),
+        (with_lambda, "A lambda can't be saved without code"),
     ],
 )
 def test_a_model_that_its_configuration_does_not_restore_is_not_saved(build, message, tmp_path):
@@ -442,6 +446,29 @@ def test_callbacks_are_saved_without_what_they_make_anew(tmp_path):
     assert_array_equal(again.partial_fit(X, Y).predict(X), net.partial_fit(X, Y).predict(X))
 
 
+class Keeping(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.values, self.epochs = defaultdict(list), defaultdict(list)
+        self.counts, self.order = Counter(), OrderedDict(a=1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.values["loss"].append(logs["loss"])
+        self.epochs[epoch].append(logs["loss"])
+        self.counts["epochs"] += 1
+
+
+def test_dicts_of_a_callback_keep_their_classes(tmp_path):
+    net = DNNRegressor((3,), callbacks=Keeping(), epochs=2, random_state=0).fit(X, Y)
+    skdl.save(net, tmp_path / "net.skdl")
+    (again,) = skdl.load(tmp_path / "net.skdl", trusted=[Keeping, Counter]).callbacks_
+    for name in ("values", "epochs", "counts", "order"):
+        assert getattr(again, name) == getattr(net.callbacks_[0], name)
+    assert again.values["unknown"] == []
+    assert again.counts["unknown"] == 0
+    assert type(again.order) is OrderedDict
+
+
 def test_a_progress_bar_and_a_schedule_need_no_trust(tmp_path):
     X, y = load_iris(return_X_y=True)
     schedule = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=5)
@@ -493,6 +520,13 @@ def test_a_damaged_file_is_an_error(file, tmp_path):
         path.write_bytes(data[:place])
         with pytest.raises(ValueError, match="damaged"):
             skdl.load(path)
+
+
+def test_a_file_of_an_earlier_layout_is_an_error(file, tmp_path):
+    path = tmp_path / "early.skdl"
+    path.write_bytes(file.read_bytes().replace(b"skdl 2\n", b"skdl 1\n", 1))
+    with pytest.raises(ValueError, match=r"early\.skdl is not a file of skdl\.save in this version"):
+        skdl.load(path)
 
 
 def _with_checksum(body, path):
@@ -637,6 +671,31 @@ def test_samplers_are_saved_without_the_rows_that_they_keep(fitted, tmp_path):
     skdl.save(pipeline, tmp_path / "pipeline.skdl")
     assert hasattr(pipeline[1], "nn_k_")
     assert not hasattr(skdl.load(tmp_path / "pipeline.skdl")[1], "nn_k_")
+
+
+@pytest.mark.parametrize("ensemble", [VotingClassifier, partial(StackingClassifier, cv=2)])
+def test_an_ensemble_has_its_estimators_by_name_and_once(ensemble, tmp_path):
+    net = make_pipeline(SMOTE(random_state=0), DNNClassifier((3,), **SETTINGS))
+    clf = ensemble([("net", net), ("line", LogisticRegression())]).fit(X, NAMES)
+    skdl.save(clf, tmp_path / "clf.skdl")
+    again = skdl.load(tmp_path / "clf.skdl")
+    assert again.named_estimators_.net is again.estimators_[0]
+    assert not hasattr(again.named_estimators_.net[0], "nn_k_")
+    assert hasattr(clf.named_estimators_.net[0], "nn_k_")
+    assert_array_equal(again.predict(X), clf.predict(X))
+
+
+def with_an_empty_input(meta):
+    inputs = {"given": keras.Input((4,), name="given"), "none": keras.Input((0,), name="none")}
+    return keras.Model(inputs, layers.Dense(1)(layers.Concatenate()(list(inputs.values()))))
+
+
+def test_a_network_with_an_input_of_no_columns_is_saved(tmp_path):
+    rows = {"given": X, "none": X[:, :0]}
+    reg = regressor(with_an_empty_input).fit(rows, Y)
+    skdl.save(reg, tmp_path / "reg.skdl")
+    again = skdl.load(tmp_path / "reg.skdl", trusted=[with_an_empty_input])
+    assert_array_equal(again.predict(rows), reg.predict(rows))
 
 
 def test_skops_dumps_and_reads_estimators(fitted, file):

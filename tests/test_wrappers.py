@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import weakref
+from typing import NamedTuple
 
 import joblib
 import keras
@@ -827,6 +828,24 @@ def test_several_inputs_through_a_feature_encoder():
     assert reg.score(X, y) > 0.4
     again = pickle.loads(pickle.dumps(reg))
     assert_array_equal(again.predict(X), reg.predict(X))
+
+
+class Several(list):
+    pass
+
+
+class Pair(NamedTuple):
+    first: np.ndarray
+    others: np.ndarray
+
+
+@pytest.mark.parametrize("pack", [Several, Pair._make])
+def test_a_feature_encoder_may_return_its_own_kind_of_list_or_tuple(pack, monkeypatch):
+    (X, y), params = DIABETES, {"loss": "mse", "optimizer": "sgd", "random_state": 0, "validation_split": 0.1}
+    expected = TwoInputs(join, **params).fit(X, y).predict(X)
+    packed = property(lambda self: FunctionTransformer(lambda X: pack(parts(X))))
+    monkeypatch.setattr(TwoInputs, "feature_encoder", packed)
+    assert_array_equal(TwoInputs(join, **params).fit(X, y).predict(X), expected)
 
 
 class AutoEncoder(BaseWrapper, TransformerMixin):

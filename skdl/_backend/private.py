@@ -283,6 +283,11 @@ def variable_key(optimizer, variable):
     return optimizer._var_key(variable)
 
 
+def call_key(operation, number):
+    """Return the key that a functional model has for a call of one of its operations."""
+    return _found("keras.src.ops.function", "make_node_key")(operation, number)
+
+
 def undecayed(optimizer):
     """Return what ``exclude_from_weight_decay`` was told, or None: the keys of variables, and a pattern."""
     if not hasattr(optimizer, "_exclude_from_weight_decay"):

@@ -111,7 +111,7 @@ def _reaches_parts(value, seen, through=object):
     """Whether a value is a part of Keras or refers to one, directly or through objects of some types."""
     kind = type(value)
     if issubclass(kind, _with_state()):
-        return _is_written_here(kind)
+        return _has_standard_reduce(kind)
     if packs_itself(kind) or id(value) in seen or not isinstance(value, through):
         return False
     seen.add(id(value))
@@ -136,7 +136,7 @@ def _with_state():
     return *_in_table(), keras.KerasTensor, keras.Variable, keras.random.SeedGenerator, tf.Variable
 
 
-def _is_written_here(kind):
+def _has_standard_reduce(kind):
     """Whether Keras or Python pickles a class; scikeras puts methods of its own into Keras's classes."""
     if issubclass(kind, tf.Variable):
         return True
@@ -247,9 +247,12 @@ class _Pickler(cloudpickle.Pickler):
 
 def _role(kind):
     """Return how objects of a type are written."""
+    # "atom" and "part": in the tables of atoms and of parts. "handed": in the table of what is given to the
+    # copy. "packs itself", "reference" and "shared": there too, in the cases that `persistent_id` tells.
+    # "keras": where it is, with what `_state` returns. "itself": where it is, as `reducer_override` tells.
     if issubclass(kind, str | np.dtype):
         return "atom" if kind is str or issubclass(kind, np.dtype) else "itself"
-    if issubclass(kind, _in_table()) and _is_written_here(kind):
+    if issubclass(kind, _in_table()) and _has_standard_reduce(kind):
         return "part"
     if issubclass(kind, _BY_REFERENCE):
         return "reference"
@@ -257,7 +260,7 @@ def _role(kind):
         return "handed"
     if packs_itself(kind):
         return "packs itself"
-    if _is_of_keras(kind) and not issubclass(kind, _CONTAINERS) and _is_written_here(kind):
+    if _is_of_keras(kind) and not issubclass(kind, _CONTAINERS) and _has_standard_reduce(kind):
         return "keras"
     return "shared" if issubclass(kind, types.CodeType | tf.distribute.Strategy) else "itself"
 
@@ -282,18 +285,16 @@ def _state(part, parts):
             else:
                 state[name] = [reference for reference in state[name] if reference.name not in _TRANSIENT]
         if "_nodes" in state and isinstance(part, keras.Function):
-            called = {}
-            for each in part.operations:  # by the keys that make_node_key of Keras 3.15 gives their calls
-                ends = [f"_ib-{i}" for i in range(len(private.inputs_of(each)))]
-                called |= {f"{id(each)}{end}": (each, end) for end in ends}
-            state["_nodes"] = _keyed(state["_nodes"], called)
+            calls = [(each, i) for each in part.operations for i in range(len(private.inputs_of(each)))]
+            keys = {private.call_key(*call): call for call in calls}
+            state["_nodes"] = _keyed(state["_nodes"] & keys.keys(), keys)
     elif isinstance(part, keras.Optimizer):
         variables = getattr(part, private.TRAINED_VARIABLES)
         if not part.built and private.undecayed(part) is not None:
             # It may have been told which variables of a model not to decay.
             variables = [v for model in parts if isinstance(model, keras.Model) for v in model.variables]
             check_undecayed(part, variables)
-        keys = {private.variable_key(part, variable): (variable, "") for variable in variables}
+        keys = {private.variable_key(part, variable): (variable, None) for variable in variables}
         state = {name: _keyed(value, keys) for name, value in state.items()}
     # A copy has them in another order: some are made with the object, before its state is set.
     return dict(sorted(state.items()))
@@ -302,7 +303,7 @@ def _state(part, parts):
 class _Keyed(NamedTuple):
     """A dict or set with keys that Keras makes of objects: of variables, or of operations and their calls."""
 
-    objects: list  # each with the end of its key
+    objects: list  # variables with None, or operations with the numbers of their calls
     values: list | None  # None of a set
 
 
@@ -369,8 +370,8 @@ def _set_state(part, state):
     for name, value in state.items():
         if isinstance(value, _Keyed):
             keys = [
-                private.variable_key(part, each) if isinstance(each, keras.Variable) else f"{id(each)}{end}"
-                for each, end in value.objects
+                private.variable_key(part, each) if call is None else private.call_key(each, call)
+                for each, call in value.objects
             ]
             value = set(keys) if value.values is None else dict(zip(keys, value.values, strict=True))
         vars(part)[name] = value

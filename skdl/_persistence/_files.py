@@ -17,18 +17,18 @@ import skops.io
 from imblearn.base import SamplerMixin
 from sklearn.base import BaseEstimator, clone
 
-from skdl._arrays import mapped
 from skdl._backend import keras
 from skdl._persistence._copies import functions_and_classes
-from skdl._persistence._packed import check_importable
+from skdl._persistence._packed import check_importable, rebuilt
 from skdl._warnings import warn
 
 _MAGIC = b"skdl 2\n"
-# What fitted searches and calibrated classifiers hold besides.
+# What fitted searches, ensembles and calibrated classifiers hold besides.
 _OTHERS = (
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.metrics._scorer._PassthroughScorer",
+    "sklearn.utils._bunch.Bunch",
 )
 _PACKAGES = ("skdl", "scikit-learn", "imbalanced-learn", "keras", "tensorflow", "numpy", "skops")
 
@@ -140,7 +140,7 @@ def load(path: str | os.PathLike[str], trusted: Collection[Any] = ()) -> Any:
     except BadZipFile as error:
         raise ValueError(f"{path} holds no estimator that skdl.save wrote: {error}") from error
     own = set(filter(_is_own, needed))
-    if needed > own:
+    if needed - own:
         raise ValueError(
             f"{path} needs classes or functions that are not trusted: {sorted(needed - own)}. If you know "
             "them, and where the file comes from, name them: trusted=[...]."
@@ -165,16 +165,16 @@ def _without_rows(estimator):
             isinstance(value, BaseEstimator) or kind.__module__.startswith("sklearn.metrics._scorer")
         ):
             seen[id(value)] = again = object.__new__(kind)
-            vars(again).update(mapped(replaced, vars(value)))
+            vars(again).update(rebuilt(vars(value), replaced))
         return seen.get(id(value), value)
 
-    return mapped(replaced, estimator)
+    return rebuilt(estimator, replaced)
 
 
 def _read(path):
     """Return the payload of a file, after its checksum and the versions are compared."""
     data = path.read_bytes()
-    start = len(_MAGIC) + 65
+    start = len(_MAGIC) + 64 + 1  # behind a digest and the end of its line
     if not data.startswith(_MAGIC) or data[start - 1 : start] != b"\n":
         raise ValueError(f"{path} is not a file of skdl.save in this version, or its beginning is damaged.")
     body = data[start:]

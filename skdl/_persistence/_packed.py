@@ -7,11 +7,11 @@ import tempfile
 import types
 import warnings
 import zipfile
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
-from skdl._arrays import mapped
 from skdl._backend import keras, private, seeded
 from skdl._persistence._copies import (
     Flat,
@@ -75,26 +75,41 @@ def _unpacked(*flat):
 # Plain data, of which skops writes the attributes.
 
 
+def rebuilt(data, replace):
+    """Return nested dicts, lists and tuples, of their classes, with ``replace`` applied to all in them."""
+    if isinstance(data, dict):
+        # skops 0.16 can't load a defaultdict with keys that are no strings.
+        is_plain = isinstance(data, defaultdict) and not all(isinstance(key, str) for key in data)
+        again = {} if is_plain else copy.copy(data)
+        for key, value in data.items():
+            again[key] = rebuilt(value, replace)
+        return again
+    if type(data) in (list, tuple):
+        return type(data)(rebuilt(value, replace) for value in data)
+    return replace(data)
+
+
 class _PlainPart:
     """A layer, optimizer, loss or metric: its configuration, or, with a state, Keras's file and the seeds."""
 
     def __init__(self, part, has_state):
+        self.has_state = has_state
         if has_state:
             self.content, self.seeds = _file_of(part), [seed.numpy() for seed in _seed_states(part)]
         else:
             config = keras.saving.serialize_keras_object(part)
             config.pop("build_config", None)  # a FeatureSpace that is built from it passes for adapted
-            self.content, self.seeds = json.dumps(config), None
+            self.content, self.seeds = json.dumps(config), []
         self.lacking, self.name = _lacking(part, getattr(part, "weights", ())), part.name
 
     def config(self):
-        if self.seeds is None:
+        if not self.has_state:
             return json.loads(self.content)
         with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
             return json.loads(archive.read("config.json"))
 
     def restored(self, known):
-        if self.seeds is None:
+        if not self.has_state:
             part = keras.saving.deserialize_keras_object(self.config(), custom_objects=known, safe_mode=True)
         else:
             with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +148,7 @@ def to_plain(thing):
     def part(value):
         if isinstance(value, keras.callbacks.Callback):
             state = {n: None if _is_made_anew(v) else v for n, v in vars(value).items()}
-            return _PlainCallback(value, mapped(plain, state))
+            return _PlainCallback(value, rebuilt(state, plain))
         if not isinstance(value, keras.Layer | keras.Metric | keras.Loss | keras.Optimizer):
             raise TypeError(
                 f"{value!r} can't be saved without code, since it holds parts of Keras. Use pickle, or leave "
@@ -157,7 +172,7 @@ def to_plain(thing):
         check(value, _restored(written, known))
         return written
 
-    return {"thing": mapped(plain, thing), "known": {name: known[name] for name in sorted(used)}}
+    return {"thing": rebuilt(thing, plain), "known": {name: known[name] for name in sorted(used)}}
 
 
 def from_plain(plain):
@@ -171,12 +186,12 @@ def from_plain(plain):
             done[id(value)] = _restored(value, plain["known"])
         elif issubclass(value.kind, keras.callbacks.Callback):
             done[id(value)] = callback = object.__new__(value.kind)
-            vars(callback).update(mapped(restored, value.state))
+            vars(callback).update(rebuilt(value.state, restored))
         else:
             raise ValueError(f"{value.kind!r} is no class of callbacks.")
         return done[id(value)]
 
-    return mapped(restored, plain["thing"])
+    return rebuilt(plain["thing"], restored)
 
 
 def _restored(written, known):
@@ -337,13 +352,18 @@ def _custom_names(config, known):
         return set().union(*(_custom_names(each, known) for each in config))
     if not isinstance(config, dict):
         return set()
-    names, name = _custom_names(list(config.values()), known), config.get("registered_name")
+    names, registered = _custom_names(list(config.values()), known), config.get("registered_name")
+    if config.get("class_name") == "__lambda__":
+        raise TypeError("A lambda can't be saved without code. Use a function of a module, or pickle.")
     if config.get("class_name") == "function":
-        # Functions of Keras are written alike.
-        is_own, name = name != "function" or config["config"] in known, config["config"]
+        name = config["config"]
+        is_own = registered != "function" or name in known  # functions of Keras are written alike
     else:
+        name = registered
         is_own = not (config.get("module") or "").startswith("keras.")
-    return names | {name} if is_own and name and isinstance(name, str) else names
+    if is_own and name and isinstance(name, str):
+        names.add(name)
+    return names
 
 
 # Whether a configuration restores what it was written for.
@@ -396,7 +416,7 @@ def _some_rows(model):
     rng = np.random.default_rng(0)
 
     def drawn(each):
-        return rng.uniform(size=[2, *(size or 3 for size in each.shape[1:])]).astype(each.dtype)
+        return rng.uniform(size=[2, *(3 if n is None else n for n in each.shape[1:])]).astype(each.dtype)
 
     rows = keras.tree.map_structure(drawn, inputs)
     return rows[0] if isinstance(rows, list) and len(rows) == 1 else rows
