@@ -9,9 +9,11 @@ import keras
 import numpy as np
 import onnxruntime
 import pandas as pd
+import polars as pl
 import pytest
 import skl2onnx
 from imblearn.over_sampling import SMOTE
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
@@ -461,6 +463,15 @@ def test_columns_of_a_frame_are_inputs_of_their_own_types():
     )
 
 
+def test_types_of_columns_are_those_of_all_rows():
+    numbers = pl.DataFrame({"a": range(1002), "b": [*range(1001), None]})
+    clf = TabularClassifier(**SMALL).fit(numbers, np.arange(1002) % 2)
+    session = onnxruntime.InferenceSession(to_onnx(clf, numbers).SerializeToString())
+    assert [each.type for each in session.get_inputs()] == ["tensor(int64)", "tensor(double)"]
+    columns = {name: numbers[name].to_numpy()[:, None] for name in numbers.columns}
+    np.testing.assert_allclose(session.run(None, columns)[1], clf.predict_proba(numbers), atol=1e-5)
+
+
 def test_frames_without_a_column_transformer():
     numbers = TABLE[["count", "flag", "b"]]
     check(make_pipeline(StandardScaler(), Classifier((5,))).fit(numbers, NAMES), numbers)
@@ -515,6 +526,19 @@ def test_a_subclass_without_such_code_is_converted():
     check(Renamed((5,), **SHORT).fit(X, NAMES), X)
 
 
+class Halves(TransformerMixin, BaseEstimator):
+    """A transformer that does not tell how many columns it was fitted to."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X / 2
+
+    def inverse_transform(self, X):
+        return 2 * X
+
+
 def test_what_skl2onnx_does_not_know_is_named():
     pipeline = make_pipeline(SplineTransformer(), Classifier((5,))).fit(X, NAMES)
     with pytest.raises(ValueError, match=r"(?s)SplineTransformer.*no corresponding converter"):
@@ -523,6 +547,7 @@ def test_what_skl2onnx_does_not_know_is_named():
     for transformed, name in (
         ({"func": np.cbrt, "inverse_func": lambda y: y**3}, "inverse_func <lambda>"),
         ({"transformer": QuantileTransformer(n_quantiles=9)}, "QuantileTransformer"),
+        ({"transformer": Halves()}, "with the Halves; it can with the transformers MaxAbsScaler"),
     ):
         with pytest.raises(ValueError, match=name):
             to_onnx(TransformedTargetRegressor(reg, **transformed).fit(X, X[:, 0]), X)

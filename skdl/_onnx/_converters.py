@@ -57,7 +57,9 @@ def _convert(scope, operator, container):
     graph, part = Graph(scope.get_unique_operator_name("skdl") + "_"), operator.raw_operator
 
     def scores(estimator, raw=False):
+        """Add a classifier by its own converter; return the name of its probabilities or raw scores."""
         if raw:
+            # skl2onnx's parsers read the options of the scope, its converters those of the container.
             last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
             scope.add_options(id(last), {"raw_scores": True})
             container.add_options(id(last), {"raw_scores": True})
@@ -135,7 +137,7 @@ def imputed(imputer):
 
 def inverse_target(transformer):
     """Return the inverse transformation of `TransformedTargetRegressor` as a step."""
-    n, function = transformer.n_features_in_, getattr(transformer, "inverse_func", None)
+    function = getattr(transformer, "inverse_func", None)
     of_function = type(transformer) is FunctionTransformer
     known = function in _FUNCTIONS and not transformer.inv_kw_args if of_function else False
     if not known and type(transformer) not in _SCALERS:
@@ -147,15 +149,17 @@ def inverse_target(transformer):
             f"{', '.join(f'np.{each.__name__}' for each in _FUNCTIONS if each)}."
         )
 
+    n_columns = transformer.n_features_in_
+
     def add(graph, y):
         if of_function:
             for operator, *constant in _FUNCTIONS[function]:
                 y = graph.add(operator, y, *map(np.float64, constant))
             return y
-        zero, one = transformer.inverse_transform(np.repeat([[0.0], [1.0]], n, axis=1))
+        zero, one = transformer.inverse_transform(np.repeat([[0.0], [1.0]], n_columns, axis=1))
         return graph.add("Add", graph.add("Mul", y, one - zero), zero)
 
-    return Step(n, add)
+    return Step(n_columns, add)
 
 
 # Larger numbers are read as this one, as `TableReader` reads them.
@@ -232,13 +236,13 @@ def _add_categories(graph, variables, places, reader, encoder):
     codes = np.full((1, len(reader.is_categorical_)), np.nan)
     codes[:, ~reader.is_categorical_] = 0
     first = encoder.columns_.output_indices_["categorical"].start
-    none = encoder.transform(codes)[0, 0, first:]
-    total = none
+    without_known = encoder.transform(codes)[0, 0, first:]
+    total = without_known
     for place, known in zip(places, reader.categories_.categories_, strict=True):
         known = [each for each in known if isinstance(each, str)]
         rows = np.repeat(codes, len(known) + 1, axis=0)
         rows[:-1, place] = np.arange(len(known))
-        changes = encoder.transform(rows)[:, 0, first:] - none
+        changes = encoder.transform(rows)[:, 0, first:] - without_known
         variable = variables[place if len(variables) > 1 else 0]
         if isinstance(variable.type, StringTensorType):
             number = graph.add(
@@ -251,6 +255,7 @@ def _add_categories(graph, variables, places, reader, encoder):
             )
             part = graph.add("Gather", changes, graph.add("Squeeze", number, [1]), axis=0)
         else:
+            # A category of a numeric column is the text of a number or a flag.
             values = np.array([float({"True": 1, "False": 0}.get(each, each)) for each in known])
             same = graph.add("Equal", _columns(graph, variables, [place]), values)
             part = graph.add("MatMul", graph.cast(same, np.float32), changes[:-1])
@@ -335,8 +340,8 @@ def _add_pair(graph, pair, scores):
         return graph.add("Concat", graph.add("Sub", 1.0, columns[1]), columns[1], axis=1)
     y = graph.add("Concat", *columns, axis=1)
     total = graph.add("ReduceSum", y, [1], keepdims=1)
-    none = graph.add("Equal", total, 0.0)
-    return graph.add("Where", none, 1 / n, graph.add("Div", y, total))
+    is_zero = graph.add("Equal", total, 0.0)
+    return graph.add("Where", is_zero, 1 / n, graph.add("Div", y, total))
 
 
 def _add_isotonic(graph, calibrator, score):

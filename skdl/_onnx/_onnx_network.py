@@ -64,11 +64,11 @@ class Graph:
         # So they are the branch of an If node whose condition always holds.
         branch = helper.make_graph(nodes, "network", [], [end], list(graph.initializer))
         kind = end.type.tensor_type
-        none = np.zeros(
+        zeros = np.zeros(
             [each.dim_value for each in kind.shape.dim], helper.tensor_dtype_to_np_dtype(kind.elem_type)
         )
-        none = helper.make_node("Constant", [], [end.name], value=numpy_helper.from_array(none))
-        other = helper.make_graph([none], "none", [], [end])
+        constant = helper.make_node("Constant", [], [end.name], value=numpy_helper.from_array(zeros))
+        other = helper.make_graph([constant], "none", [], [end])
         holds = self.add("GreaterOrEqual", self.add("Shape", x, end=1), [0])
         return self.add("If", holds, then_branch=branch, else_branch=other)
 

@@ -156,8 +156,7 @@ def _plain(item, parts):
         steps = [
             (name, _plain(step, parts))
             for name, step in item.steps
-            if step not in (None, "passthrough")
-            and (hasattr(step, "transform") or not hasattr(step, "fit_resample"))
+            if step not in (None, "passthrough") and not _is_sampler(step)
         ]
         return Pipeline(steps) if len(steps) > 1 else steps[0][1]
     if isinstance(item, TransformedTargetRegressor) and hasattr(item, "regressor_"):
@@ -201,8 +200,12 @@ def _plain(item, parts):
     return copied
 
 
+def _is_sampler(step):
+    return hasattr(step, "fit_resample") and not hasattr(step, "transform")
+
+
 def _inputs(estimator, X):
-    """Return the inputs as onnxruntime takes them, by name; missing text is "nan" or "None"."""
+    """Return the rows to compare as onnxruntime takes them, by name; missing text is "nan" or "None"."""
     if X is None:
         if hasattr(estimator, "feature_names_in_") or not hasattr(estimator, "n_features_in_"):
             raise ValueError(
@@ -211,11 +214,11 @@ def _inputs(estimator, X):
             )
         shape = getattr(estimator, "X_shape_", (None, estimator.n_features_in_))
         return {"X": np.empty((0, *shape[1:]), getattr(estimator, "X_dtype_", float))}
-    X = X[:_COMPARED]
+    # All rows have a say in the types: an integer column of polars with a null becomes floats.
     if hasattr(X, "columns"):
-        arrays = {name: np.asarray(X[name])[:, None] for name in X.columns}
+        arrays = {name: np.asarray(X[name])[:_COMPARED, None] for name in X.columns}
     else:
-        arrays = {"X": np.asarray(X)}
+        arrays = {"X": np.asarray(X)[:_COMPARED]}
     as_text = np.vectorize(str, otypes=[object])
     return {name: each if each.dtype.kind in "biuf" else as_text(each) for name, each in arrays.items()}
 
@@ -235,7 +238,7 @@ def _amend(model, inputs):
 
     constants = {each.name for each in model.graph.initializer if len(each.dims) == 1}
     for node in model.graph.node:
-        # This one, by which skl2onnx looks up labels, takes no empty index.
+        # skl2onnx looks up labels by ArrayFeatureExtractor, which takes no empty index.
         if node.op_type == "ArrayFeatureExtractor" and node.input[0] in constants:
             node.op_type, node.domain = "Gather", ""
             node.attribute.append(helper.make_attribute("axis", 0))
