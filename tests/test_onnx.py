@@ -160,6 +160,18 @@ def test_normalisation_and_dropout():
     assert {"Dropout", "BatchNormalization"}.isdisjoint({node.op_type for node in model.graph.node})
 
 
+def test_normalization_layers_are_constants_of_the_graph():
+    def build(meta):
+        rows = keras.Input((4,))
+        inner = keras.Sequential([keras.Input((4,)), keras.layers.Normalization(), Dense(3)])
+        return keras.Model(rows, Dense(1, "sigmoid")(inner(keras.layers.Normalization()(rows))))
+
+    clf = KerasClassifier(build, loss="binary_crossentropy", optimizer="adam", **SHORT).fit(X, NAMES == "low")
+    before = clf.predict_proba(X)
+    check(clf, X)
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+
 def test_without_a_sample_inputs_are_those_of_fit():
     clf = Classifier((5,)).fit(X, NAMES)
     of_net = to_onnx(clf)

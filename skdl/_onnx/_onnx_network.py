@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skdl import _engine
 from skdl._backend import keras
 from skdl._dense import State
 from skdl._persistence import copied
@@ -194,6 +195,12 @@ def _exported(model):
     """Return a Keras model as an ONNX model, made by tf2onnx."""
     import onnx
 
+    if any(isinstance(each, keras.layers.Normalization) for each in _engine.all_layers(model)):
+        # Their tensors would be inputs of the graph, where arrays are its constants.
+        model = copied(model)
+        for layer in _engine.all_layers(model):
+            if isinstance(layer, keras.layers.Normalization):
+                layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     # Keras 3.15 sets ``np.object`` for tf2onnx, after a look that would warn, and leaves it there.
     missing = "object" not in vars(np)
     if missing:
