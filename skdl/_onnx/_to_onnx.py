@@ -22,6 +22,7 @@ from skdl._typing import MatrixLike
 # Rows on which the written model is compared with the estimator.
 _COMPARED = 1000
 _HINT = "Some operators take float32 alone: give X_sample as float32, or leave the step out."
+_UNKNOWN_HINT = "Replace it, leave it out, or register a converter by skl2onnx.update_registered_converter."
 
 
 def to_onnx(
@@ -131,8 +132,9 @@ def to_onnx(
             options={id(final): {"zipmap": False}} if is_classifier(final) else None,
         )
     except Exception as error:
+        hint = _UNKNOWN_HINT if type(error).__name__ == "MissingShapeCalculator" else _HINT
         raise ValueError(
-            f"skl2onnx can't convert a part of {type(estimator).__name__}. {_HINT} It says: {error}"
+            f"skl2onnx can't convert a part of {type(estimator).__name__}. {hint} It says: {error}"
         ) from error
     _amend(model, inputs)
     content = model.SerializeToString()

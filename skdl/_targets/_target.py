@@ -196,7 +196,7 @@ class ClassTarget(DiscreteTarget):
                     f"{self.encoder.classes_.tolist()}. Validate on rows of these classes only."
                 )
             return
-        classes = np.unique(y) if classes is None else classes
+        classes = np.unique(y if classes is None else classes).tolist()
         if len(classes) < 2:
             raise ValueError(
                 f"{name} needs rows of at least 2 classes, but the data contains only one "
